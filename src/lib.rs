@@ -1,0 +1,9 @@
+//! Skald: stream processing on Kafka alone.
+//!
+//! A library of rooms under a thin binary; `ARCHITECTURE.md` has the map and `tests/rooms.rs` holds its direction.
+
+pub mod broker;
+pub mod clock;
+pub mod failure;
+pub mod record;
+pub mod state;

@@ -1,0 +1,64 @@
+use super::*;
+
+#[test]
+fn a_key_meets_the_partition_that_kafkas_java_client_gives_it() {
+    // Vectors of org.apache.kafka.common.utils.UtilsTest.testMurmur2.
+    for (key, hash) in [
+        ("21", -973_932_308_i32),
+        ("foobar", -790_332_482),
+        ("a-little-bit-long-string", -985_981_536),
+        ("a-little-bit-longer-string", -1_486_304_829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        ("abc", 479_470_107),
+    ] {
+        assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+    }
+    assert_eq!(partition_of(b"foobar", 1), 0);
+    assert_eq!(partition_of(b"foobar", 6), (-790_332_482_i32 & 0x7fff_ffff) % 6);
+}
+
+#[test]
+fn durations_are_read_in_one_form_and_nothing_else_passes() {
+    let nanos = |text| parse_duration(text).map(|length| length.as_nanos());
+    for (text, expected) in [
+        ("100ms", 100_000_000),
+        ("30s", 30_000_000_000),
+        ("1h30m", 5_400_000_000_000),
+        ("1.5h", 5_400_000_000_000),
+        ("7d", 604_800_000_000_000),
+        ("-5m", -300_000_000_000),
+        ("0s", 0),
+        ("250us", 250_000),
+    ] {
+        assert_eq!(nanos(text), Some(expected), "{text}");
+    }
+    for text in ["", "30", "s", "-", "1h 30m", "30m1h", "1m1m", "1.s", ".5s", "1..2s", "0.5ns", "9999999999d", "1H", "1e3s"] {
+        assert_eq!(nanos(text), None, "{text}");
+    }
+}
+
+#[test]
+fn durations_are_written_as_seconds() {
+    for (text, written) in [("1h30m", "5400s"), ("250ms", "0.25s"), ("-1500ms", "-1.5s"), ("1ns", "0.000000001s")] {
+        assert_eq!(duration_text(parse_duration(text).expect(text)), written);
+    }
+}
+
+#[test]
+fn a_map_keeps_one_entry_a_key_the_last_one_in_key_order() {
+    let map = Map::from_entries(vec![("b".into(), 1.into()), ("a".into(), 2.into()), ("b".into(), 3.into())]);
+    assert_eq!(map.iter().map(|(k, v)| (k.as_str(), v.as_int())).collect::<Vec<_>>(), [("a", Some(2)), ("b", Some(3))]);
+    let mut other = map.clone();
+    other.insert("c".into(), true.into());
+    assert_eq!(other.remove("a"), Some(Value::Int(2)));
+    assert_eq!((map.len(), other.len()), (2, 2), "a shared map is copied before it changes");
+}
+
+#[test]
+fn numbers_are_equal_by_value_without_rounding() {
+    assert_eq!(Value::Int(2), Value::Double(2.0));
+    assert_ne!(Value::Int(9_007_199_254_740_993), Value::Double(9_007_199_254_740_992.0));
+    assert_ne!(Value::Int(i64::MAX), Value::Double(9_223_372_036_854_775_808.0));
+    assert_ne!(Value::Double(f64::NAN), Value::Double(f64::NAN));
+    assert_ne!(Value::Int(1), Value::Bool(true));
+}
