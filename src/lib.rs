@@ -4,6 +4,8 @@
 
 pub mod broker;
 pub mod clock;
+pub mod codec;
 pub mod failure;
+pub mod node;
 pub mod record;
 pub mod state;

@@ -79,8 +79,7 @@ impl RecordRef<'_> {
 
     /// Bytes of key, value and headers together: what bounds of size are counted in.
     pub fn size_bytes(&self) -> usize {
-        let headers: usize =
-            self.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len)).sum();
+        let headers: usize = self.headers.iter().map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len)).sum();
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers
     }
 }

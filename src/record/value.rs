@@ -145,7 +145,9 @@ impl PartialEq for Value {
 /// Exact: an `i64` above 2^53 is not rounded to meet a double.
 fn int_equals_double(int: i64, double: f64) -> bool {
     // 2^63 is a double, i64::MAX is not: the upper bound is exclusive.
-    double.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&double) && double as i64 == int
+    double.fract() == 0.0
+        && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&double)
+        && double as i64 == int
 }
 
 impl Map {

@@ -6,8 +6,10 @@
 //!
 //! Left to `runtime`: when to apply, where to restore from, which task owns which store.
 
+mod entry;
 mod error;
 mod store;
 
+pub use entry::{Entity, Mark};
 pub use error::{Error, Result};
 pub use store::{Batch, Checkpoint, Chunk, KeyRange, Store, StoreName, Stores, Write};

@@ -1,0 +1,79 @@
+//! What a node is to the runtime, and what every kind of node shares.
+//!
+//! A [`Node`] is a compiled aggregate, pipeline or repartitioning. It is pure: one decoded record and a view of the state in,
+//! wanted effects out through [`Context`]. The runtime carries them out together with the record's offset, in one epoch, or
+//! takes all of them back when the node fails.
+
+mod context;
+
+pub use context::{Context, Outgoing, Target};
+
+use crate::codec::Event;
+use crate::failure::Failure;
+use crate::record::{RecordRef, Text};
+
+/// A record on its way through a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Index of its topic in `topology::Plan::topics`: where it was first read; for a repartitioned record the topic before that.
+    pub topic: usize,
+    /// The record as it was first read (topic, partition, offset and timestamp of its origin).
+    pub record: &'a RecordRef<'a>,
+    /// What was decoded from it.
+    pub event: &'a Event,
+}
+
+/// What came of a record at a node that did not fail. Counted per node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handled.
+    Processed,
+    /// The node has no handler for the type, or a filter, a `when` or a missing value passed it over.
+    PassedOver,
+    /// A `require` did not hold, in a decision; the code.
+    Refused(Text),
+    /// A request that was answered before; its reply was repeated.
+    Repeated,
+}
+
+/// Why a step ended without an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The record failed at this node: its effects are taken back and it goes the road of the failure's class.
+    #[error(transparent)]
+    Record(#[from] Failure),
+    /// The state could not be read: nothing is known about the record; the task halts before it.
+    #[error(transparent)]
+    State(#[from] crate::state::Error),
+}
+
+/// What is done with a record that failed (`language.md` §6, `errors`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Road {
+    /// A dead letter, and the partition goes on.
+    DeadLetter,
+    /// The partition halts at the record.
+    Stop,
+}
+
+/// A compiled node.
+pub trait Node: Send + Sync {
+    /// The name that the user gave it.
+    fn name(&self) -> &Text;
+
+    /// Handles one record.
+    fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop>;
+
+    /// What is sent beside the dead letter of a record that failed here: `errors.emit`, and the rejection to whoever asked. Called
+    /// after the effects of the failed step were taken back; `event` is missing when the record could not be decoded.
+    fn failed(
+        &self,
+        record: &RecordRef<'_>,
+        event: Option<&Event>,
+        failure: &Failure,
+        context: &mut dyn Context,
+    ) -> Result<(), Stop>;
+
+    /// Where a record that failed like this goes.
+    fn road(&self, failure: &Failure) -> Road;
+}
