@@ -1,10 +1,11 @@
 //! The unit of work: what Kafka hands over and what it is handed.
 //!
 //! [`Record`] and [`RecordRef`] are a record as bytes, with its place in the log; [`Value`] is a payload that was read.
-//! Everything here is plain data: no file format, no I/O, no clock. How bytes become values is `codec`'s matter, where they
-//! come from is `broker`'s.
+//! Everything here is plain data: no I/O, no clock, and of file formats only the JSON text of a value ([`json`]), which both
+//! expressions and codecs speak. How the bytes of a topic become values is `codec`'s matter, where they come from `broker`'s.
 
 mod header;
+pub mod json;
 mod partition;
 mod place;
 mod text;
