@@ -9,3 +9,4 @@ pub mod failure;
 pub mod node;
 pub mod record;
 pub mod state;
+pub mod topology;

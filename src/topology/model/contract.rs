@@ -1,0 +1,180 @@
+//! Contracts: what is known of a topic.
+
+use super::super::pending::Type;
+use super::{Expr, Position};
+use crate::record::Text;
+use jiff::SignedDuration;
+use std::sync::Arc;
+
+/// A topic of the file, declared or derived, with what its records are.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Name.
+    pub name: Text,
+    /// For people.
+    pub description: Option<Text>,
+    /// Was it derived (`<topology>.<node>.<kind>`) and not declared?
+    pub derived: bool,
+    /// Number of partitions, where declared.
+    pub partitions: Option<u32>,
+    /// Replication factor, where declared.
+    pub replication: Option<u16>,
+    /// How long records are kept, where declared.
+    pub retention: Option<Retention>,
+    /// Cleanup policy, where declared.
+    pub cleanup: Option<Cleanup>,
+    /// Other settings of the broker's.
+    pub config: Vec<(Text, Text)>,
+    /// Message types, sorted by name; `None`: not declared, nothing is checked.
+    pub types: Option<Vec<MessageType>>,
+    /// How records are keyed: over `data` and `event` of the record.
+    pub key: Option<Expr>,
+    /// Where type, id and payload are found in a record.
+    pub envelope: Envelope,
+    /// From bytes to values.
+    pub format: Format,
+    /// What a record's key is.
+    pub key_format: KeyFormat,
+    /// Are payloads checked against their schema when read and written?
+    pub validate: bool,
+    /// Where it is declared, or the node that it is derived for.
+    pub at: Position,
+}
+
+/// A message type of a topic.
+#[derive(Clone, Debug)]
+pub struct MessageType {
+    /// Its name.
+    pub name: Text,
+    /// Its schema; `None`: anything.
+    pub schema: Option<Schema>,
+}
+
+/// A JSON Schema and what expressions know of it.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// The document, for a validator. References within it are local, and it is known to be a valid schema.
+    pub document: Arc<serde_json::Value>,
+    /// The type derived from it.
+    pub ty: Type,
+    /// The file that it was read from; `None` for one written inline.
+    pub file: Option<Text>,
+}
+
+/// How long records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// For ever.
+    Forever,
+    /// For so long.
+    For(SignedDuration),
+}
+
+/// `cleanup.policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleanup {
+    /// `delete`
+    Delete,
+    /// `compact`
+    Compact,
+    /// `compact,delete`
+    Both,
+}
+
+impl Cleanup {
+    /// As the broker's setting names it.
+    pub fn policy(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+            Self::Both => "compact,delete",
+        }
+    }
+}
+
+/// Where a record says what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Envelope {
+    /// JSON `{id, type, version, source, timestamp, data, metadata}`.
+    #[default]
+    Event,
+    /// The value is the payload.
+    None {
+        /// The header that names the type; without it the type is the only one declared, else the topic.
+        type_header: Option<Text>,
+    },
+    /// A foreign envelope, which is read only.
+    Mapping(Mapping),
+}
+
+/// Paths of a foreign envelope: names of fields from the value inwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Message type.
+    pub kind: Vec<Text>,
+    /// Payload.
+    pub data: Vec<Text>,
+    /// Id.
+    pub id: Option<Vec<Text>>,
+    /// Source.
+    pub source: Option<Vec<Text>>,
+    /// Time.
+    pub time: Option<Vec<Text>>,
+    /// Correlation id.
+    pub correlation_id: Option<Vec<Text>>,
+    /// Causation id.
+    pub causation_id: Option<Vec<Text>>,
+}
+
+/// From bytes to values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    #[default]
+    Json,
+    /// UTF-8 text; the payload is a string. Only with `envelope: none`.
+    String,
+    /// Bytes as they are. Only with `envelope: none`.
+    Bytes,
+}
+
+/// What a record's key is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// JSON.
+    Json,
+    /// UTF-8 text.
+    #[default]
+    String,
+    /// Bytes as they are.
+    Bytes,
+}
+
+impl Contract {
+    /// A topic of which nothing is declared: anything, in the usual envelope.
+    pub fn undeclared(name: Text) -> Self {
+        Self {
+            name,
+            description: None,
+            derived: false,
+            partitions: None,
+            replication: None,
+            retention: None,
+            cleanup: None,
+            config: Vec::new(),
+            types: None,
+            key: None,
+            envelope: Envelope::Event,
+            format: Format::Json,
+            key_format: KeyFormat::String,
+            validate: true,
+            at: Position::default(),
+        }
+    }
+
+    /// A declared message type by its name.
+    pub fn message_type(&self, name: &str) -> Option<&MessageType> {
+        let types = self.types.as_ref()?;
+        types.binary_search_by(|candidate| candidate.name.as_str().cmp(name)).ok().map(|at| &types[at])
+    }
+}

@@ -1,0 +1,188 @@
+//! The checked model: what a topology file says, with everything resolved that can be resolved before the start.
+//!
+//! Every default of the language is filled in, every name is an index, every expression is compiled against its scope. Whoever
+//! runs a model need not know the YAML that it came from and can trust it: what could be wrong was a diagnostic before.
+//!
+//! Topics are named by their index in [`Topology::topics`]. A plan lists the same topics at the same indexes and the engine's
+//! own ones behind them, so one number names a topic in both.
+//!
+//! Frames: an expression reads the fixed slots of its scope (`expr::names`) and the locals of the handler or pipeline that it
+//! stands in. Each of these says how many locals its frame has; `let`s come in the order written and are evaluated when first
+//! read, at most once.
+
+mod aggregate;
+mod contract;
+mod message;
+mod pipeline;
+
+pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
+pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema};
+pub use message::{Check, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
+pub use pipeline::{Arm, Operator, Pipeline, Step};
+
+use super::pending::{Program, Slot, Template as Compiled, Type};
+use crate::record::{Map, Millis, Text};
+use jiff::SignedDuration;
+
+/// A checked topology.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// Its name: the consumer group, and the prefix of everything that the engine makes.
+    pub name: Text,
+    /// `version` of the file's content.
+    pub version: u32,
+    /// For people.
+    pub description: Option<Text>,
+    /// Values of `params`, overrides applied.
+    pub params: Map,
+    /// Declared topics in the order of the file, then the derived ones that carry messages (events, commands, replies).
+    pub topics: Vec<Contract>,
+    /// Aggregates and repositories, in the order of the file.
+    pub aggregates: Vec<Aggregate>,
+    /// Pipelines, in the order of the file.
+    pub pipelines: Vec<Pipeline>,
+    /// What holds for records that no node has taken yet (they cannot be decoded).
+    pub errors: Errors,
+    /// Globs of topics that a `reply-to` header may name.
+    pub reply_to: Vec<Text>,
+}
+
+impl Topology {
+    /// Index of a topic by its name.
+    pub fn topic(&self, name: &str) -> Option<usize> {
+        self.topics.iter().position(|topic| topic.name == name)
+    }
+
+    /// Does `reply_to` let a reply go to this topic?
+    pub fn may_reply_to(&self, topic: &str) -> bool {
+        self.reply_to.iter().any(|glob| glob_matches(glob, topic))
+    }
+}
+
+/// Does a glob (`*` any run, `?` one character) match the whole name? Linear in the product of the lengths, which are a topic
+/// name's.
+pub fn glob_matches(glob: &str, name: &str) -> bool {
+    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
+    // One row of the usual table: `reached[n]` says whether the glob so far matches the first n characters.
+    let mut reached = vec![false; name.len() + 1];
+    reached[0] = true;
+    for pattern in glob {
+        match pattern {
+            '*' => {
+                for at in 1..=name.len() {
+                    reached[at] |= reached[at - 1];
+                }
+            }
+            _ => {
+                for at in (1..=name.len()).rev() {
+                    reached[at] = reached[at - 1] && (pattern == '?' || pattern == name[at - 1]);
+                }
+                reached[0] = false;
+            }
+        }
+    }
+    reached[name.len()]
+}
+
+/// A place in a topology file, for messages at run time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The file, as it was named.
+    pub file: Text,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// A compiled expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What is run.
+    pub program: Program,
+    /// As written.
+    pub text: Text,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// A compiled template.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// What is run.
+    pub template: Compiled,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// A name given to an expression, evaluated when first read.
+#[derive(Clone, Debug)]
+pub struct Let {
+    /// Its name.
+    pub name: Text,
+    /// Where its value is kept.
+    pub slot: Slot,
+    /// What it stands for.
+    pub expr: Expr,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// Where a node reads from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The topic or topics.
+    pub from: SourceFrom,
+    /// In place of the aggregate's `key`; over the fixed slots alone.
+    pub key: Option<Expr>,
+    /// Where reading begins when nothing is committed.
+    pub start: Start,
+    /// Records older than this when they are read are dead letters `EXPIRED`.
+    pub max_age: Option<SignedDuration>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// A topic, or all whose whole name fits a regular expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceFrom {
+    /// One topic, by index.
+    Topic(usize),
+    /// A regular expression over whole names. It never matches topics that begin with `__` or those that this topology derives.
+    Pattern(Text),
+}
+
+/// Where reading begins without a committed offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record.
+    #[default]
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// At the first record of this time or later.
+    At(Millis),
+}
+
+/// What happens with failures at a node, field by field the nearest declaration.
+#[derive(Clone, Debug, Default)]
+pub struct Errors {
+    /// Bytes, envelope or schema of what was read are wrong.
+    pub undecodable: Then,
+    /// The record would fail again.
+    pub then: Then,
+    /// Sent beside the dead letter of a record that could be decoded.
+    pub emit: Vec<Message>,
+    /// Locals of the frame that `emit` runs in.
+    pub locals: usize,
+}
+
+/// The road of a failed record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// A dead letter, and the partition goes on.
+    #[default]
+    Skip,
+    /// The partition halts at the record.
+    Stop,
+}
