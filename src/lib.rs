@@ -8,5 +8,6 @@ pub mod codec;
 pub mod failure;
 pub mod node;
 pub mod record;
+pub mod runtime;
 pub mod state;
 pub mod topology;

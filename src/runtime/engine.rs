@@ -1,0 +1,136 @@
+//! A running engine: its worker threads, and the handle by which others watch and stop it.
+
+use super::driver::{self, Signals};
+use super::progress::Totals;
+use super::worker::{Parts, Worker};
+use super::{Error, Exit, Figures, Prepared, Program, Registry, Result, Settings, TaskPhase, TaskReport};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::record::Text;
+use crate::state::Stores;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What an engine is started with.
+#[derive(Clone)]
+pub struct Engine {
+    /// What to run.
+    pub program: Arc<Program>,
+    /// What the plan came to on the cluster ([`super::prepare`]).
+    pub prepared: Arc<Prepared>,
+    /// The cluster.
+    pub broker: Arc<dyn Broker>,
+    /// Where state is kept.
+    pub stores: Arc<dyn Stores>,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// What an engine has done and is doing.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Committed figures.
+    pub figures: Figures,
+    /// Tasks of this process.
+    pub tasks: Vec<TaskReport>,
+    /// Every thread has its assignment and every task of it runs.
+    pub ready: bool,
+}
+
+/// A running engine. Dropping the handle does not end it: call [`Running::stop`], then [`Running::wait`].
+pub struct Running {
+    registry: Arc<Registry>,
+    totals: Arc<Totals>,
+    signals: Arc<Signals>,
+    threads: Vec<JoinHandle<Exit>>,
+}
+
+impl Engine {
+    /// Starts the worker threads. What fails from then on is the exit of [`Running::wait`].
+    pub fn start(self) -> Result<Running> {
+        let worker_id = match &self.settings.worker {
+            Some(id) => id.clone(),
+            None => Text::from(format!("{:016x}", self.clock.draw())),
+        };
+        let registry = Arc::new(Registry::new());
+        let totals = Arc::new(Totals::default());
+        let signals = Arc::new(Signals::new(self.settings.threads));
+        let mut threads = Vec::with_capacity(self.settings.threads);
+        for thread in 0..self.settings.threads {
+            let parts = Parts {
+                program: self.program.clone(),
+                prepared: self.prepared.clone(),
+                broker: self.broker.clone(),
+                stores: self.stores.clone(),
+                clock: self.clock.clone(),
+                settings: self.settings.clone(),
+                registry: registry.clone(),
+                totals: totals.clone(),
+                worker_id: worker_id.clone(),
+                thread,
+            };
+            let own_signals = signals.clone();
+            let spawned = std::thread::Builder::new()
+                .name(format!("worker-{thread}"))
+                .spawn(move || driver::drive(thread, &own_signals, |wake| Worker::new(parts, wake)));
+            match spawned {
+                Ok(handle) => threads.push(handle),
+                Err(error) => {
+                    signals.stop();
+                    return Err(Error::Broken { thread, message: error.to_string() });
+                }
+            }
+        }
+        Ok(Running { registry, totals, signals, threads })
+    }
+}
+
+impl Running {
+    /// Asks for an orderly end: commit, let go, leave. Asked a second time, the engine ends at once.
+    pub fn stop(&self) {
+        self.signals.stop();
+    }
+
+    /// Has every worker thread ended?
+    pub fn is_over(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end of all worker threads; the worst of their exits.
+    pub fn wait(self) -> Exit {
+        let mut worst = Exit::Stopped;
+        for (thread, handle) in self.threads.into_iter().enumerate() {
+            let exit = handle.join().unwrap_or_else(|panic| {
+                // A thread that dies without a word takes the others with it: their tasks would wait for ever.
+                self.signals.stop();
+                Exit::Failed(Error::Broken { thread, message: driver::panic_text(&*panic) })
+            });
+            worst = match (worst, exit) {
+                (Exit::Failed(first), _) => Exit::Failed(first),
+                (_, Exit::Failed(error)) => Exit::Failed(error),
+                (Exit::Interrupted, _) | (_, Exit::Interrupted) => Exit::Interrupted,
+                (Exit::Stopped, Exit::Stopped) => Exit::Stopped,
+            };
+        }
+        worst
+    }
+
+    /// What runs here, for queries.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Committed figures.
+    pub fn totals(&self) -> &Arc<Totals> {
+        &self.totals
+    }
+
+    /// What was done and what is being done.
+    pub fn snapshot(&self) -> Snapshot {
+        let tasks = self.registry.tasks();
+        let ready = self.signals.joined() && tasks.iter().all(|task| task.phase == TaskPhase::Running);
+        Snapshot { figures: self.totals.get(), tasks, ready }
+    }
+}

@@ -1,0 +1,27 @@
+//! Runs a program on a broker: worker loops, epochs, commits, assignments, restores.
+//!
+//! A worker thread reads records, lets nodes handle them and gathers the effects in an *epoch*, which is committed as one Kafka
+//! transaction together with the offsets of what was read. Whatever happens, records count once: after a crash at any point
+//! (`crash`), a rebalance or an unknown outcome, the committed offsets say what was done, and stores follow from changelogs.
+//!
+//! The loop ([`worker::Worker`]) never blocks and reads no clock but the one it is given, so the simulation runs the same code.
+//! Left to others: what a record means (`node`), where bytes lie (`broker`, `state`), what is answered over HTTP (`api`).
+
+pub mod crash;
+mod driver;
+mod engine;
+mod error;
+mod prepare;
+mod program;
+mod progress;
+mod registry;
+mod settings;
+pub mod worker;
+
+pub use engine::{Engine, Running, Snapshot};
+pub use error::{Error, Exit, Result};
+pub use prepare::{Prepared, PreparedTopic, TopicProblem, client_suffix, prepare, refuse_other_plans};
+pub use program::{Dead, Decode, Letters, Program, SourcePolicy};
+pub use progress::{Figures, Totals};
+pub use registry::{Halt, Lookup, Reader, Registry, TaskId, TaskPhase, TaskReport};
+pub use settings::{Settings, Weakened};

@@ -1,0 +1,291 @@
+//! Before the start: the plan meets the cluster.
+//!
+//! Partition counts are resolved, engine-made topics created with the right settings, everything that is there already compared
+//! with what the plan needs. Nothing is read and no group joined before all of it fits; every difference is found at once and
+//! says what to do.
+
+use super::{Error, Result};
+use crate::broker::{Admin, TopicInfo, TopicSpec};
+use crate::record::Text;
+use crate::topology::model::Cleanup;
+use crate::topology::plan::{Owner, Partitions, Plan, PlannedTopic, Role, TaskCount};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Kafka's default of `max.message.bytes`.
+const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
+/// What an engine topic takes beyond the largest source: a snapshot's or dead letter's headers.
+const MESSAGE_BYTES_EXTRA: usize = 64 << 10;
+/// Kafka's default of `delete.retention.ms`.
+const DELETE_RETENTION_DEFAULT: Duration = Duration::from_hours(24);
+
+/// What a plan came to on a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Per topic of the plan: what is known of it.
+    pub topics: Vec<PreparedTopic>,
+    /// Per sub-topology: number of tasks.
+    pub tasks: Vec<u32>,
+    /// Topics that were created.
+    pub created: Vec<Text>,
+}
+
+/// A topic of the plan as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedTopic {
+    /// Number of partitions.
+    pub partitions: u32,
+    /// Largest record that it takes, in bytes.
+    pub message_bytes_max: usize,
+    /// How long a tombstone stays.
+    pub delete_retention: Duration,
+}
+
+/// A topic that is not as the plan needs it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("topic `{topic}`: expected {expected}, found {found}; {next}")]
+pub struct TopicProblem {
+    /// Topic.
+    pub topic: Text,
+    /// What the plan needs.
+    pub expected: String,
+    /// What the cluster has.
+    pub found: String,
+    /// What to do.
+    pub next: String,
+}
+
+/// Compares a plan with a cluster and creates what the engine makes for itself; with `create_declared` also what the file declares.
+pub fn prepare(plan: &Plan, admin: &dyn Admin, create_declared: bool) -> Result<Prepared> {
+    let names: Vec<Text> = plan.topics.iter().map(|topic| topic.name.clone()).collect();
+    let mut there = by_name(admin.describe(&names).map_err(Error::Broker)?);
+    let mut created = Vec::new();
+
+    // Topics of the user first: the counts of the engine's follow from theirs.
+    let mut problems = Vec::new();
+    let mut wanted = Vec::new();
+    for topic in plan.topics.iter().filter(|topic| topic.owner == Owner::User && !there.contains_key(&topic.name)) {
+        let count = match topic.partitions {
+            Partitions::Declared(count) => count.to_string(),
+            Partitions::Cluster | Partitions::OfSubTopology(_) => "any number of".into(),
+        };
+        if create_declared {
+            wanted.push(spec(topic, declared_count(topic), extra_config(topic, None)));
+        } else {
+            problems.push(TopicProblem {
+                topic: topic.name.clone(),
+                expected: format!("a topic with {count} partitions"),
+                found: "no such topic".into(),
+                next: "create it, or start with `--create-topics`".into(),
+            });
+        }
+    }
+    if problems.is_empty() {
+        make(admin, &wanted, &mut there, &mut created)?;
+    }
+    let tasks = task_counts(plan, &there, &mut problems);
+    if !problems.is_empty() {
+        check_all(plan, &there, &tasks, &mut problems);
+        return Err(Error::Topics(problems));
+    }
+
+    let largest_source = plan
+        .topics
+        .iter()
+        .filter(|topic| topic.roles.contains(&Role::Source))
+        .filter_map(|topic| there.get(&topic.name))
+        .map(message_bytes)
+        .max()
+        .unwrap_or(MESSAGE_BYTES_DEFAULT);
+    let wanted: Vec<TopicSpec> = plan
+        .topics
+        .iter()
+        .filter(|topic| topic.owner == Owner::Engine && !there.contains_key(&topic.name))
+        .map(|topic| {
+            let count = match topic.partitions {
+                Partitions::Declared(count) => count,
+                Partitions::OfSubTopology(index) => tasks[index],
+                // A handful of partitions serves topics that nothing is keyed by.
+                Partitions::Cluster => tasks.iter().copied().max().unwrap_or(1),
+            };
+            spec(topic, count, extra_config(topic, Some(largest_source + MESSAGE_BYTES_EXTRA)))
+        })
+        .collect();
+    check_all(plan, &there, &tasks, &mut problems);
+    if !problems.is_empty() {
+        return Err(Error::Topics(problems));
+    }
+    make(admin, &wanted, &mut there, &mut created)?;
+    // What others made at the same moment may differ from what was wanted here.
+    check_all(plan, &there, &tasks, &mut problems);
+    for topic in plan.topics.iter().filter(|topic| !there.contains_key(&topic.name)) {
+        problems.push(TopicProblem {
+            topic: topic.name.clone(),
+            expected: "the topic just created".into(),
+            found: "no such topic".into(),
+            next: "check that this principal may describe it, then start again".into(),
+        });
+    }
+    if !problems.is_empty() {
+        return Err(Error::Topics(problems));
+    }
+    let topics = plan
+        .topics
+        .iter()
+        .map(|topic| {
+            let info = &there[&topic.name];
+            PreparedTopic {
+                partitions: info.partitions,
+                message_bytes_max: message_bytes(info),
+                delete_retention: setting(info, "delete.retention.ms").map_or(DELETE_RETENTION_DEFAULT, Duration::from_millis),
+            }
+        })
+        .collect();
+    Ok(Prepared { topics, tasks, created })
+}
+
+/// Refuses to join a group whose members run another plan: they would take partitions that they do not know how to run.
+pub fn refuse_other_plans(admin: &dyn Admin, plan: &Plan) -> Result<()> {
+    let suffix = client_suffix(plan);
+    for member in admin.members(&plan.topology).map_err(Error::Broker)? {
+        // A member that is no worker of ours (no hash at the end) is none of this check's business: the group protocol refuses it.
+        let Some(at) = member.client_id.rfind("-plan.") else { continue };
+        if member.client_id[at..] != suffix {
+            return Err(Error::OtherPlan { group: plan.topology.clone(), client: member.client_id.as_str().into() });
+        }
+    }
+    Ok(())
+}
+
+/// What every client id of a plan ends in: a hash of its subscription.
+pub fn client_suffix(plan: &Plan) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(plan.subscription.as_bytes());
+    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("-plan.{hex}")
+}
+
+fn by_name(topics: Vec<TopicInfo>) -> BTreeMap<Text, TopicInfo> {
+    topics.into_iter().map(|info| (info.name.clone(), info)).collect()
+}
+
+fn make(admin: &dyn Admin, wanted: &[TopicSpec], there: &mut BTreeMap<Text, TopicInfo>, created: &mut Vec<Text>) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    admin.create(wanted).map_err(Error::Broker)?;
+    let names: Vec<Text> = wanted.iter().map(|spec| spec.name.clone()).collect();
+    there.extend(by_name(admin.describe(&names).map_err(Error::Broker)?));
+    created.extend(names);
+    Ok(())
+}
+
+fn declared_count(topic: &PlannedTopic) -> u32 {
+    match topic.partitions {
+        Partitions::Declared(count) => count,
+        // 0 leaves the number to the cluster.
+        Partitions::Cluster | Partitions::OfSubTopology(_) => 0,
+    }
+}
+
+fn spec(topic: &PlannedTopic, partitions: u32, config: BTreeMap<String, String>) -> TopicSpec {
+    TopicSpec { name: topic.name.clone(), partitions, replication: topic.replication, config }
+}
+
+fn extra_config(topic: &PlannedTopic, message_bytes_max: Option<usize>) -> BTreeMap<String, String> {
+    let mut config: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(bytes) = message_bytes_max {
+        config.insert("max.message.bytes".into(), bytes.to_string());
+    }
+    if let Some(cleanup) = topic.cleanup {
+        config.insert("cleanup.policy".into(), cleanup.policy().into());
+    }
+    config.extend(topic.config.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    config
+}
+
+fn setting(info: &TopicInfo, name: &str) -> Option<u64> {
+    info.config.get(name)?.trim().parse().ok()
+}
+
+fn message_bytes(info: &TopicInfo) -> usize {
+    setting(info, "max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MESSAGE_BYTES_DEFAULT)
+}
+
+/// Number of tasks of each sub-topology.
+fn task_counts(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, problems: &mut Vec<TopicProblem>) -> Vec<u32> {
+    let count_of = |topic: usize| there.get(&plan.topics[topic].name).map(|info| info.partitions);
+    plan.subtopologies
+        .iter()
+        .map(|part| match &part.count {
+            TaskCount::Declared(count) => *count,
+            TaskCount::Largest(topics) => topics.iter().filter_map(|topic| count_of(*topic)).max().unwrap_or(1),
+            TaskCount::OfSources => {
+                let counts: Vec<(usize, u32)> =
+                    part.sources.iter().filter_map(|topic| Some((*topic, count_of(*topic)?))).collect();
+                let largest = counts.iter().map(|(_, count)| *count).max().unwrap_or(1);
+                if part.stateful {
+                    let Some((first, expected)) = counts.first().copied() else { return largest };
+                    for (topic, found) in counts.iter().filter(|(_, count)| *count != expected) {
+                        problems.push(TopicProblem {
+                            topic: plan.topics[*topic].name.clone(),
+                            expected: format!(
+                                "{expected} partitions, as `{}` has, because node `{}` joins both by key",
+                                plan.topics[first].name, part.name
+                            ),
+                            found: found.to_string(),
+                            next: "give the sources of a stateful node one partition count".into(),
+                        });
+                    }
+                }
+                largest
+            }
+        })
+        .collect()
+}
+
+/// Compares every topic that is there with what the plan needs.
+fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &[u32], problems: &mut Vec<TopicProblem>) {
+    for topic in &plan.topics {
+        let Some(info) = there.get(&topic.name) else { continue };
+        let expected = match topic.partitions {
+            Partitions::Declared(count) => Some(count),
+            Partitions::OfSubTopology(index) => Some(tasks[index]),
+            Partitions::Cluster => None,
+        };
+        if let Some(expected) = expected.filter(|expected| *expected != info.partitions) {
+            problems.push(TopicProblem {
+                topic: topic.name.clone(),
+                expected: format!("{expected} partitions"),
+                found: info.partitions.to_string(),
+                next: match topic.owner {
+                    Owner::User => "declare the number that it has, or make a new topic: keys would change their partition",
+                    Owner::Engine => "its sources were given other partitions: state must be rebuilt under another node name",
+                }
+                .into(),
+            });
+        }
+        let found = info.config.get("cleanup.policy").map(|policy| policy.replace(' ', ""));
+        if let (Some(cleanup), Some(found)) = (topic.cleanup, found)
+            && !same_policy(cleanup, &found)
+        {
+            problems.push(TopicProblem {
+                topic: topic.name.clone(),
+                expected: format!("cleanup.policy={}", cleanup.policy()),
+                found: format!("cleanup.policy={found}"),
+                next: format!(
+                    "set it: `kafka-configs --alter --topic {} --add-config cleanup.policy=[{}]`",
+                    topic.name,
+                    cleanup.policy()
+                ),
+            });
+        }
+    }
+}
+
+fn same_policy(wanted: Cleanup, found: &str) -> bool {
+    match wanted {
+        Cleanup::Both => found == "compact,delete" || found == "delete,compact",
+        Cleanup::Compact | Cleanup::Delete => found == wanted.policy(),
+    }
+}

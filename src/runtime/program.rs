@@ -1,0 +1,68 @@
+//! What a worker runs: the plan with its nodes compiled and its topics' decoders.
+
+use crate::codec::Event;
+use crate::failure::Failure;
+use crate::node::Node;
+use crate::record::{RecordRef, Text};
+use crate::topology::model::{Start, Then};
+use crate::topology::plan::Plan;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Reads the records of a topic.
+pub trait Decode: Send + Sync {
+    /// What a record says; `None` for one without a value, where its envelope needs one.
+    fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure>;
+}
+
+/// How a source of a sub-topology is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourcePolicy {
+    /// Where reading begins without a committed offset.
+    pub start: Start,
+    /// Records older than this when they are read fail with `EXPIRED` at the nodes that ask for it.
+    pub max_age: Option<Duration>,
+}
+
+/// A program: all that worker threads share, and never change.
+pub struct Program {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Nodes, as in the plan.
+    pub nodes: Vec<Arc<dyn Node>>,
+    /// Decoders of the plan's topics that are read; `None` for the others.
+    pub decoders: Vec<Option<Arc<dyn Decode>>>,
+    /// Decoder of topics that are read by a pattern and not in the plan.
+    pub undeclared: Arc<dyn Decode>,
+    /// Per node: how its sources are read, in the order of [`crate::topology::plan::PlannedNode::sources`], then its patterns.
+    pub policies: Vec<Vec<SourcePolicy>>,
+    /// What is done with records that cannot be decoded: the strictest of the nodes that read them, per sub-topology.
+    pub undecodable: Vec<Then>,
+    /// Writes a dead letter: value, headers.
+    pub letters: Arc<dyn Letters>,
+}
+
+/// How dead letters look.
+pub trait Letters: Send + Sync {
+    /// Hands the dead letter of a record to `write`: its headers, and its value, which is that of the record unless it is too large.
+    fn letter(&self, dead: &Dead<'_>, write: &mut dyn FnMut(&[crate::record::HeaderRef<'_>], Option<&[u8]>));
+}
+
+/// A record that becomes a dead letter.
+#[derive(Clone, Copy, Debug)]
+pub struct Dead<'a> {
+    /// The record.
+    pub record: &'a RecordRef<'a>,
+    /// What was read from it, where it could be.
+    pub event: Option<&'a Event>,
+    /// Why.
+    pub failure: &'a Failure,
+    /// The node that it failed at; of one that could not be decoded the sub-topology's name.
+    pub node: &'a Text,
+    /// Sub-topology and partition: `2_7`.
+    pub task: super::TaskId,
+    /// Wall time.
+    pub now: crate::record::Millis,
+    /// Largest record that the topic of dead letters takes, in bytes.
+    pub bytes_max: usize,
+}

@@ -1,0 +1,192 @@
+//! What runs in this process, for whoever asks from outside: readiness, progress, queries.
+//!
+//! The loop writes on every change of a task and after every commit; API threads read. Nobody waits for the loop, and what is
+//! read is committed.
+
+use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
+use crate::state::Store;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A sub-topology on a partition: the unit of assignment, of state and of failure. Written `2_7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    /// Number of the sub-topology in the plan.
+    pub subtopology: usize,
+    /// Partition.
+    pub partition: Partition,
+}
+
+impl std::fmt::Display for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}_{}", self.subtopology, self.partition)
+    }
+}
+
+/// What a task is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskPhase {
+    /// Some of its inputs are assigned to other members: it cannot run until they are together.
+    Waiting,
+    /// Its stores are being brought up to date.
+    Restoring,
+    /// It processes records.
+    Running,
+    /// It stands before a record, or an input, until an operator acts.
+    Halted(Halt),
+}
+
+/// Why and where a task stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// Input it stands at.
+    pub input: TopicPartition,
+    /// The record it stands before, where there is one.
+    pub offset: Option<Offset>,
+    /// For people.
+    pub reason: String,
+}
+
+/// Where a store of a running task can be read.
+#[derive(Clone)]
+pub struct Reader {
+    /// The committed state.
+    pub store: Arc<dyn Store>,
+    /// Wall time of the last commit that it follows.
+    pub committed_at: Millis,
+}
+
+/// What is known here about a store's partition.
+#[derive(Clone)]
+pub enum Lookup {
+    /// It runs here.
+    Running(Reader),
+    /// It will be here once it is restored.
+    Restoring {
+        /// Changelog records read.
+        done: u64,
+        /// Changelog records to be read in all, as far as is known.
+        total: u64,
+    },
+    /// It is here and stands still.
+    Halted(Reader, Halt),
+    /// It is not here.
+    Elsewhere,
+}
+
+/// A task as it is now.
+#[derive(Clone, Debug)]
+pub struct TaskReport {
+    /// Which one.
+    pub id: TaskId,
+    /// Name of its sub-topology.
+    pub name: Text,
+    /// Worker thread.
+    pub thread: usize,
+    /// What it is doing.
+    pub phase: TaskPhase,
+    /// Records between the committed positions and the ends of its inputs, as far as is known.
+    pub lag: u64,
+    /// Changelog records read by its restore.
+    pub restored: u64,
+    /// Changelog records that its restore has to read in all.
+    pub to_restore: u64,
+}
+
+/// Figures of a task that change too often for a lock.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    pub(super) lag: AtomicU64,
+    pub(super) restored: AtomicU64,
+    pub(super) to_restore: AtomicU64,
+    pub(super) committed_at: AtomicI64,
+}
+
+struct Entry {
+    thread: usize,
+    name: Text,
+    phase: TaskPhase,
+    /// By node; empty until the task runs.
+    stores: Vec<(Text, Arc<dyn Store>)>,
+    /// Nodes with state, whether they can be read yet or not.
+    stateful: Vec<Text>,
+    gauges: Arc<Gauges>,
+}
+
+/// All tasks of this process.
+#[derive(Default)]
+pub struct Registry {
+    tasks: RwLock<BTreeMap<TaskId, Entry>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All tasks in order.
+    pub fn tasks(&self) -> Vec<TaskReport> {
+        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        tasks
+            .iter()
+            .map(|(id, entry)| TaskReport {
+                id: *id,
+                name: entry.name.clone(),
+                thread: entry.thread,
+                phase: entry.phase.clone(),
+                lag: entry.gauges.lag.load(Ordering::Relaxed),
+                restored: entry.gauges.restored.load(Ordering::Relaxed),
+                to_restore: entry.gauges.to_restore.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+
+    /// Where the state of a node's partition can be read.
+    pub fn find(&self, node: &str, partition: Partition) -> Lookup {
+        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let held = tasks.iter().find(|(id, entry)| id.partition == partition && entry.stateful.iter().any(|name| name == node));
+        let Some((_, entry)) = held else { return Lookup::Elsewhere };
+        let reader = entry
+            .stores
+            .iter()
+            .find(|(name, _)| name == node)
+            .map(|(_, store)| Reader { store: store.clone(), committed_at: entry.gauges.committed_at.load(Ordering::Relaxed) });
+        match (&entry.phase, reader) {
+            (TaskPhase::Running, Some(reader)) => Lookup::Running(reader),
+            (TaskPhase::Halted(halt), Some(reader)) => Lookup::Halted(reader, halt.clone()),
+            (TaskPhase::Waiting, _) => Lookup::Elsewhere,
+            _ => Lookup::Restoring {
+                done: entry.gauges.restored.load(Ordering::Relaxed),
+                total: entry.gauges.to_restore.load(Ordering::Relaxed),
+            },
+        }
+    }
+
+    pub(super) fn enter(&self, id: TaskId, thread: usize, name: Text, stateful: Vec<Text>, phase: TaskPhase) -> Arc<Gauges> {
+        let gauges = Arc::new(Gauges::default());
+        let entry = Entry { thread, name, phase, stores: Vec::new(), stateful, gauges: gauges.clone() };
+        // A thread that comes by a task before another one of this process has let go of it takes the entry over: the other
+        // removes only what is still its own.
+        self.tasks.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
+        gauges
+    }
+
+    pub(super) fn phase(&self, id: TaskId, thread: usize, phase: TaskPhase, stores: Option<Vec<(Text, Arc<dyn Store>)>>) {
+        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = tasks.get_mut(&id).filter(|entry| entry.thread == thread) {
+            entry.phase = phase;
+            if let Some(stores) = stores {
+                entry.stores = stores;
+            }
+        }
+    }
+
+    pub(super) fn leave(&self, id: TaskId, thread: usize) {
+        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        if tasks.get(&id).is_some_and(|entry| entry.thread == thread) {
+            tasks.remove(&id);
+        }
+    }
+}
