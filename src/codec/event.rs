@@ -1,6 +1,6 @@
 //! What was read from a record: the envelope's fields and the payload.
 
-use crate::record::{Map, Text, Value};
+use crate::record::{Map, Millis, Text, Value};
 use jiff::Timestamp;
 
 /// A decoded record.
@@ -24,4 +24,13 @@ pub struct Event {
     pub metadata: Map,
     /// Payload.
     pub data: Value,
+}
+
+/// A record's timestamp as a moment. Records without one (−1) count as of 1970, what lies beyond the years that a moment can
+/// say is moved to the nearest.
+pub fn moment(timestamp: Millis) -> Timestamp {
+    if timestamp == -1 {
+        return Timestamp::UNIX_EPOCH;
+    }
+    Timestamp::from_millisecond(timestamp).unwrap_or(if timestamp < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }

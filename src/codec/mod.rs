@@ -1,8 +1,27 @@
-//! From bytes to events and back: formats, envelopes, schemas.
+//! From bytes to events and back: formats, envelopes, schemas, keys.
 //!
-//! What a topic's contract says decides how a record is read ([`Event`]) and how a message is written. A record that does not
-//! fit is a [`crate::failure::Failure`] with the bytes left untouched; nothing here panics on foreign input.
+//! What a topic's contract says decides how a record is read ([`Decoder`], [`Event`]) and how a message is written
+//! ([`Encoder`], [`Draft`]). A record that does not fit is a [`crate::failure::Failure`] with the bytes left untouched; nothing
+//! here panics on foreign input. What a contract is made from (files, YAML) is `topology`'s matter, what keys are computed from
+//! is the node's.
 
+mod contract;
+mod decode;
+mod encode;
+mod error;
 mod event;
+mod id;
+mod key;
+mod schema;
 
-pub use event::Event;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{Contract, Envelope, Format, KeyFormat, Mapping};
+pub use decode::{CAUSATION_ID, CORRELATION_ID, Decoder, MESSAGE_ID};
+pub use encode::{Draft, Encoder, version_of};
+pub use error::{Error, Result};
+pub use event::{Event, moment};
+pub use id::{NAMESPACE, derived_id, position_id};
+pub use key::{read_key, write_key};
+pub use schema::Schema;

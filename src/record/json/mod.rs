@@ -74,6 +74,11 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Error> {
     write::write(value, out, 0)
 }
 
+/// Appends text as a JSON string.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    write::string(text, out);
+}
+
 /// The text of a value.
 pub fn text(value: &Value) -> Result<String, Error> {
     let mut out = Vec::new();

@@ -55,7 +55,7 @@ fn number_text(number: &impl serde::Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, number).expect("a number, written to memory");
 }
 
-fn string(text: &str, out: &mut Vec<u8>) {
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut written = 0;

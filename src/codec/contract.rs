@@ -1,0 +1,80 @@
+//! What a topic's declaration says about its bytes.
+
+use super::Schema;
+use crate::record::Text;
+
+/// How records of a topic are read and written.
+#[derive(Clone, Debug, Default)]
+pub struct Contract {
+    /// Where a record says what it is.
+    pub envelope: Envelope,
+    /// From bytes to a payload.
+    pub format: Format,
+    /// Message types by name, each with its schema if payloads are to be checked against one; `None`: not declared.
+    pub types: Option<Vec<(Text, Option<Schema>)>>,
+}
+
+/// Where a record says what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Envelope {
+    /// JSON `{id, type, version, source, timestamp, data, metadata}`.
+    #[default]
+    Event,
+    /// The value is the payload.
+    None {
+        /// The header that names the type; without it the type is the only one declared, else the topic.
+        type_header: Option<Text>,
+    },
+    /// A foreign envelope, which is read only.
+    Mapping(Mapping),
+}
+
+/// Paths of a foreign envelope: names of fields from the value inwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Message type.
+    pub kind: Vec<Text>,
+    /// Payload.
+    pub data: Vec<Text>,
+    /// Id.
+    pub id: Option<Vec<Text>>,
+    /// Source.
+    pub source: Option<Vec<Text>>,
+    /// Time.
+    pub time: Option<Vec<Text>>,
+    /// Correlation id.
+    pub correlation_id: Option<Vec<Text>>,
+    /// Causation id.
+    pub causation_id: Option<Vec<Text>>,
+}
+
+/// From bytes to a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    #[default]
+    Json,
+    /// UTF-8 text; the payload is a string. Only with `envelope: none`.
+    String,
+    /// Bytes as they are. Only with `envelope: none`.
+    Bytes,
+}
+
+/// What a record's key is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// JSON.
+    Json,
+    /// UTF-8 text.
+    #[default]
+    String,
+    /// Bytes as they are.
+    Bytes,
+}
+
+impl Contract {
+    /// The schema of a type, if payloads of it are checked.
+    pub(super) fn schema(&self, kind: &str) -> Option<&Schema> {
+        self.types.as_ref()?.iter().find(|(name, _)| name == kind)?.1.as_ref()
+    }
+}

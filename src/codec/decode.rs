@@ -1,0 +1,214 @@
+//! From a record's bytes to an event.
+
+use super::{Contract, Envelope, Event, Format, Mapping, moment, position_id};
+use crate::failure::{Class, Failure, Stage};
+use crate::record::{Map, RecordRef, Text, Value, json};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// Header with the id of a message whose envelope is `none`.
+pub const MESSAGE_ID: &str = "message-id";
+/// Header with the correlation id, likewise.
+pub const CORRELATION_ID: &str = "correlation-id";
+/// Header with the causation id, likewise.
+pub const CAUSATION_ID: &str = "causation-id";
+
+/// Reads the records of a topic.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    contract: Contract,
+}
+
+impl Decoder {
+    /// A decoder by a contract.
+    pub fn new(contract: Contract) -> Self {
+        Self { contract }
+    }
+
+    /// What the record says. `None` for a tombstone in an envelope that needs a value: nothing happened, it is counted.
+    ///
+    /// What is missing is derived: the id from the record's place ([`position_id`]), the time from its timestamp, the
+    /// correlation id from the id. Failures are of the class `undecodable`: `UNDECODABLE` where bytes or envelope are wrong,
+    /// `SCHEMA_INVALID` where the payload is not what its type says.
+    pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        let mut event = match (&self.contract.envelope, record.value) {
+            (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
+            (_, None) => return Ok(None),
+            (Envelope::Event, Some(value)) => enveloped(record, value)?,
+            (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
+        };
+        // A tombstone has no payload to be checked.
+        if record.value.is_some()
+            && let Some(schema) = self.contract.schema(&event.kind)
+        {
+            event.data = schema.accept(std::mem::take(&mut event.data)).map_err(|misfit| {
+                Failure::new(
+                    Class::Undecodable,
+                    "SCHEMA_INVALID",
+                    Stage::Decode,
+                    format!("data of `{}` does not fit its schema: {misfit}", event.kind),
+                )
+            })?;
+        }
+        Ok(Some(event))
+    }
+
+    /// `envelope: none`: the value is the payload, headers say the rest.
+    fn plain(&self, record: &RecordRef<'_>, value: Option<&[u8]>, type_header: Option<&str>) -> Result<Event, Failure> {
+        let data = match (value, self.contract.format) {
+            (None, _) => Value::Null,
+            (Some(bytes), Format::Json) => read_json(bytes)?,
+            (Some(bytes), Format::String) => match std::str::from_utf8(bytes) {
+                Ok(text) => Value::Str(Text::new(text)),
+                Err(error) => return Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+            },
+            (Some(bytes), Format::Bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+        };
+        let kind = match type_header.map(|name| text_header(record, name)).transpose()?.flatten() {
+            Some(kind) => kind,
+            None => match self.contract.types.as_deref() {
+                Some([(only, _)]) => only.clone(),
+                _ => record.topic.into(),
+            },
+        };
+        Ok(completed(
+            record,
+            Said {
+                id: text_header(record, MESSAGE_ID)?,
+                kind: Some(kind),
+                correlation_id: text_header(record, CORRELATION_ID)?,
+                causation_id: text_header(record, CAUSATION_ID)?,
+                data,
+                ..Said::default()
+            },
+        )?)
+    }
+}
+
+/// What an envelope said.
+#[derive(Default)]
+struct Said {
+    id: Option<Text>,
+    kind: Option<Text>,
+    source: Option<Text>,
+    time: Option<Text>,
+    version: Option<Text>,
+    correlation_id: Option<Text>,
+    causation_id: Option<Text>,
+    metadata: Map,
+    data: Value,
+}
+
+/// The engine's own envelope. Unknown fields are passed over: it may gain some.
+fn enveloped(record: &RecordRef<'_>, value: &[u8]) -> Result<Event, Failure> {
+    let Value::Map(envelope) = read_json(value)? else {
+        return Err(undecodable("the envelope is no JSON object"));
+    };
+    let mut said = Said::default();
+    for (name, value) in envelope.iter() {
+        match name.as_str() {
+            "id" => said.id = text(value, "id")?,
+            "type" => said.kind = text(value, "type")?,
+            "source" => said.source = text(value, "source")?,
+            "timestamp" => said.time = text(value, "timestamp")?,
+            "data" => said.data = value.clone(),
+            "version" => {
+                said.version = match value {
+                    Value::Int(number) => Some(Text::from(number.to_string())),
+                    other => text(other, "version")?,
+                }
+            }
+            "metadata" => match value {
+                Value::Null => {}
+                Value::Map(metadata) => said.metadata = metadata.clone(),
+                other => return Err(wrong_kind("metadata", "an object", other)),
+            },
+            _ => {}
+        }
+    }
+    // The envelope goes first: then the metadata has one owner and gives its two fields up in place.
+    drop(envelope);
+    if let Some(value) = said.metadata.remove("correlationId") {
+        said.correlation_id = text(&value, "metadata.correlationId")?;
+    }
+    if let Some(value) = said.metadata.remove("causationId") {
+        said.causation_id = text(&value, "metadata.causationId")?;
+    }
+    completed(record, said)
+}
+
+/// A foreign envelope. Type and payload must be there, whatever else is missing is derived.
+fn mapped(record: &RecordRef<'_>, value: &[u8], mapping: &Mapping) -> Result<Event, Failure> {
+    let value = read_json(value)?;
+    let at = |path: &[Text]| path.iter().try_fold(&value, |value, field| value.get(field));
+    let optional = |path: &Option<Vec<Text>>| match path.as_deref().and_then(|path| at(path).map(|value| (path, value))) {
+        None => Ok(None),
+        Some((path, value)) => text(value, &path.join(".")),
+    };
+    let Some(data) = at(&mapping.data) else {
+        return Err(undecodable(format!("the envelope has no `{}`", mapping.data.join("."))));
+    };
+    let said = Said {
+        id: optional(&mapping.id)?,
+        kind: at(&mapping.kind).map_or(Ok(None), |value| text(value, &mapping.kind.join(".")))?,
+        source: optional(&mapping.source)?,
+        time: optional(&mapping.time)?,
+        version: None,
+        correlation_id: optional(&mapping.correlation_id)?,
+        causation_id: optional(&mapping.causation_id)?,
+        metadata: Map::new(),
+        data: data.clone(),
+    };
+    completed(record, said)
+}
+
+/// Fills in what the record did not say.
+fn completed(record: &RecordRef<'_>, said: Said) -> Result<Event, Failure> {
+    let Some(kind) = said.kind else { return Err(undecodable("the record has no type")) };
+    let time = match said.time {
+        None => moment(record.timestamp),
+        Some(text) => text.parse::<Timestamp>().map_err(|_| undecodable("the time is no RFC 3339 timestamp"))?,
+    };
+    let id = said.id.unwrap_or_else(|| position_id(record.topic, record.partition, record.offset));
+    Ok(Event {
+        correlation_id: said.correlation_id.unwrap_or_else(|| id.clone()),
+        id,
+        kind,
+        source: said.source.unwrap_or_default(),
+        time,
+        version: said.version,
+        causation_id: said.causation_id,
+        metadata: said.metadata,
+        data: said.data,
+    })
+}
+
+fn read_json(bytes: &[u8]) -> Result<Value, Failure> {
+    json::read(bytes).map_err(|error| undecodable(error.to_string()))
+}
+
+/// Text that is not empty; null and empty count as missing.
+fn text(value: &Value, name: &str) -> Result<Option<Text>, Failure> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Str(text) => Ok((!text.is_empty()).then(|| text.clone())),
+        other => Err(wrong_kind(name, "a string", other)),
+    }
+}
+
+/// A header of text that is not empty, the last of its name.
+fn text_header(record: &RecordRef<'_>, name: &str) -> Result<Option<Text>, Failure> {
+    match record.header(name).map(std::str::from_utf8) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok((!text.is_empty()).then(|| text.into())),
+        Some(Err(error)) => Err(undecodable(format!("header `{name}`: not UTF-8 at byte {}", error.valid_up_to()))),
+    }
+}
+
+fn wrong_kind(name: &str, wanted: &str, found: &Value) -> Failure {
+    undecodable(format!("`{name}` of the envelope is a {}, {wanted} is wanted", found.kind()))
+}
+
+fn undecodable(message: impl Into<String>) -> Failure {
+    Failure::new(Class::Undecodable, "UNDECODABLE", Stage::Decode, message)
+}
