@@ -2,6 +2,7 @@
 
 use super::super::pending::Type;
 use super::{Expr, Position};
+pub use crate::codec::{Envelope, Format, KeyFormat, Mapping};
 use crate::record::Text;
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -90,64 +91,6 @@ impl Cleanup {
             Self::Both => "compact,delete",
         }
     }
-}
-
-/// Where a record says what it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Envelope {
-    /// JSON `{id, type, version, source, timestamp, data, metadata}`.
-    #[default]
-    Event,
-    /// The value is the payload.
-    None {
-        /// The header that names the type; without it the type is the only one declared, else the topic.
-        type_header: Option<Text>,
-    },
-    /// A foreign envelope, which is read only.
-    Mapping(Mapping),
-}
-
-/// Paths of a foreign envelope: names of fields from the value inwards.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mapping {
-    /// Message type.
-    pub kind: Vec<Text>,
-    /// Payload.
-    pub data: Vec<Text>,
-    /// Id.
-    pub id: Option<Vec<Text>>,
-    /// Source.
-    pub source: Option<Vec<Text>>,
-    /// Time.
-    pub time: Option<Vec<Text>>,
-    /// Correlation id.
-    pub correlation_id: Option<Vec<Text>>,
-    /// Causation id.
-    pub causation_id: Option<Vec<Text>>,
-}
-
-/// From bytes to values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// JSON.
-    #[default]
-    Json,
-    /// UTF-8 text; the payload is a string. Only with `envelope: none`.
-    String,
-    /// Bytes as they are. Only with `envelope: none`.
-    Bytes,
-}
-
-/// What a record's key is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeyFormat {
-    /// JSON.
-    Json,
-    /// UTF-8 text.
-    #[default]
-    String,
-    /// Bytes as they are.
-    Bytes,
 }
 
 impl Contract {
