@@ -16,7 +16,7 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
-    /// The disk is full; reads go on, the task waits for room.
+    /// The disk is full; reads go on, the task waits for room and writes the same again.
     #[error("no room left for store `{store}`")]
     Full {
         /// Which store.
@@ -36,7 +36,21 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// What is stored under a key cannot be read back.
+    /// The directory cannot be used as it is; the user has to change something.
+    #[error("state directory `{}`: {reason}", path.display())]
+    Unusable {
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that must not become a part of a path or of a store's name.
+    #[error("`{name}` cannot name a store: letters, digits, `_` and `-`, at most {NAME_MAX} of them")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// What is stored under a key, or what a changelog holds, cannot be read back.
     #[error("store `{store}` holds an unreadable entry: {reason}")]
     Unreadable {
         /// Which store.
@@ -44,4 +58,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A value that cannot be kept: the record that would write it fails, nothing else does.
+    #[error("the value cannot be kept in store `{store}`: {reason}")]
+    Refused {
+        /// Which store.
+        store: String,
+        /// Code of the record's failure (`language.md` §6).
+        code: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
+
+/// Longest name of a node, a step or a topology that becomes part of a store's name, in bytes.
+pub const NAME_MAX: usize = 100;

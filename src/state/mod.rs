@@ -6,10 +6,16 @@
 //!
 //! Left to `runtime`: when to apply, where to restore from, which task owns which store.
 
+mod contents;
 mod entry;
 mod error;
+pub mod layout;
+mod memory;
+mod slots;
 mod store;
 
 pub use entry::{Entity, Mark};
-pub use error::{Error, Result};
+pub use error::{Error, NAME_MAX, Result};
+pub use memory::Memory;
+pub use slots::{Savepoint, SlotCounts, SlotLimits, Slots};
 pub use store::{Batch, Checkpoint, Chunk, KeyRange, Store, StoreName, Stores, Write};

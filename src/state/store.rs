@@ -1,6 +1,7 @@
 //! The contract of a store and of the database that opens stores.
 
-use super::Result;
+use super::error::NAME_MAX;
+use super::{Error, Result};
 use crate::record::{Millis, Offset, Partition, Text};
 use bytes::Bytes;
 use std::ops::Bound;
@@ -13,6 +14,56 @@ pub struct StoreName {
     pub node: Text,
     /// Step, for a pipeline's stateful steps.
     pub step: Option<Text>,
+}
+
+impl StoreName {
+    /// The store of an aggregate or another node without steps.
+    pub fn of_node(node: impl Into<Text>) -> Self {
+        Self { node: node.into(), step: None }
+    }
+
+    /// `<node>[.<step>].<partition>`: the store's name in its database. Names that could be mistaken for another store, or that
+    /// do not fit, are refused.
+    pub fn of_partition(&self, partition: Partition) -> Result<String> {
+        check_name(&self.node)?;
+        if let Some(step) = &self.step {
+            check_name(step)?;
+        }
+        Ok(format!("{self}.{partition}"))
+    }
+}
+
+/// Refuses what must not become part of a path or of a store's name.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let fits = !name.is_empty() && name.len() <= NAME_MAX;
+    if fits && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+        Ok(())
+    } else {
+        // A name of a megabyte is not repeated in full.
+        Err(Error::Name { name: name.chars().take(NAME_MAX).collect() })
+    }
+}
+
+/// A checkpoint never falls, except with `clear`: what is written against what the store has reached.
+pub(super) fn refuse_falling(
+    store: &str,
+    checkpoints: &[(Text, Checkpoint)],
+    reached: &dyn Fn(&str) -> Result<Option<Checkpoint>>,
+) -> Result<()> {
+    for (changelog, next) in checkpoints {
+        if let Some(last) = reached(changelog)?
+            && last.next_offset > next.next_offset
+        {
+            return Err(Error::Damaged {
+                store: store.into(),
+                reason: format!(
+                    "its checkpoint for `{changelog}` is at {}, and would fall to {}",
+                    last.next_offset, next.next_offset
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl std::fmt::Display for StoreName {
@@ -44,10 +95,12 @@ pub trait Store: Send + Sync {
     /// The bytes under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// Entries in key order, as they were when the scan began, until `each` returns false.
+    /// Entries in key order, as they were when the scan began, until `each` returns false. `each` must be quick and must not
+    /// call the store: a writer may be waiting for it.
     fn scan(&self, range: &KeyRange, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<()>;
 
     /// Writes of one epoch, or of a piece of a changelog's tail, with the checkpoint inside: all or nothing. No fsync promised.
+    /// A checkpoint that would fall back is [`super::Error::Damaged`]. After [`super::Error::Full`] the same batch is applied again.
     fn apply(&self, batch: &Batch) -> Result<()>;
 
     /// Entries of a restore in bulk: wins over what is older, loses to what is applied later; all or nothing, checkpoint inside.
@@ -58,10 +111,19 @@ pub trait Store: Send + Sync {
 
     /// Empties the store, checkpoint included.
     fn clear(&self) -> Result<()>;
+
+    /// Bytes that it takes, roughly: for a metric.
+    fn size_bytes(&self) -> u64;
 }
 
 /// A range of keys in byte order.
 pub type KeyRange = (Bound<Bytes>, Bound<Bytes>);
+
+impl From<Chunk> for Batch {
+    fn from(chunk: Chunk) -> Self {
+        Self { writes: chunk.writes, checkpoints: chunk.checkpoints }
+    }
+}
 
 /// A write: bytes under a key, or none any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
