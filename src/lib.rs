@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod clock;
 pub mod codec;
+pub mod config;
 pub mod failure;
 pub mod node;
 pub mod record;

@@ -1,0 +1,215 @@
+//! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
+
+use super::parse::{self, Brokers, Listen, Param, Property};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Stream processing on Kafka alone: aggregates and pipelines from one YAML file, exactly once.
+///
+/// Try it without Kafka: `skald dev`.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "skald", version, max_term_width = 120, propagate_version = true, after_help = AFTER)]
+pub struct Flags {
+    /// What to log, by room: `info`, `skald=debug,skald::broker=warn`
+    #[arg(long, env = "SKALD_LOG", global = true, default_value = "info", value_name = "FILTER", value_parser = parse::filter)]
+    pub log: String,
+
+    /// Log lines for people or for programs
+    #[arg(long, env = "SKALD_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Colours; `NO_COLOR` turns `auto` off
+    #[arg(long, env = "SKALD_COLOR", global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "Every flag can be set in the environment: `--state-dir` is SKALD_STATE_DIR; what may be given several times \
+                     takes one per line there.\n\nExit codes: 0 done, 1 failed, 2 usage, 3 findings, 4 differences, 5 not found, \
+                     6 broker unreachable.";
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Find what is wrong with topology files, all at once
+    Check(Check),
+    /// Draw what a topology file plans, as mermaid
+    Graph(Graph),
+    /// Run topologies as a worker of their consumer groups
+    Run(Box<Run>),
+    /// Run a topology, or the sample, with generated traffic and without Kafka
+    Dev(Box<Dev>),
+}
+
+/// Overrides of params.
+#[derive(Clone, Debug, Args)]
+pub struct Params {
+    /// Set a param: `params.x=1`. The value is read as YAML would read it
+    #[arg(long, env = "SKALD_SET", value_name = "params.NAME=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::param)]
+    pub set: Vec<Param>,
+}
+
+/// `skald check`
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Topology files, or folders to search for them; files without `skald: 1` are passed over there
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Form of the findings
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+
+    /// Exit with 3 for warnings too
+    #[arg(long, env = "SKALD_DENY_WARNINGS")]
+    pub deny_warnings: bool,
+}
+
+/// `skald graph`
+#[derive(Clone, Debug, Args)]
+pub struct Graph {
+    /// Topology file
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    #[command(flatten)]
+    pub params: Params,
+}
+
+/// `skald run`
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Topology files, or folders to search for them; each topology is its own consumer group
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Kafka to connect to first; several are separated by commas
+    #[arg(short, long, env = "SKALD_BROKERS", value_name = "HOST:PORT", value_parser = parse::brokers)]
+    pub brokers: Brokers,
+
+    /// Set a property of librdkafka; those that the engine owns are refused with the reason
+    #[arg(short = 'X', long, env = "SKALD_PROPERTY", value_name = "KEY=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::property)]
+    pub property: Vec<Property>,
+
+    /// Worker threads per topology [default: one per core]
+    #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+
+    /// Name of this worker, unique in the group and the same after a restart [default: generated, kept in the state directory]
+    #[arg(long, env = "SKALD_WORKER_ID", value_name = "ID", value_parser = parse::worker_id)]
+    pub worker_id: Option<String>,
+
+    /// Where state is kept
+    #[arg(long, env = "SKALD_STATE_DIR", value_name = "DIR", default_value = ".skald")]
+    pub state_dir: PathBuf,
+
+    /// Also create the topics that the file declares
+    #[arg(long, env = "SKALD_CREATE_TOPICS")]
+    pub create_topics: bool,
+
+    /// At the end keep the place in the group: a restart within the session disturbs nobody
+    #[arg(long, env = "SKALD_STAY")]
+    pub stay: bool,
+
+    /// Address of the HTTP endpoints, or `off`
+    #[arg(long, env = "SKALD_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = parse::listen)]
+    pub listen: Listen,
+
+    /// Without a heartbeat for so long a worker is taken for dead
+    #[arg(long, env = "SKALD_SESSION_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse::time)]
+    pub session_timeout: Duration,
+
+    /// A worker that is busy with one record for longer leaves the group
+    #[arg(long, env = "SKALD_MAX_POLL_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = parse::time)]
+    pub max_poll_interval: Duration,
+
+    /// The cluster ends a transaction that is open for longer
+    #[arg(long, env = "SKALD_TRANSACTION_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse::time)]
+    pub transaction_timeout: Duration,
+
+    /// Commit at the latest when the first record of an epoch is this old
+    #[arg(long, env = "SKALD_COMMIT_INTERVAL", value_name = "TIME", default_value = "100ms", value_parser = parse::time)]
+    pub commit_interval: Duration,
+
+    /// Give an orderly stop up after so long; nothing is lost by it
+    #[arg(long, env = "SKALD_STOP_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = parse::time)]
+    pub stop_timeout: Duration,
+}
+
+/// `skald dev`
+#[derive(Clone, Debug, Args)]
+pub struct Dev {
+    /// Topology file [default: the shop that comes with the engine]
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Keep topics and state in this folder [default: memory, gone at the end]
+    #[arg(long, env = "SKALD_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Records to generate per second; 0: as many as are taken
+    #[arg(long, env = "SKALD_RATE", value_name = "N", default_value_t = 200)]
+    pub rate: u32,
+
+    /// What the generated traffic follows from: the same seed, the same records
+    #[arg(long, env = "SKALD_SEED", value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Stop by itself after so long
+    #[arg(long, env = "SKALD_DURATION", value_name = "TIME", value_parser = parse::time)]
+    pub duration: Option<Duration>,
+
+    /// `json`: no summary, one JSON object as the last line
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+
+    /// Worker threads [default: one per core]
+    #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+
+    /// Address of the HTTP endpoints, or `off`
+    #[arg(long, env = "SKALD_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = parse::listen)]
+    pub listen: Listen,
+}
+
+/// Form of what goes to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object per line
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

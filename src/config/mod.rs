@@ -1,0 +1,240 @@
+//! Flags and environment, turned once into checked [`Settings`].
+//!
+//! [`flags`] is what a user may write; [`Settings`] is what the commands work with: every default filled in, every text parsed,
+//! every bound checked. Nothing behind this room reads the environment. What a file says is `topology`'s matter.
+//!
+//! Every flag has an environment twin, `SKALD_` and the flag's long name in capitals (`--state-dir`: `SKALD_STATE_DIR`). A flag
+//! that may be given several times takes one entry per line there.
+
+mod exit;
+mod flags;
+mod parse;
+mod reference;
+
+#[cfg(test)]
+mod tests;
+
+pub use exit::Exit;
+pub use flags::{Command, Flags, LogFormat, OutputFormat};
+pub use parse::{Brokers, Listen, Param, Property};
+pub use reference::flags_page;
+
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to do, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to log.
+    pub log: Log,
+    /// Colours on a terminal?
+    pub color: bool,
+    /// The command.
+    pub action: Action,
+}
+
+/// How to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Lines for people or for programs.
+    pub format: LogFormat,
+    /// Directives of `tracing-subscriber`: `info`, `skald=debug`.
+    pub filter: String,
+}
+
+/// A command with its settings.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// `skald check`
+    Check(Check),
+    /// `skald graph`
+    Graph(Graph),
+    /// `skald run`
+    Run(Box<Run>),
+    /// `skald dev`
+    Dev(Box<Dev>),
+}
+
+/// `skald check`
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Overrides of params.
+    pub params: Vec<Param>,
+    /// For people, or JSON.
+    pub output: OutputFormat,
+    /// Warnings are findings too.
+    pub deny_warnings: bool,
+}
+
+/// `skald graph`
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The file.
+    pub path: PathBuf,
+    /// Overrides of params.
+    pub params: Vec<Param>,
+}
+
+/// `skald run`
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Overrides of params.
+    pub params: Vec<Param>,
+    /// The cluster.
+    pub brokers: Brokers,
+    /// Properties for librdkafka, in the order given.
+    pub properties: Vec<Property>,
+    /// Worker threads per topology.
+    pub threads: usize,
+    /// Stable id of this worker; else one is generated and kept in the state directory.
+    pub worker: Option<String>,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// Also create the topics that the file declares.
+    pub create_topics: bool,
+    /// Keep the membership at the end.
+    pub stay: bool,
+    /// Where HTTP listens.
+    pub listen: Listen,
+    /// How the group behaves.
+    pub group: Group,
+    /// An orderly stop may take so long.
+    pub stop_timeout: Duration,
+}
+
+/// Times of the consumer group and its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// After so long without a heartbeat a worker is taken for dead.
+    pub session_timeout: Duration,
+    /// After so long without a poll a worker leaves the group.
+    pub max_poll_interval: Duration,
+    /// The cluster aborts a transaction that is open for longer.
+    pub transaction_timeout: Duration,
+    /// An epoch is committed when its first record is this old.
+    pub commit_interval: Duration,
+}
+
+/// `skald dev`
+#[derive(Clone, Debug)]
+pub struct Dev {
+    /// A topology of the user's; else the sample.
+    pub path: Option<PathBuf>,
+    /// Overrides of params.
+    pub params: Vec<Param>,
+    /// Keep topics and state here; else everything is gone at the end.
+    pub data_dir: Option<PathBuf>,
+    /// Records to generate per second; `None`: as many as are taken.
+    pub rate: Option<u32>,
+    /// What the traffic follows from.
+    pub seed: u64,
+    /// Stop by itself after so long.
+    pub duration: Option<Duration>,
+    /// For people, or one JSON object as the last line.
+    pub output: OutputFormat,
+    /// Worker threads.
+    pub threads: usize,
+    /// Where HTTP listens.
+    pub listen: Listen,
+}
+
+/// Why a command line is not taken, or what it asked to be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// From clap: help, version, or a wrong flag.
+    #[error(transparent)]
+    Flags(#[from] clap::Error),
+    /// Flags that do not go together.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Longest of the times that may be set.
+const TIME_MAX: Duration = Duration::from_hours(24);
+
+/// Reads a command line and the environment.
+pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Settings, Error> {
+    resolve(Flags::try_parse_from(arguments)?, std::io::IsTerminal::is_terminal(&std::io::stderr()))
+}
+
+fn resolve(flags: Flags, terminal: bool) -> Result<Settings, Error> {
+    let color = match flags.color {
+        flags::Color::Always => true,
+        flags::Color::Never => false,
+        flags::Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let log = Log { format: flags.log_format, filter: flags.log };
+    let action = match flags.command {
+        Command::Check(raw) => Action::Check(Check {
+            paths: raw.paths,
+            params: raw.params.set,
+            output: raw.output,
+            deny_warnings: raw.deny_warnings,
+        }),
+        Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set }),
+        Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
+        Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
+    };
+    Ok(Settings { log, color, action })
+}
+
+fn run(raw: flags::Run) -> Result<Run, Error> {
+    let group = Group {
+        session_timeout: between("session-timeout", raw.session_timeout, Duration::from_secs(1))?,
+        max_poll_interval: between("max-poll-interval", raw.max_poll_interval, Duration::from_secs(1))?,
+        transaction_timeout: between("transaction-timeout", raw.transaction_timeout, Duration::from_secs(1))?,
+        commit_interval: between("commit-interval", raw.commit_interval, Duration::from_millis(1))?,
+    };
+    if group.max_poll_interval < group.session_timeout {
+        return Err(Error::Conflict("--max-poll-interval must not be shorter than --session-timeout".into()));
+    }
+    if group.transaction_timeout <= group.commit_interval {
+        return Err(Error::Conflict("--transaction-timeout must be longer than --commit-interval".into()));
+    }
+    Ok(Run {
+        paths: raw.paths,
+        params: raw.params.set,
+        brokers: raw.brokers,
+        properties: raw.property,
+        threads: threads(raw.threads),
+        worker: raw.worker_id,
+        state_dir: raw.state_dir,
+        create_topics: raw.create_topics,
+        stay: raw.stay,
+        listen: raw.listen,
+        group,
+        stop_timeout: between("stop-timeout", raw.stop_timeout, Duration::from_secs(1))?,
+    })
+}
+
+fn dev(raw: flags::Dev) -> Result<Dev, Error> {
+    Ok(Dev {
+        path: raw.path,
+        params: raw.params.set,
+        data_dir: raw.data_dir,
+        rate: (raw.rate > 0).then_some(raw.rate),
+        seed: raw.seed,
+        duration: raw.duration.map(|time| between("duration", time, Duration::from_millis(100))).transpose()?,
+        output: raw.output,
+        threads: threads(raw.threads),
+        listen: raw.listen,
+    })
+}
+
+fn between(flag: &str, time: Duration, least: Duration) -> Result<Duration, Error> {
+    if (least..=TIME_MAX).contains(&time) {
+        return Ok(time);
+    }
+    Err(Error::Conflict(format!("--{flag} must lie between {least:?} and {} hours", TIME_MAX.as_secs() / 3600)))
+}
+
+/// As many as asked for, else one per core.
+fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from)
+}

@@ -1,0 +1,119 @@
+//! From the text of one flag to a checked value.
+
+use crate::record::parse_duration;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Addresses of brokers, checked for their form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brokers(String);
+
+impl Brokers {
+    /// `host:port`, several separated by commas.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Brokers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where HTTP listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Here; port 0 takes a free one.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+/// An override of a param: its name, and its value as YAML text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Name.
+    pub name: String,
+    /// Value, read by the rules of the file.
+    pub value: String,
+}
+
+/// A property for librdkafka. Its value may be a secret: it is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Name.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Property {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}=…", self.key)
+    }
+}
+
+pub(super) fn brokers(text: &str) -> Result<Brokers, String> {
+    for address in text.split(',') {
+        let (host, port) =
+            address.trim().rsplit_once(':').ok_or_else(|| format!("`{address}` has no port: write `host:9092`"))?;
+        if host.contains("://") || host.contains('/') {
+            return Err(format!("`{address}` is no address: write `host:9092`, without a scheme"));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-[]:".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(format!("`{address}` has no host: write `host:9092`"));
+        }
+        port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{port}` is no port"))?;
+    }
+    Ok(Brokers(text.split(',').map(str::trim).collect::<Vec<_>>().join(",")))
+}
+
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen::Off);
+    }
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map(Listen::At).map_err(|_| "write `127.0.0.1:7070`, `[::1]:7070` or `off`".into())
+}
+
+pub(super) fn param(text: &str) -> Result<Param, String> {
+    let (name, value) = text.split_once('=').ok_or("write `params.name=value`")?;
+    let name = name.trim().strip_prefix("params.").ok_or("only params can be set: write `params.name=value`")?;
+    let ident = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(ident) {
+        return Err(format!("`{name}` is no name of a param"));
+    }
+    Ok(Param { name: name.into(), value: value.into() })
+}
+
+pub(super) fn property(text: &str) -> Result<Property, String> {
+    // The value may be a secret, so no message repeats it.
+    let (key, value) = text.split_once('=').ok_or("write `key=value`")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if key.is_empty() || !key.chars().all(plain) {
+        return Err("the name of a property has letters, digits and dots only".into());
+    }
+    Ok(Property { key: key.into(), value: value.into() })
+}
+
+/// Worker ids become part of client ids, transactional ids and paths.
+pub(super) fn worker_id(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+        return Err("write 1 to 64 letters, digits, `-` and `_`".into());
+    }
+    Ok(text.into())
+}
+
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .and_then(|time| Duration::try_from(time).ok())
+        .ok_or_else(|| "write a number with a unit: `100ms`, `30s`, `5m`, `1h30m`".into())
+}
+
+pub(super) fn filter(text: &str) -> Result<String, String> {
+    text.parse::<tracing_subscriber::filter::EnvFilter>().map_err(|error| error.to_string())?;
+    Ok(text.into())
+}
