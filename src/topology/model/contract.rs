@@ -54,8 +54,10 @@ pub struct MessageType {
 /// A JSON Schema and what expressions know of it.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// The document, for a validator. References within it are local, and it is known to be a valid schema.
+    /// The document, for whoever shows it. References within it are local.
     pub document: Arc<serde_json::Value>,
+    /// The same, compiled once for all that check payloads against it.
+    pub compiled: crate::codec::Schema,
     /// The type derived from it.
     pub ty: Type,
     /// The file that it was read from; `None` for one written inline.
