@@ -129,8 +129,38 @@ impl Running {
 
     /// What was done and what is being done.
     pub fn snapshot(&self) -> Snapshot {
+        self.watch().snapshot()
+    }
+
+    /// A view that others keep while the handle waits for the end.
+    pub fn watch(&self) -> Watch {
+        Watch { registry: self.registry.clone(), totals: self.totals.clone(), signals: self.signals.clone() }
+    }
+}
+
+/// A view of a running engine; it may outlive it.
+#[derive(Clone)]
+pub struct Watch {
+    registry: Arc<Registry>,
+    totals: Arc<Totals>,
+    signals: Arc<Signals>,
+}
+
+impl Watch {
+    /// What was done and what is being done.
+    pub fn snapshot(&self) -> Snapshot {
         let tasks = self.registry.tasks();
         let ready = self.signals.joined() && tasks.iter().all(|task| task.phase == TaskPhase::Running);
         Snapshot { figures: self.totals.get(), tasks, ready }
+    }
+
+    /// What runs here, for queries.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// As [`Running::stop`].
+    pub fn stop(&self) {
+        self.signals.stop();
     }
 }

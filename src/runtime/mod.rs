@@ -18,7 +18,7 @@ mod registry;
 mod settings;
 pub mod worker;
 
-pub use engine::{Engine, Running, Snapshot};
+pub use engine::{Engine, Running, Snapshot, Watch};
 pub use error::{Error, Exit, Result};
 pub use prepare::{Prepared, PreparedTopic, TopicProblem, client_suffix, prepare, refuse_other_plans};
 pub use program::{Dead, Decode, Letters, Program, SourcePolicy};
