@@ -2,6 +2,7 @@
 //!
 //! A library of rooms under a thin binary; `ARCHITECTURE.md` has the map and `tests/rooms.rs` holds its direction.
 
+pub mod api;
 pub mod broker;
 pub mod clock;
 pub mod codec;

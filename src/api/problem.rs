@@ -1,0 +1,134 @@
+//! What an endpoint answers when it cannot answer: one list, one function from kind to status.
+
+use crate::record::{Partition, Text};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No such path.
+    UnknownPath,
+    /// The path exists, with other methods.
+    Method,
+    /// Path or query are no UTF-8 text, or not of the form that the endpoint takes.
+    Malformed,
+    /// No topology of this process has such a node.
+    UnknownAggregate(Text),
+    /// Several topologies of this process have it.
+    Ambiguous {
+        /// Name of the node.
+        name: Text,
+        /// The topologies.
+        topologies: Vec<Text>,
+    },
+    /// The key has no state.
+    NoState,
+    /// Another worker owns the key.
+    Elsewhere {
+        /// Its partition.
+        partition: Partition,
+        /// Topic whose partition that is, where the state can be read too.
+        snapshots: Text,
+    },
+    /// The task of the key is being restored here.
+    Restoring {
+        /// The partition.
+        partition: Partition,
+        /// Changelog records read.
+        done: u64,
+        /// Changelog records in all.
+        total: u64,
+    },
+    /// The store could not be read.
+    Store,
+    /// The answer took too long.
+    Timeout,
+    /// The request has a body, and a large one.
+    BodyTooLarge,
+    /// The request is for another host: a web page that was made to point here must not read from the loopback address.
+    Host,
+}
+
+impl Problem {
+    /// The status: whose fault it is and whether to try again (`421`: the request is right, the server is the wrong one).
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownPath | Self::UnknownAggregate(_) | Self::NoState => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Malformed | Self::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+            Self::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::Restoring { .. } | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Host => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPath => "UNKNOWN_PATH",
+            Self::Method => "METHOD_NOT_ALLOWED",
+            Self::Malformed => "MALFORMED",
+            Self::UnknownAggregate(_) => "UNKNOWN_AGGREGATE",
+            Self::Ambiguous { .. } => "AMBIGUOUS",
+            Self::NoState => "NOT_FOUND",
+            Self::Elsewhere { .. } => "ELSEWHERE",
+            Self::Restoring { .. } => "RESTORING",
+            Self::Store => "STORE",
+            Self::Timeout => "TIMEOUT",
+            Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::Host => "HOST",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::UnknownPath => "there are /livez, /readyz, /metrics, /v1/topology and /v1/aggregates/{name}/{id}".into(),
+            Self::Method => "these endpoints are read with GET".into(),
+            Self::Malformed => "path and query are UTF-8 text, percent-encoded".into(),
+            Self::UnknownAggregate(name) => format!("no topology of this worker has an aggregate `{name}`; see /v1/topology"),
+            Self::Ambiguous { name, .. } => format!("several topologies have `{name}`: add `?topology=`"),
+            Self::NoState => "nothing is known under this id".into(),
+            Self::Elsewhere { partition, snapshots } => {
+                format!("another worker owns partition {partition}; the state is also in topic `{snapshots}`")
+            }
+            Self::Restoring { done, total, .. } => format!("the state is being restored: {done} of {total} records"),
+            Self::Store => "the store could not be read; the log says why".into(),
+            Self::Timeout => "the answer took too long".into(),
+            Self::BodyTooLarge => "these endpoints take no body".into(),
+            Self::Host => "on the loopback address only requests for localhost are answered".into(),
+        }
+    }
+
+    fn extra(&self) -> Map<String, Value> {
+        let value = match self {
+            Self::Ambiguous { topologies, .. } => json!({ "topologies": topologies }),
+            Self::Elsewhere { partition, snapshots } => json!({ "partition": partition, "topic": snapshots }),
+            Self::Restoring { partition, done, total } => json!({ "partition": partition, "done": done, "total": total }),
+            _ => Value::Null,
+        };
+        if let Value::Object(map) = value { map } else { Map::new() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut body = Map::new();
+        body.insert("type".into(), "about:blank".into());
+        body.insert("title".into(), status.canonical_reason().unwrap_or_default().into());
+        body.insert("status".into(), status.as_u16().into());
+        body.insert("code".into(), self.code().into());
+        body.insert("detail".into(), self.detail().into());
+        body.extend(self.extra());
+        let mut response = (status, Value::Object(body).to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
