@@ -1,10 +1,10 @@
 //! Entries in memory: what the memory store and the simulated disk are made of.
 
 use super::layout::{Malformed, meta};
+use super::store::is_empty;
 use super::{Batch, Checkpoint, KeyRange, Write};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// A sorted map of bytes.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +18,11 @@ impl Contents {
         self.entries.get(key).cloned()
     }
 
-    pub(super) fn scan(&self, (from, to): &KeyRange, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
-        if is_empty(from, to) {
+    pub(super) fn scan(&self, range: &KeyRange, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
+        if is_empty(range) {
             return;
         }
+        let (from, to) = range;
         let range = (from.as_ref().map(|key| &key[..]), to.as_ref().map(|key| &key[..]));
         for (key, value) in self.entries.range::<[u8], _>(range) {
             if !each(key, value) {
@@ -60,14 +61,5 @@ impl Contents {
         if let Some(old) = old {
             self.bytes -= key.len() + old.len();
         }
-    }
-}
-
-/// Bounds that meet from the wrong sides: a range over a map panics on them.
-fn is_empty(from: &Bound<Bytes>, to: &Bound<Bytes>) -> bool {
-    match (from, to) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
     }
 }

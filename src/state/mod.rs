@@ -7,15 +7,21 @@
 //! Left to `runtime`: when to apply, where to restore from, which task owns which store.
 
 mod contents;
+mod directory;
+mod disk;
 mod entry;
 mod error;
 pub mod layout;
 mod memory;
+mod simulated;
 mod slots;
 mod store;
 
+pub use directory::Directory;
+pub use disk::Disk;
 pub use entry::{Entity, Mark};
 pub use error::{Error, NAME_MAX, Result};
 pub use memory::Memory;
+pub use simulated::SimulatedDisk;
 pub use slots::{Savepoint, SlotCounts, SlotLimits, Slots};
 pub use store::{Batch, Checkpoint, Chunk, KeyRange, Store, StoreName, Stores, Write};

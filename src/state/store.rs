@@ -44,6 +44,15 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     }
 }
 
+/// Bounds that meet from the wrong sides: nothing lies between them, and a range over a map panics.
+pub(super) fn is_empty(range: &KeyRange) -> bool {
+    match range {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+    }
+}
+
 /// A checkpoint never falls, except with `clear`: what is written against what the store has reached.
 pub(super) fn refuse_falling(
     store: &str,

@@ -28,6 +28,9 @@ use bytes::Bytes;
 /// Version of this layout; a store of another one is rebuilt from its changelog.
 pub const FORMAT: u16 = 1;
 
+/// Longest key of an aggregate or id of a request, in bytes: with its tags and its expiry it must fit a key on disk.
+pub const KEY_MAX: usize = u16::MAX as usize - 10;
+
 /// Name of the one header of a snapshot record.
 pub const HEADER: &str = "skald";
 
@@ -108,6 +111,9 @@ pub struct LogEntry<'a> {
 ///
 /// The head of a snapshot and the form of a mark are checked, the state's JSON is not read before it is needed.
 pub fn append_stored(entry: &LogEntry<'_>, arena: &mut Vec<u8>) -> Result<usize, Malformed> {
+    if entry.key.len() > KEY_MAX {
+        return Err(Malformed(format!("a key of {} bytes", entry.key.len())));
+    }
     match entry.role {
         Role::Snapshots => {
             if let (Some(_), Some(head)) = (entry.value, entry.head) {

@@ -130,6 +130,7 @@ impl Slots {
     /// Replaces an aggregate's state; `None` deletes it. [`Error::Refused`] when no record could carry it.
     pub fn put_entity(&mut self, key: &[u8], value: Option<Entity>) -> Result<()> {
         assert!(!self.sealed, "no put between seal and the epoch's outcome");
+        self.check_key(key)?;
         let bytes = match &value {
             Some(entity) => self.check_entity(key, entity)?,
             None => 0,
@@ -147,6 +148,7 @@ impl Slots {
     /// Marks a request as answered; `None` takes the mark away. [`Error::Refused`] when no record could carry it.
     pub fn put_mark(&mut self, id: &[u8], value: Option<Mark>) -> Result<()> {
         assert!(!self.sealed, "no put between seal and the epoch's outcome");
+        self.check_key(id)?;
         let bytes = value.as_ref().map_or(0, Kept::memory);
         if bytes + id.len() + RECORD_OVERHEAD > self.limits.record_bytes {
             return Err(self.too_large(bytes + id.len()));
@@ -347,6 +349,13 @@ impl Slots {
                 self.dirty.push(place);
             }
         }
+    }
+
+    fn check_key(&self, key: &[u8]) -> Result<()> {
+        if key.len() > layout::KEY_MAX {
+            return Err(self.refused("TOO_LARGE", format!("its key has {} bytes", key.len())));
+        }
+        Ok(())
     }
 
     /// What JSON or the topic cannot carry is refused here, where the record that did it is known.

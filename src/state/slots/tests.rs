@@ -161,6 +161,10 @@ fn a_value_that_no_record_could_carry_is_refused_at_once() {
     assert_eq!(refused(slots.put_entity(b"a", with(nested))), "EXPRESSION_ERROR");
     assert_eq!(refused(slots.put_entity(b"a", with(big.clone().into()))), "TOO_LARGE");
     assert_eq!(refused(slots.put_mark(b"a", Some(Mark { expires_at: 1, reply: big.into() }))), "TOO_LARGE");
+    let key = vec![b'k'; layout::KEY_MAX + 1];
+    assert_eq!(slots.entity(&key).expect("nothing is there"), None);
+    assert_eq!(refused(slots.put_entity(&key, None)), "TOO_LARGE");
+    assert_eq!(refused(slots.put_mark(&key, None)), "TOO_LARGE");
     assert!(!slots.is_dirty());
     slots.put_entity(b"a", with("x".repeat(1500).into())).expect("near the bound is still within it");
 }
