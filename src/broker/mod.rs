@@ -9,6 +9,7 @@
 //! which partitions belong together.
 
 mod batch;
+pub mod embedded;
 mod error;
 
 pub use batch::{Batch, BatchMark, BatchRecord, NewRecord};
