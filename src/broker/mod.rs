@@ -11,6 +11,7 @@
 mod batch;
 pub mod embedded;
 mod error;
+pub mod kafka;
 
 pub use batch::{Batch, BatchMark, BatchRecord, NewRecord};
 pub use error::{Error, ErrorClass, Result};

@@ -1,0 +1,194 @@
+//! Topics and groups.
+
+use super::error::About;
+use super::properties::{Properties, Role};
+use super::{metadata_client, serve};
+use crate::broker::{Admin, Error, ErrorClass, Member, Result, TopicInfo, TopicSpec};
+use crate::clock::{Clock, SystemClock};
+use crate::record::{Offset, Text, TopicPartition};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait until every broker knows a new topic.
+const CREATED_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct KafkaAdmin {
+    bootstrap: Text,
+    reads: BaseConsumer<super::context::ReaderContext>,
+    acts: AdminClient<DefaultClientContext>,
+    clock: SystemClock,
+}
+
+impl KafkaAdmin {
+    pub(super) fn new(properties: &Properties) -> Result<Self> {
+        let acts = properties.plain(Role::Producer).create();
+        Ok(Self {
+            bootstrap: properties.bootstrap().into(),
+            reads: metadata_client(properties)?,
+            acts: acts.map_err(|error| About::new("starting an admin client").error(&error))?,
+            clock: SystemClock::new(),
+        })
+    }
+
+    /// The error of a call, with the connection's where there is no broker.
+    fn error(&self, about: &About, error: &KafkaError) -> Error {
+        serve(&self.reads);
+        let last = self.reads.context().notes.last_error();
+        let error = about.error(error);
+        if error.class == ErrorClass::Retry && !last.is_empty() {
+            return Error::new(ErrorClass::Retry, format!("cannot reach any broker at `{}`", self.bootstrap), last);
+        }
+        error
+    }
+}
+
+impl Admin for KafkaAdmin {
+    fn topics(&self) -> Result<Vec<TopicInfo>> {
+        let about = About::new("listing topics").on_topic("*", "Describe");
+        let answer = self.reads.fetch_metadata(None, TIMEOUT).map_err(|error| self.error(&about, &error))?;
+        serve(&self.reads);
+        let mut topics: Vec<TopicInfo> = answer
+            .topics()
+            .iter()
+            .filter(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+            .map(|topic| TopicInfo {
+                name: topic.name().into(),
+                partitions: topic.partitions().len() as u32,
+                config: BTreeMap::new(),
+            })
+            .collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    fn describe(&self, topics: &[Text]) -> Result<Vec<TopicInfo>> {
+        let mut known = self.topics()?;
+        known.retain(|topic| topics.contains(&topic.name));
+        if known.is_empty() {
+            return Ok(known);
+        }
+        let asked: Vec<ResourceSpecifier<'_>> = known.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+        let about = About::new("reading topic settings");
+        let answer = wait(self.acts.describe_configs(&asked, &options())).map_err(|error| self.error(&about, &error))?;
+        // One answer to each resource, in the order asked.
+        let configs: Vec<_> = answer.into_iter().collect();
+        for (topic, config) in known.iter_mut().zip(configs) {
+            let about = about.clone().on_topic(topic.name.clone(), "DescribeConfigs");
+            let config = config.map_err(|code| about.code(code))?;
+            topic.config = config.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
+        }
+        Ok(known)
+    }
+
+    fn create(&self, wanted: &[TopicSpec]) -> Result<()> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<NewTopic<'_>> = wanted
+            .iter()
+            .map(|topic| {
+                let replication = topic.replication.map_or(-1, i32::from);
+                let partitions = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+                let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(replication));
+                topic.config.iter().fold(new, |new, (key, value)| new.set(key, value))
+            })
+            .collect();
+        let about = About::new("creating topics");
+        let answer = wait(self.acts.create_topics(&new, &options())).map_err(|error| self.error(&about, &error))?;
+        for result in answer {
+            match result {
+                Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
+                Err((topic, code)) => {
+                    let about = About::new(format!("creating topic `{topic}`")).on_topic(topic, "Create");
+                    let mut error = about.code(code);
+                    if matches!(code, Code::InvalidConfig | Code::InvalidPartitions | Code::InvalidReplicationFactor)
+                        || matches!(code, Code::PolicyViolation | Code::InvalidTopic)
+                    {
+                        error.class = ErrorClass::Fatal;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        // The controller has them now; whoever produces at once asks a broker.
+        let started = self.clock.mono();
+        loop {
+            let known = self.topics()?;
+            let missing = wanted.iter().find(|topic| !known.iter().any(|known| known.name == topic.name));
+            match missing {
+                None => return Ok(()),
+                Some(topic) if self.clock.mono() - started > CREATED_TIMEOUT => {
+                    let context = format!("creating topic `{}`", topic.name);
+                    return Err(Error::new(ErrorClass::Retry, context, "it does not show up in the cluster's metadata"));
+                }
+                Some(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    fn trim(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let about = About::new("deleting records");
+        let mut list = TopicPartitionList::with_capacity(before.len());
+        for (one, offset) in before {
+            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset)).map_err(|error| about.error(&error))?;
+        }
+        let answer = wait(self.acts.delete_records(&list, &options())).map_err(|error| self.error(&about, &error))?;
+        for one in answer.elements() {
+            one.error().map_err(|error| about.clone().on_topic(one.topic(), "Delete").error(&error))?;
+        }
+        Ok(())
+    }
+
+    fn members(&self, group: &str) -> Result<Vec<Member>> {
+        let about = About::new(format!("listing the members of group `{group}`")).of_group(group);
+        let answer = match self.reads.fetch_group_list(Some(group), TIMEOUT) {
+            Ok(answer) => answer,
+            Err(KafkaError::GroupListFetch(Code::GroupIdNotFound)) => return Ok(Vec::new()),
+            Err(error) => return Err(self.error(&about, &error)),
+        };
+        let found = answer.groups().iter().find(|found| found.name() == group);
+        let members = found.map_or(&[][..], |found| found.members());
+        Ok(members
+            .iter()
+            .map(|member| Member { client_id: member.client_id().to_owned(), host: member.client_host().to_owned() })
+            .collect())
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+/// Blocks until the answer is there; the admin client has a thread of its own that brings it.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut answer = pin!(answer);
+    loop {
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

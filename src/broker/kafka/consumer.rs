@@ -1,0 +1,388 @@
+//! A member of a consumer group.
+//!
+//! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards. An error that stops a partition
+//! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
+
+use super::context::{MemberContext, Rebalance, lock, names, trouble_kind};
+use super::error::About;
+use super::intake::hand_over;
+use super::probe::Probe;
+use super::properties::Properties;
+use super::spawn;
+use crate::broker::{
+    ConsumerSettings, Error, ErrorClass, GroupConsumer, Limit, Ownership, Parting, Polled, Result, Trouble, TroubleKind, Wake,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::record::{Offset, Partition, RecordRef, Text, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// The clock is read once in so many records.
+const RECORDS_BETWEEN_CLOCK_READS: usize = 32;
+/// A seek is answered as soon as librdkafka's own thread gets to it.
+const SEEK_TIMEOUT: Duration = Duration::from_millis(500);
+/// So long a partition may take from its assignment to accepting a seek.
+const SEEK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What an [`Ownership`] of this broker holds; nothing before the first join.
+pub(super) struct Token(pub(super) Option<ConsumerGroupMetadata>);
+
+/// See the module.
+pub(super) struct Member {
+    /// Taken by `close` only.
+    consumer: Option<BaseConsumer<MemberContext>>,
+    properties: Arc<Properties>,
+    group: Text,
+    wake: Wake,
+    clock: SystemClock,
+    /// An event was handed out and waits for its answer.
+    answer_owed: bool,
+    /// Partitions that are read, with the offset they were resumed at.
+    resumed: FxHashMap<TopicPartition, Resumed>,
+    /// Positions as of the last poll; looked up once between polls.
+    positions: RefCell<Option<FxHashMap<TopicPartition, Offset>>>,
+    probe: Option<Probe>,
+    troubles: VecDeque<Trouble>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resumed {
+    at: Offset,
+    /// The end that was reached, where an end was reported.
+    end: Option<Offset>,
+}
+
+impl Member {
+    pub(super) fn join(properties: &Arc<Properties>, settings: &ConsumerSettings) -> Result<Self> {
+        let about = About::new(format!("joining group `{}`", settings.group)).of_group(settings.group.clone());
+        let config = properties.group_member(settings);
+        let mut consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(MemberContext::default()).map_err(|error| about.error(&error))?;
+        let wake = settings.wake.clone();
+        consumer.set_nonempty_callback(move || wake());
+        // librdkafka takes a name that starts with `^` for a pattern.
+        let patterns: Vec<String> = settings
+            .patterns
+            .iter()
+            .map(|pattern| if pattern.starts_with('^') { pattern.to_string() } else { format!("^{pattern}") })
+            .collect();
+        let all: Vec<&str> = settings.topics.iter().map(Text::as_str).chain(patterns.iter().map(String::as_str)).collect();
+        consumer.subscribe(&all).map_err(|error| about.error(&error))?;
+        Ok(Self {
+            consumer: Some(consumer),
+            properties: properties.clone(),
+            group: settings.group.clone(),
+            wake: settings.wake.clone(),
+            clock: SystemClock::new(),
+            answer_owed: false,
+            resumed: FxHashMap::default(),
+            positions: RefCell::new(None),
+            probe: None,
+            troubles: VecDeque::new(),
+        })
+    }
+
+    fn consumer(&self) -> &BaseConsumer<MemberContext> {
+        self.consumer.as_ref().expect("`close` consumes the member")
+    }
+
+    /// A rebalance that was noted, or a trouble whose input is known by now.
+    fn event(&mut self) -> Option<Polled> {
+        let noted = lock(&self.consumer().context().rebalances).pop_front();
+        if let Some(noted) = noted {
+            self.answer_owed = true;
+            return Some(match noted {
+                Rebalance::Assigned(partitions) => Polled::Assigned(partitions),
+                Rebalance::Revoked { lost } => Polled::Revoked { lost },
+            });
+        }
+        if let Some(found) = self.probe.as_ref().and_then(Probe::result) {
+            self.probe = None;
+            self.troubles.extend(found.into_iter().filter(|trouble| self.resumed.contains_key(&trouble.input)));
+        }
+        self.troubles.pop_front().map(Polled::Trouble)
+    }
+
+    /// What an error means; `None` for one that the client overcomes or that is being looked into.
+    fn judge(&mut self, error: &KafkaError) -> Option<Polled> {
+        let about = About::new(format!("reading as a member of group `{}`", self.group)).of_group(self.group.clone());
+        let reason = self.consumer().context().notes.last_reason();
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        if let KafkaError::PartitionEOF(partition) = error {
+            self.note_end(*partition, &reason);
+            return None;
+        }
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == Code::Fatal {
+            // The code of a fatal error is the cause; the wrapper may only say "fatal".
+            let cause = self.consumer().client().fatal_error();
+            let (code, text) = cause.unwrap_or((code, reason));
+            let class = match about.code(code).class {
+                fenced @ ErrorClass::Fenced => fenced,
+                _ => ErrorClass::Fatal,
+            };
+            return Some(Polled::Fatal(Error::new(class, about.what, text)));
+        }
+        if matches!(code, Code::GroupAuthorizationFailed | Code::InconsistentGroupProtocol | Code::InvalidSessionTimeout) {
+            let class = match about.code(code).class {
+                ErrorClass::Retry => ErrorClass::Fatal,
+                class => class,
+            };
+            return Some(Polled::Fatal(Error::new(class, about.what, format!("{code}: {reason}"))));
+        }
+        let kind = trouble_kind(code)?;
+        if let Some(topic) = subscribed_topic(&reason) {
+            return Some(Polled::Trouble(Trouble { input: TopicPartition::new(topic, -1), kind }));
+        }
+        if kind == TroubleKind::Other {
+            // A damaged or unreadable batch: librdkafka goes on behind it, and which partition has lost records is not known.
+            return Some(Polled::Fatal(Error::new(ErrorClass::Fatal, about.what, format!("{code}: {reason}"))));
+        }
+        self.look_into(kind);
+        None
+    }
+
+    /// Starts a probe of everything that is read, unless one is under way.
+    fn look_into(&mut self, kind: TroubleKind) {
+        if self.probe.is_some() {
+            return;
+        }
+        let positions = self.known_positions();
+        let candidates = self
+            .resumed
+            .iter()
+            .map(|(input, resumed)| (input.clone(), positions.get(input).copied().unwrap_or(resumed.at)))
+            .collect();
+        match Probe::start(&self.properties, &self.group, candidates, kind, self.wake.clone()) {
+            Ok(probe) => self.probe = Some(probe),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// The end of a partition was reached. The number alone names it where one topic has it, or where one is not there yet.
+    fn note_end(&mut self, partition: Partition, reason: &str) {
+        let Some(end) = end_offset(reason) else { return };
+        let positions = self.known_positions();
+        let mut behind = self
+            .resumed
+            .iter_mut()
+            .filter(|(input, _)| input.partition == partition)
+            .filter(|(input, resumed)| positions.get(input).copied().unwrap_or(resumed.at).max(resumed.end.unwrap_or(-1)) < end);
+        if let (Some((_, resumed)), None) = (behind.next(), behind.next()) {
+            resumed.end = Some(end);
+        } else if let [(_, resumed)] =
+            self.resumed.iter_mut().filter(|(input, _)| input.partition == partition).collect::<Vec<_>>().as_mut_slice()
+        {
+            resumed.end = Some(resumed.end.map_or(end, |known| known.max(end)));
+        }
+    }
+
+    fn known_positions(&self) -> FxHashMap<TopicPartition, Offset> {
+        let mut known = self.positions.borrow_mut();
+        known
+            .get_or_insert_with(|| {
+                let list = self.consumer().position().unwrap_or_default();
+                list.elements()
+                    .iter()
+                    .filter_map(|one| match one.offset() {
+                        Place::Offset(offset) => Some((TopicPartition::new(one.topic(), one.partition()), offset)),
+                        _ => None,
+                    })
+                    .collect()
+            })
+            .clone()
+    }
+
+    fn forget_positions(&self) {
+        *self.positions.borrow_mut() = None;
+    }
+}
+
+impl GroupConsumer for Member {
+    fn poll(&mut self, limit: Limit, intake: &mut dyn FnMut(RecordRef<'_>)) -> Polled {
+        if let Some(event) = self.event() {
+            return event;
+        }
+        self.forget_positions();
+        let started = self.clock.mono();
+        let mut records = 0;
+        let mut wait = limit.time;
+        loop {
+            if records >= limit.records {
+                return Polled::Full;
+            }
+            let consumer = self.consumer.as_ref().expect("`close` consumes the member");
+            let served = consumer.context().notes.served();
+            match consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    hand_over(&message, intake);
+                    records += 1;
+                    wait = Duration::ZERO;
+                    if records % RECORDS_BETWEEN_CLOCK_READS == 0 && self.clock.mono() - started >= limit.time {
+                        return Polled::Full;
+                    }
+                    continue;
+                }
+                Some(Err(error)) => {
+                    if let Some(polled) = self.judge(&error) {
+                        return polled;
+                    }
+                }
+                None if consumer.context().notes.served() == served => return self.event().unwrap_or(Polled::Idle),
+                None => {}
+            }
+            if let Some(event) = self.event() {
+                return event;
+            }
+            // Something that is not a record was served; there may be records behind it.
+            wait = if records == 0 { limit.time.saturating_sub(self.clock.mono() - started) } else { Duration::ZERO };
+        }
+    }
+
+    fn ownership(&mut self) -> Ownership {
+        Ownership(Arc::new(Token(self.consumer().group_metadata())))
+    }
+
+    fn accept(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let about = About::new("taking over partitions").of_group(self.group.clone());
+        self.answer_owed = false;
+        self.forget_positions();
+        self.resumed.clear();
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for one in partitions {
+            // A placeholder that exists in every log; the first one does not in a log that was trimmed, and a record may be
+            // asked for before the pause is noticed.
+            list.add_partition_offset(&one.topic, one.partition, Place::End).map_err(|error| about.error(&error))?;
+        }
+        self.consumer().assign(&list).map_err(|error| about.error(&error))?;
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.consumer().pause(&list).map_err(|error| about.error(&error))
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.answer_owed = false;
+        self.forget_positions();
+        self.resumed.clear();
+        self.probe = None;
+        self.troubles.clear();
+        self.consumer().unassign().map_err(|error| About::new("letting partitions go").error(&error))
+    }
+
+    fn resume_at(&mut self, at: &[(TopicPartition, Offset)]) -> Result<()> {
+        if at.is_empty() {
+            return Ok(());
+        }
+        let about = About::new("resuming partitions").of_group(self.group.clone());
+        self.forget_positions();
+        let mut list = TopicPartitionList::with_capacity(at.len());
+        for (one, offset) in at {
+            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset)).map_err(|error| about.error(&error))?;
+        }
+        self.consumer().resume(&list).map_err(|error| about.error(&error))?;
+        let started = self.clock.mono();
+        loop {
+            let late = match self.consumer().seek_partitions(list.clone(), SEEK_TIMEOUT) {
+                Ok(answer) => {
+                    // Not started yet, or not known yet: right after the assignment.
+                    let mut late = TopicPartitionList::new();
+                    for one in answer.elements().iter().filter(|one| one.error().is_err()) {
+                        late.add_partition_offset(one.topic(), one.partition(), one.offset())
+                            .map_err(|error| about.error(&error))?;
+                    }
+                    late
+                }
+                Err(_) => list,
+            };
+            if late.count() == 0 {
+                break;
+            }
+            if self.clock.mono() - started >= SEEK_DEADLINE {
+                let names: Vec<String> = names(&late).iter().map(ToString::to_string).collect();
+                return Err(Error::new(ErrorClass::Retry, about.what, format!("no seek possible for `{}`", names.join("`, `"))));
+            }
+            list = late;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for (one, offset) in at {
+            self.resumed.insert(one.clone(), Resumed { at: *offset, end: None });
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for one in partitions {
+            list.add_partition(&one.topic, one.partition);
+            self.resumed.remove(one);
+        }
+        self.consumer().pause(&list).map_err(|error| About::new("pausing partitions").error(&error))
+    }
+
+    fn position(&self, partition: &TopicPartition) -> Option<Offset> {
+        let read = self.known_positions().get(partition).copied();
+        let end = self.resumed.get(partition).and_then(|resumed| resumed.end);
+        // An end that was reported is a position too; an older one than what was read since is not.
+        read.max(end)
+    }
+
+    fn close(mut self: Box<Self>, how: Parting, deadline: Duration) {
+        let Some(consumer) = self.consumer.take() else { return };
+        let answer_owed = self.answer_owed;
+        let (done, closed) = mpsc::channel();
+        let closing = spawn("kafka-close", move || {
+            part(consumer, how == Parting::Leave, answer_owed);
+            // Nobody waits any more when the deadline is over.
+            let _ = done.send(());
+        });
+        if closing.is_ok() && closed.recv_timeout(deadline).is_err() {
+            tracing::warn!("leaving group `{}` takes longer than {deadline:?}; it is left to finish by itself", self.group);
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            part(consumer, false, self.answer_owed);
+        }
+    }
+}
+
+fn part(consumer: BaseConsumer<MemberContext>, leave: bool, answer_owed: bool) {
+    consumer.context().closing.store(true, Ordering::Release);
+    let noted = lock(&consumer.context().rebalances).drain(..).count() > 0;
+    if answer_owed || noted {
+        // The group waits for an answer that the loop did not give.
+        if let Err(error) = consumer.unassign() {
+            tracing::debug!("{error}");
+        }
+    }
+    if leave {
+        // A static member is kept in the group by a mere close.
+        consumer.unsubscribe();
+    }
+    drop(consumer);
+}
+
+/// The topic of `Subscribed topic not available: <topic>: <why>`: the one error text that names an input.
+fn subscribed_topic(reason: &str) -> Option<&str> {
+    reason.strip_prefix("Subscribed topic not available: ")?.split(": ").next()
+}
+
+/// The offset of `… reached end of partition at offset <n> (…`.
+pub(super) fn end_offset(reason: &str) -> Option<Offset> {
+    let (_, rest) = reason.split_once("reached end of partition at offset ")?;
+    rest.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,418 @@
+//! Which librdkafka properties a client gets: the engine's defaults, then the user's, then those that the engine owns.
+//!
+//! A user's property is checked when it is set: one that the engine owns is refused with the reason, one that could run code or
+//! write files is refused, an unknown one or a bad value is refused by librdkafka itself. Secrets are never shown.
+
+use crate::broker::{ConsumerSettings, Isolation, TransactionSettings};
+use crate::record::Text;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use std::time::Duration;
+
+/// The longest wait for a delivery; a default, so that a drain ends before the lane's watchdog does.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest wait for a response; far below the transaction's time-out, so that a lost one is noticed in time.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a property is not taken: lower case, complete sentence without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("property `{key}`: {reason}")]
+pub struct PropertyRefused {
+    /// The property as it was given.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where the brokers are, and the user's properties for the clients.
+#[derive(Clone)]
+pub struct Properties {
+    bootstrap: Text,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    role: Option<Role>,
+    key: String,
+    value: String,
+}
+
+/// Which clients a property is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Consumer,
+    Producer,
+}
+
+/// Properties that decide what the engine's guarantees rest on.
+const OWNED: [(&str, &str); 41] = [
+    ("bootstrap.servers", "the brokers are given by their own setting"),
+    ("metadata.broker.list", "the brokers are given by their own setting"),
+    ("client.id", "it tells the members of a group what the others run"),
+    ("group.id", "the group is the topology's name"),
+    ("group.instance.id", "it is made of the worker's id"),
+    ("group.protocol", "the engine is built on the classic protocol"),
+    ("group.protocol.type", "the engine is built on the classic protocol"),
+    ("group.remote.assignor", "the engine is built on the classic protocol"),
+    ("partition.assignment.strategy", "tasks rest on the `range` assignor"),
+    ("session.timeout.ms", "it has its own setting"),
+    ("max.poll.interval.ms", "it has its own setting"),
+    ("enable.auto.commit", "offsets are committed in transactions only"),
+    ("auto.commit.enable", "offsets are committed in transactions only"),
+    ("auto.commit.interval.ms", "offsets are committed in transactions only"),
+    ("enable.auto.offset.store", "offsets are committed in transactions only"),
+    ("offset.store.method", "offsets are committed in transactions only"),
+    ("offset.store.path", "offsets are committed in transactions only"),
+    ("offset.store.sync.interval.ms", "offsets are committed in transactions only"),
+    ("auto.offset.reset", "where to start is declared per source; a lost offset must stop the task"),
+    ("isolation.level", "uncommitted records must never be processed"),
+    ("enable.partition.eof", "the reader of logs rests on it"),
+    ("check.crcs", "damaged records must be noticed"),
+    ("allow.auto.create.topics", "topics are created with the plan's settings"),
+    ("transactional.id", "it is made of the topology's and the worker's names"),
+    ("transaction.timeout.ms", "it has its own setting"),
+    ("enable.idempotence", "transactions need it"),
+    ("enable.gapless.guarantee", "transactions do not work with it"),
+    ("acks", "transactions need all of them"),
+    ("request.required.acks", "transactions need all of them"),
+    ("max.in.flight", "transactions bound it"),
+    ("max.in.flight.requests.per.connection", "transactions bound it"),
+    ("message.max.bytes", "it follows from the topics' own bounds"),
+    ("partitioner", "partitions are computed by the engine"),
+    ("queuing.strategy", "transactions need the order of sending"),
+    ("delivery.report.only.error", "an epoch waits for every delivery"),
+    ("produce.offset.report", "restores rest on the offsets of deliveries"),
+    ("log.queue", "log lines go to the engine's log"),
+    ("enabled_events", "events are served by the engine"),
+    ("test.mock.num.brokers", "it replaces the cluster by a mock"),
+    ("internal.termination.signal", "signals are handled by the engine"),
+    ("enable.sasl.oauthbearer.unsecure.jwt", "it accepts tokens that nobody signed"),
+];
+
+/// Properties by which whoever writes them could run code in this process.
+const DANGEROUS: [&str; 6] = [
+    "plugin.library.paths",
+    "sasl.kerberos.kinit.cmd",
+    "ssl.engine.location",
+    "ssl.engine.id",
+    "ssl.providers",
+    "ssl_engine_callback_data",
+];
+
+/// Whose values are not shown.
+const SECRET_PARTS: [&str; 9] =
+    ["password", "secret", "passphrase", "pem", "token", "ssl_key", "oauthbearer.config", "username", "assertion"];
+
+impl Properties {
+    /// Clients for these brokers (`host:port`, several separated by commas), with the engine's defaults.
+    pub fn new(bootstrap: &str) -> Self {
+        Self { bootstrap: bootstrap.into(), entries: Vec::new() }
+    }
+
+    /// The brokers.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Sets a property for all clients, or with the prefix `consumer.` or `producer.` for those only; the last one holds.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), PropertyRefused> {
+        let refused = |reason: String| PropertyRefused { key: key.to_owned(), reason };
+        let (role, name) = match (key.strip_prefix("consumer."), key.strip_prefix("producer.")) {
+            (Some(name), _) => (Some(Role::Consumer), name),
+            (_, Some(name)) => (Some(Role::Producer), name),
+            _ => (None, key),
+        };
+        if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+            return Err(refused(format!("it is the engine's: {reason}")));
+        }
+        if DANGEROUS.contains(&name) {
+            return Err(refused("it can make the process run foreign code".into()));
+        }
+        if name.ends_with("_cb") || matches!(name, "opaque" | "interceptors" | "default_topic_conf" | "ssl_key" | "ssl_ca") {
+            return Err(refused("it is a pointer, not a setting".into()));
+        }
+        // librdkafka knows its properties best: names, ranges, enumerations.
+        let mut probe = ClientConfig::new();
+        probe.set(name, value);
+        match probe.create_native_config() {
+            Ok(_) => {}
+            Err(KafkaError::ClientConfig(_, _, _, _)) if is_secret(name) => {
+                return Err(refused("the value is not accepted".into()));
+            }
+            Err(KafkaError::ClientConfig(_, text, _, _)) => return Err(refused(lower_first(&text))),
+            Err(_) => return Err(refused("name or value holds a zero byte".into())),
+        }
+        if name == "sasl.oauthbearer.token.endpoint.url" && !value.starts_with("https://") && !is_loopback_url(value) {
+            return Err(refused("tokens are fetched by https only, unless from this host".into()));
+        }
+        self.entries.push(Entry { role, key: name.to_owned(), value: value.to_owned() });
+        Ok(())
+    }
+
+    /// Are the properties safe together? Passwords and tokens do not travel in the clear, except on this host.
+    pub fn check(&self) -> Result<(), PropertyRefused> {
+        for role in [Role::Consumer, Role::Producer] {
+            let last = |names: &[&str]| {
+                let mut found = self.entries.iter().rev().filter(|entry| entry.role.is_none_or(|of| of == role));
+                found.find(|entry| names.contains(&entry.key.as_str())).map(|entry| entry.value.to_ascii_lowercase())
+            };
+            let protocol = last(&["security.protocol"]).unwrap_or_else(|| "plaintext".into());
+            let mechanism = last(&["sasl.mechanism", "sasl.mechanisms"]).unwrap_or_default();
+            let clear = protocol == "sasl_plaintext";
+            if clear && mechanism != "gssapi" && !self.bootstrap.split(',').all(is_loopback) {
+                return Err(PropertyRefused {
+                    key: "security.protocol".into(),
+                    reason: "`sasl_plaintext` would send credentials in the clear: use `sasl_ssl`".into(),
+                });
+            }
+            let unverified = last(&["enable.ssl.certificate.verification"]).is_some_and(|value| value == "false");
+            if unverified || last(&["ssl.endpoint.identification.algorithm"]).is_some_and(|value| value == "none") {
+                tracing::warn!("the brokers' certificates are not fully verified: anybody on the way can read and change records");
+            }
+        }
+        Ok(())
+    }
+
+    /// For a client that only reads metadata.
+    pub(super) fn plain(&self, role: Role) -> ClientConfig {
+        let mut config = self.start(role);
+        self.own(&mut config);
+        config
+    }
+
+    pub(super) fn group_member(&self, settings: &ConsumerSettings) -> ClientConfig {
+        let mut config = self.start(Role::Consumer);
+        // A third of the session at most, or the group would lose healthy members.
+        let heartbeat = (settings.session_timeout / 4).min(Duration::from_millis(500));
+        config.set("heartbeat.interval.ms", millis(heartbeat));
+        self.own(&mut config);
+        config
+            .set("group.id", settings.group.as_str())
+            .set("client.id", settings.client_id.as_str())
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "range")
+            .set("session.timeout.ms", millis(settings.session_timeout))
+            .set("max.poll.interval.ms", millis(settings.max_poll_interval.max(settings.session_timeout)));
+        if let Some(instance) = &settings.instance {
+            config.set("group.instance.id", instance.as_str());
+        }
+        reads(&mut config, Isolation::ReadCommitted);
+        config
+    }
+
+    /// For a client that reads partitions or committed offsets without ever joining the group it names.
+    pub(super) fn reader(&self, group: &str, isolation: Isolation) -> ClientConfig {
+        let mut config = self.start(Role::Consumer);
+        // Each partition has its own queue here, so this is per partition.
+        config.set("queued.max.messages.kbytes", "4096");
+        self.own(&mut config);
+        config.set("group.id", group).set("group.protocol", "classic");
+        reads(&mut config, isolation);
+        config
+    }
+
+    pub(super) fn transactional(&self, settings: &TransactionSettings, transactional_id: &str) -> ClientConfig {
+        let mut config = self.start(Role::Producer);
+        // librdkafka refuses a message time-out beyond the transaction's; a user's own value is left to that check.
+        if self.user(Role::Producer, &["message.timeout.ms", "delivery.timeout.ms"]).is_none() {
+            config.set("message.timeout.ms", millis(MESSAGE_TIMEOUT.min(settings.transaction_timeout)));
+        }
+        if self.user(Role::Producer, &["socket.timeout.ms"]).is_none() {
+            config.set("socket.timeout.ms", millis(SOCKET_TIMEOUT.min(settings.transaction_timeout)));
+        }
+        self.own(&mut config);
+        config
+            .set("client.id", settings.client_id.as_str())
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", millis(settings.transaction_timeout))
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("message.max.bytes", settings.max_message_bytes.clamp(1000, 1_000_000_000).to_string());
+        config
+    }
+
+    pub(super) fn idempotent(&self) -> ClientConfig {
+        let mut config = self.start(Role::Producer);
+        self.own(&mut config);
+        config.set("enable.idempotence", "true").set("acks", "all").set("message.max.bytes", "100000000");
+        config
+    }
+
+    /// How long the lane waits for deliveries before it calls them failed.
+    pub(super) fn message_timeout(&self) -> Duration {
+        let user = self.user(Role::Producer, &["message.timeout.ms", "delivery.timeout.ms"]);
+        user.and_then(|text| text.parse().ok()).map_or(MESSAGE_TIMEOUT, Duration::from_millis)
+    }
+
+    fn user(&self, role: Role, names: &[&str]) -> Option<&str> {
+        let mut found = self.entries.iter().rev().filter(|entry| entry.role.is_none_or(|of| of == role));
+        found.find(|entry| names.contains(&entry.key.as_str())).map(|entry| entry.value.as_str())
+    }
+
+    /// The engine's defaults and what the user set over them.
+    fn start(&self, role: Role) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+            .set("client.id", "skald")
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("enable.metrics.push", "false");
+        match role {
+            Role::Consumer => config
+                .set("fetch.queue.backoff.ms", "10")
+                .set("queued.min.messages", "5000")
+                .set("queued.max.messages.kbytes", "8192")
+                .set("topic.metadata.refresh.interval.ms", "30000"),
+            Role::Producer => config
+                .set("linger.ms", "1")
+                .set("batch.size", "1000000")
+                .set("message.timeout.ms", millis(MESSAGE_TIMEOUT))
+                .set("socket.timeout.ms", millis(SOCKET_TIMEOUT))
+                // How long records to an unknown topic wait for it to turn up.
+                .set("topic.metadata.propagation.max.ms", "3000"),
+        };
+        for entry in &self.entries {
+            if entry.role.is_none_or(|of| of == role) {
+                config.set(&entry.key, &entry.value);
+            }
+        }
+        config
+    }
+
+    fn own(&self, config: &mut ClientConfig) {
+        config.set("bootstrap.servers", self.bootstrap.as_str()).set("allow.auto.create.topics", "false");
+    }
+}
+
+fn reads(config: &mut ClientConfig, isolation: Isolation) {
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("check.crcs", "true")
+        .set("isolation.level", match isolation {
+            Isolation::ReadCommitted => "read_committed",
+            Isolation::ReadUncommitted => "read_uncommitted",
+        });
+}
+
+fn millis(length: Duration) -> String {
+    length.as_millis().to_string()
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRET_PARTS.iter().any(|part| key.contains(part))
+}
+
+fn is_loopback(address: &str) -> bool {
+    let address = address.trim();
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = match address.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => address.split([':', '/']).next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_loopback_url(url: &str) -> bool {
+    url.starts_with("http://") && !url.contains('@') && is_loopback(url)
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+impl std::fmt::Debug for Properties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_map();
+        shown.entry(&"bootstrap.servers", &self.bootstrap);
+        for entry in &self.entries {
+            let value = if is_secret(&entry.key) { "***" } else { entry.value.as_str() };
+            shown.entry(&entry.key, &value);
+        }
+        shown.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_that_the_engine_owns_or_that_run_code_are_refused_with_the_reason() {
+        for (key, value, part) in [
+            ("enable.auto.commit", "true", "the engine's"),
+            ("consumer.isolation.level", "read_uncommitted", "the engine's"),
+            ("producer.acks", "1", "the engine's"),
+            ("plugin.library.paths", "/tmp/x.so", "foreign code"),
+            ("producer.plugin.library.paths", "/tmp/x.so", "foreign code"),
+            ("sasl.kerberos.kinit.cmd", "rm -rf /", "foreign code"),
+            ("ssl.engine.location", "/tmp/x.so", "foreign code"),
+            ("rebalance_cb", "1", "pointer"),
+            ("no.such.property", "1", "no such configuration property"),
+            ("linger.ms", "soon", "linger.ms"),
+            ("consumer.", "1", "no such"),
+            ("client.rack", "a\0b", "zero byte"),
+            ("sasl.oauthbearer.token.endpoint.url", "http://10.0.0.1/token", "https"),
+            ("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1@10.0.0.1/token", "https"),
+        ] {
+            let refused = Properties::new("localhost:9092").set(key, value).expect_err(key);
+            assert!(refused.reason.to_lowercase().contains(part), "{key}: {refused}");
+            assert_eq!(refused.key, key);
+        }
+    }
+
+    #[test]
+    fn a_prefix_restricts_a_property_to_its_clients_and_the_engines_own_stay() {
+        let mut properties = Properties::new("localhost:9092");
+        properties.set("linger.ms", "5").expect("linger");
+        properties.set("producer.compression.type", "zstd").expect("compression");
+        properties.set("consumer.fetch.wait.max.ms", "100").expect("fetch wait");
+        let producer = properties.idempotent();
+        assert_eq!(producer.get("linger.ms"), Some("5"));
+        assert_eq!(producer.get("compression.type"), Some("zstd"));
+        assert_eq!(producer.get("fetch.wait.max.ms"), None);
+        let reader = properties.reader("g", Isolation::ReadCommitted);
+        assert_eq!(reader.get("fetch.wait.max.ms"), Some("100"));
+        assert_eq!(reader.get("compression.type"), None);
+        assert_eq!(reader.get("auto.offset.reset"), Some("error"));
+    }
+
+    #[test]
+    fn credentials_do_not_travel_in_the_clear_except_on_this_host() {
+        for (bootstrap, protocol, mechanism, fine) in [
+            ("broker:9092", "sasl_plaintext", "PLAIN", false),
+            ("broker:9092", "SASL_PLAINTEXT", "SCRAM-SHA-512", false),
+            ("localhost:9092,broker:9092", "sasl_plaintext", "OAUTHBEARER", false),
+            ("localhost.example.com:9092", "sasl_plaintext", "PLAIN", false),
+            ("broker:9092", "sasl_ssl", "PLAIN", true),
+            ("localhost:9092", "sasl_plaintext", "PLAIN", true),
+            ("127.0.0.1:9092, [::1]:9093", "sasl_plaintext", "PLAIN", true),
+            ("broker:9092", "plaintext", "", true),
+        ] {
+            let mut properties = Properties::new(bootstrap);
+            properties.set("security.protocol", protocol).expect(protocol);
+            if !mechanism.is_empty() {
+                properties.set("sasl.mechanism", mechanism).expect(mechanism);
+            }
+            assert_eq!(properties.check().is_ok(), fine, "{bootstrap} {protocol} {mechanism}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut properties = Properties::new("localhost:9092");
+        properties.set("sasl.password", "hunter2").expect("password");
+        properties.set("consumer.sasl.oauthbearer.client.secret", "hunter2").expect("secret");
+        properties.set("client.rack", "a").expect("rack");
+        let shown = format!("{properties:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("\"client.rack\": \"a\""), "{shown}");
+        let refused = Properties::new("x").set("ssl.key.pem", "hunter2").err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+}
