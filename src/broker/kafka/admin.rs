@@ -146,7 +146,8 @@ impl Admin for KafkaAdmin {
         let about = About::new("deleting records");
         let mut list = TopicPartitionList::with_capacity(before.len());
         for (one, offset) in before {
-            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset)).map_err(|error| about.error(&error))?;
+            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
+                .map_err(|error| about.error(&error))?;
         }
         let answer = wait(self.acts.delete_records(&list, &options())).map_err(|error| self.error(&about, &error))?;
         for one in answer.elements() {

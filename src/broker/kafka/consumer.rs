@@ -170,11 +170,10 @@ impl Member {
     fn note_end(&mut self, partition: Partition, reason: &str) {
         let Some(end) = end_offset(reason) else { return };
         let positions = self.known_positions();
-        let mut behind = self
-            .resumed
-            .iter_mut()
-            .filter(|(input, _)| input.partition == partition)
-            .filter(|(input, resumed)| positions.get(input).copied().unwrap_or(resumed.at).max(resumed.end.unwrap_or(-1)) < end);
+        let mut behind =
+            self.resumed.iter_mut().filter(|(input, _)| input.partition == partition).filter(|(input, resumed)| {
+                positions.get(input).copied().unwrap_or(resumed.at).max(resumed.end.unwrap_or(-1)) < end
+            });
         if let (Some((_, resumed)), None) = (behind.next(), behind.next()) {
             resumed.end = Some(end);
         } else if let [(_, resumed)] =
@@ -285,7 +284,8 @@ impl GroupConsumer for Member {
         self.forget_positions();
         let mut list = TopicPartitionList::with_capacity(at.len());
         for (one, offset) in at {
-            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset)).map_err(|error| about.error(&error))?;
+            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
+                .map_err(|error| about.error(&error))?;
         }
         self.consumer().resume(&list).map_err(|error| about.error(&error))?;
         let started = self.clock.mono();
@@ -307,7 +307,11 @@ impl GroupConsumer for Member {
             }
             if self.clock.mono() - started >= SEEK_DEADLINE {
                 let names: Vec<String> = names(&late).iter().map(ToString::to_string).collect();
-                return Err(Error::new(ErrorClass::Retry, about.what, format!("no seek possible for `{}`", names.join("`, `"))));
+                return Err(Error::new(
+                    ErrorClass::Retry,
+                    about.what,
+                    format!("no seek possible for `{}`", names.join("`, `")),
+                ));
             }
             list = late;
             std::thread::sleep(Duration::from_millis(1));

@@ -7,9 +7,10 @@ use super::consumer::Token;
 use super::context::{ProducerSide, ReaderContext};
 use super::error::About;
 use super::properties::Properties;
-use super::{spawn, serve};
+use super::{serve, spawn};
 use crate::broker::{
-    Batch, BatchRecord, CommittedOffset, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Result, Span, TransactionSettings,
+    Batch, BatchRecord, CommittedOffset, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Result, Span,
+    TransactionSettings,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Millis, Offset, Text, TopicPartition};
@@ -229,7 +230,8 @@ impl Operator {
         let topics: Vec<&str> = offsets.iter().map(|(one, _)| one.topic.as_str()).collect();
         about.topic_right = format!("Topic {}: Read", distinct(topics).join(", ")).into();
         let token = ownership.0.downcast_ref::<Token>();
-        let token = token.ok_or_else(|| Error::new(ErrorClass::Fatal, about.what.clone(), "the ownership is another broker's"))?;
+        let token =
+            token.ok_or_else(|| Error::new(ErrorClass::Fatal, about.what.clone(), "the ownership is another broker's"))?;
         let Some(metadata) = &token.0 else {
             return Err(Error::new(ErrorClass::Abortable, about.what, "the consumer was in no group when it was captured"));
         };
@@ -239,9 +241,7 @@ impl Operator {
             added.set_offset(Place::Offset(*offset)).map_err(|error| about.error(&error))?;
             added.set_metadata(stamp);
         }
-        self.producer()?
-            .send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT)
-            .map_err(|error| about.error(&error))?;
+        self.producer()?.send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT).map_err(|error| about.error(&error))?;
         Ok(Outcome::Done)
     }
 

@@ -169,7 +169,9 @@ impl Properties {
             }
             let unverified = last(&["enable.ssl.certificate.verification"]).is_some_and(|value| value == "false");
             if unverified || last(&["ssl.endpoint.identification.algorithm"]).is_some_and(|value| value == "none") {
-                tracing::warn!("the brokers' certificates are not fully verified: anybody on the way can read and change records");
+                tracing::warn!(
+                    "the brokers' certificates are not fully verified: anybody on the way can read and change records"
+                );
             }
         }
         Ok(())
@@ -294,10 +296,13 @@ fn reads(config: &mut ClientConfig, isolation: Isolation) {
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true")
-        .set("isolation.level", match isolation {
-            Isolation::ReadCommitted => "read_committed",
-            Isolation::ReadUncommitted => "read_uncommitted",
-        });
+        .set(
+            "isolation.level",
+            match isolation {
+                Isolation::ReadCommitted => "read_committed",
+                Isolation::ReadUncommitted => "read_uncommitted",
+            },
+        );
 }
 
 fn millis(length: Duration) -> String {
