@@ -25,7 +25,15 @@ const WORKER_MAX: usize = 64;
 pub struct Directory {
     path: PathBuf,
     /// Locked; the operating system releases it with the process, however that ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing alone leaves it locked as long as a process that is just being started has a copy of the file. Without an
+        // effect where it fails: then the lock goes with this process.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
@@ -35,7 +43,7 @@ impl Directory {
         refuse_network(path)?;
         let lock = private_file().truncate(false).open(path.join("lock")).map_err(|source| io_error(path, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.into(), lock }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
             Err(TryLockError::Error(source)) => Err(io_error(path, source)),
         }

@@ -13,6 +13,7 @@ mod entry;
 mod error;
 pub mod layout;
 mod memory;
+pub mod restore;
 mod simulated;
 mod slots;
 mod store;
