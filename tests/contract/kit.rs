@@ -73,6 +73,14 @@ pub fn class<R: std::fmt::Debug>(result: Result<R>) -> ErrorClass {
     result.expect_err("a failure").class
 }
 
+/// An operation without its records.
+fn named(op: &Op) -> String {
+    match op {
+        Op::Produce(batch) => format!("Produce of {} records", batch.len()),
+        op => format!("{op:?}"),
+    }
+}
+
 /// A lane whose operations are waited for.
 pub struct Lane<'h> {
     harness: &'h dyn Harness,
@@ -107,14 +115,14 @@ impl<'h> Lane<'h> {
 
     /// Carries an operation out and gives its result.
     pub fn run(&mut self, op: Op) -> Result<Outcome> {
-        let what = format!("an answer to {op:?}");
+        let what = format!("an answer to {}", named(&op));
         self.lane.submit(op);
         wait(self.harness, &what, || self.lane.reply()).result
     }
 
     /// Carries an operation out that succeeds.
     pub fn done(&mut self, op: Op) -> Outcome {
-        let what = format!("{op:?}");
+        let what = named(&op);
         self.run(op).unwrap_or_else(|error| panic!("{what}: {error} ({:?})", error.class))
     }
 

@@ -45,6 +45,34 @@ macro_rules! contract_rows {
             a_position_at_the_end_passes_control_markers_and_aborted_records
             a_token_commits_until_its_generation_is_over
             a_transaction_without_offsets_commits
+            an_empty_list_of_offsets_changes_nothing
+            offsets_come_back_with_their_stamp
+            an_aborted_offset_is_forgotten
+            a_token_is_refused_after_its_member_has_left
+            a_token_taken_before_any_assignment_is_never_refused
+            a_second_process_with_the_same_instance_id_ends_the_first
+            who_leaves_gives_its_partitions_to_the_others_at_once
+            who_stays_away_for_less_than_a_session_finds_its_partitions_and_nobody_else_notices
+            who_stays_away_for_longer_loses_its_partitions
+            range_goes_topic_by_topic_over_sorted_instance_ids
+            members_that_subscribe_unequally_split_topics_of_one_count
+            a_stable_read_waits_for_pending_offsets_and_an_unstable_one_gives_the_older
+            a_new_producer_of_the_same_id_ends_the_old_ones_transaction
+            a_dead_owners_transaction_is_ended_by_fencing_its_id
+            ends_differ_by_isolation_while_a_transaction_is_open
+            a_record_too_large_for_the_client_is_refused_and_the_transaction_commits
+            a_record_too_large_for_the_topic_fails_its_delivery_and_the_transaction
+            a_transaction_that_is_open_for_too_long_is_aborted_and_its_producer_fenced
+            a_topic_deleted_within_a_transaction_does_not_keep_the_rest_from_committing
+            nothing_is_delivered_while_paused_and_a_seek_goes_exactly_there
+            an_offset_beyond_the_end_is_trouble
+            an_offset_that_was_trimmed_away_is_trouble
+            offsets_by_time_are_those_of_the_first_record_not_before_it
+            topics_are_created_once_and_described_with_their_settings
+            counts_grow_with_the_topic
+            members_of_a_group_are_listed_by_their_client_id
+            a_pattern_subscribes_to_topics_by_their_whole_name
+            a_topic_that_is_not_there_is_trouble_and_does_not_keep_the_others_from_being_read
         }
     };
     (@each $harness:expr; $($row:ident)*) => {

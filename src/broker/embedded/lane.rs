@@ -63,14 +63,29 @@ struct Pending {
 
 /// An operation as the client carries it out.
 enum Request {
-    Init { fresh: bool },
+    Init {
+        fresh: bool,
+    },
     Begin,
+    /// Did the client's queue take the records?
     Produce(Result<()>),
     Drain,
-    SendOffsets { offsets: Vec<(TopicPartition, Offset)>, stamp: Text, ownership: Ownership },
-    End { commit: bool },
-    Committed { partitions: Vec<TopicPartition>, isolation: Isolation },
-    Ends { partitions: Vec<TopicPartition>, isolation: Isolation },
+    SendOffsets {
+        offsets: Vec<(TopicPartition, Offset)>,
+        stamp: Text,
+        ownership: Ownership,
+    },
+    End {
+        commit: bool,
+    },
+    Committed {
+        partitions: Vec<TopicPartition>,
+        isolation: Isolation,
+    },
+    Ends {
+        partitions: Vec<TopicPartition>,
+        isolation: Isolation,
+    },
     OffsetsAt(Vec<(TopicPartition, i64)>),
     Counts(Vec<Text>),
     Fence(Text),
@@ -189,7 +204,7 @@ impl Drop for LaneHandle {
 
 impl State {
     /// Starts an operation; false when one is under way.
-    fn start(&mut self, key: ClientKey, op: Request, outgoing: Vec<Outgoing>) -> bool {
+    fn start(&mut self, key: ClientKey, mut op: Request, outgoing: Vec<Outgoing>) -> bool {
         let Some(lane) = self.lanes.get(&key) else { return false };
         if lane.pending.is_some() || lane.reply.is_some() {
             return false;
@@ -201,8 +216,12 @@ impl State {
             self.timers.add(arrives.saturating_add(self.options.stable_read_timeout), Work::Lane(key));
         }
         if let Some(lane) = self.lanes.get_mut(&key) {
-            if matches!(lane.phase, Phase::Open(_)) {
-                lane.outbox.extend(outgoing);
+            if let Request::Produce(queued) = &mut op {
+                // What a delivery comes to is told by the drain.
+                match lane.open() {
+                    Ok(_) => lane.outbox.extend(outgoing),
+                    Err(error) => *queued = Err(error),
+                }
             }
             lane.pending = Some(Pending { op, fault, submitted, arrives });
         }
@@ -328,7 +347,7 @@ impl State {
                 }
             }
             Request::Begin => done(lane.begin()),
-            Request::Produce(refused) => done(lane.open().and(std::mem::replace(refused, Ok(())))),
+            Request::Produce(queued) => done(std::mem::replace(queued, Ok(()))),
             Request::Drain => self.drain(lane),
             Request::SendOffsets { offsets, stamp, ownership } => self.send_offsets(lane, offsets, stamp, ownership),
             Request::End { commit } => self.end(lane, *commit),
