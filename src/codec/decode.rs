@@ -71,7 +71,7 @@ impl Decoder {
                 _ => record.topic.into(),
             },
         };
-        Ok(completed(
+        completed(
             record,
             Said {
                 id: text_header(record, MESSAGE_ID)?,
@@ -81,7 +81,7 @@ impl Decoder {
                 data,
                 ..Said::default()
             },
-        )?)
+        )
     }
 }
 

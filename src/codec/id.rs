@@ -1,6 +1,6 @@
 //! Ids that follow from where a message comes from, so that a replay gives the same ones.
 
-use crate::record::Text;
+use crate::record::{RecordRef, Text};
 use std::io::Write;
 use uuid::Uuid;
 
@@ -21,4 +21,9 @@ pub fn derived_id(parts: &[&dyn std::fmt::Display]) -> Text {
 /// The id of a record that has none, and `ctx.id`: UUIDv5 of `topic/partition/offset`.
 pub fn position_id(topic: &str, partition: i32, offset: i64) -> Text {
     derived_id(&[&topic, &partition, &offset])
+}
+
+/// The id of a failed record's dead letter: the same however often the record fails at that node.
+pub fn failure_id(topology: &str, node: &str, record: &RecordRef<'_>) -> Text {
+    derived_id(&[&topology, &node, &record.topic, &record.partition, &record.offset, &"error"])
 }

@@ -60,6 +60,9 @@ fn the_derived_id_is_a_version_5_uuid_of_the_place() {
     assert_ne!(id, position_id("orders", 31, 7));
 }
 
+/// Contract, value, headers, and the event on one line.
+type Case<'a> = (Contract, Option<&'a [u8]>, &'a [(&'a str, &'a [u8])], String);
+
 #[test]
 fn envelopes_are_read_and_what_is_missing_is_derived() {
     let derived = position_id("orders", 3, 17);
@@ -77,7 +80,7 @@ fn envelopes_are_read_and_what_is_missing_is_derived() {
         ..Contract::default()
     };
     let only = plain(Format::Json, Some(vec![("order.created.v1".into(), None)]));
-    let cases: Vec<(Contract, Option<&[u8]>, &[(&str, &[u8])], String)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             event.clone(),
             Some(br#"{"id":"e1","type":"t.v2","version":"2","source":"shop","timestamp":"2026-01-02T03:04:05.5Z","data":{"a":1},"metadata":{"correlationId":"c1","causationId":"e0","expectedVersion":3},"more":true}"#),

@@ -16,7 +16,11 @@ use crate::record::{RecordRef, Text};
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// Index of its topic in `topology::Plan::topics`: where it was first read; for a repartitioned record the topic before that.
-    pub topic: usize,
+    /// `None` for a topic that only a pattern found.
+    pub topic: Option<usize>,
+    /// Number of partitions of that topic, by which the record's place must follow from its key; `None` for a repartitioned
+    /// record, which lies where another key put it.
+    pub partitions: Option<u32>,
     /// The record as it was first read (topic, partition, offset and timestamp of its origin).
     pub record: &'a RecordRef<'a>,
     /// What was decoded from it.

@@ -1,0 +1,165 @@
+//! From a failed record to its dead letter.
+
+use super::{SECRET_HEADERS, names};
+use crate::codec::{failure_id, moment};
+use crate::failure::Failure;
+use crate::record::{HeaderRef, Millis, RecordRef, Text, Value, json, timestamp_text};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Bytes of a message or of details that are kept.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+/// Bytes of any other text that came from outside.
+const NAME_BYTES_MAX: usize = 512;
+/// What a record takes beside its bytes, and each header beside its own: varints and attributes, rounded up.
+const RECORD_OVERHEAD_BYTES: usize = 128;
+const HEADER_OVERHEAD_BYTES: usize = 16;
+
+/// A record that becomes a dead letter.
+#[derive(Clone, Copy, Debug)]
+pub struct Dead<'a> {
+    /// The record, as it was first read.
+    pub record: &'a RecordRef<'a>,
+    /// Why.
+    pub failure: &'a Failure,
+    /// The node that it failed at; of one that could not be decoded the sub-topology's name.
+    pub node: &'a str,
+    /// Topology.
+    pub topology: &'a str,
+    /// Its version.
+    pub version: u32,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Wall time of the first failure.
+    pub first_at: Millis,
+    /// Wall time of the last one.
+    pub last_at: Millis,
+}
+
+/// A dead letter, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Letter<'a> {
+    /// Id, the same however often the record fails at this node.
+    pub id: Text,
+    /// Key of the original.
+    pub key: Option<&'a [u8]>,
+    /// Value of the original; none of a stub.
+    pub value: Option<&'a [u8]>,
+    /// Timestamp of the original.
+    pub timestamp: Millis,
+    original: Vec<HeaderRef<'a>>,
+    own: Vec<(&'static str, String)>,
+}
+
+impl Letter<'_> {
+    /// Headers of the original, then those that say why it failed.
+    pub fn headers(&self) -> Vec<HeaderRef<'_>> {
+        let own = self.own.iter().map(|(name, text)| HeaderRef { name, value: Some(text.as_bytes()) });
+        self.original.iter().copied().chain(own).collect()
+    }
+
+    fn size_bytes(&self) -> usize {
+        let header = |name: &str, value: usize| name.len() + value + HEADER_OVERHEAD_BYTES;
+        let original: usize = self.original.iter().map(|known| header(known.name, known.value.map_or(0, <[u8]>::len))).sum();
+        let own: usize = self.own.iter().map(|(name, text)| header(name, text.len())).sum();
+        let bytes = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        RECORD_OVERHEAD_BYTES + bytes(self.key) + bytes(self.value) + original + own
+    }
+}
+
+/// The dead letter of a record, at most `bytes_max` large: what is left out first is the value, then the original's headers,
+/// then its key. It is never larger than that if `bytes_max` leaves room for the engine's own headers (16 KiB).
+pub fn letter<'a>(dead: &Dead<'a>, bytes_max: usize) -> Letter<'a> {
+    let record = dead.record;
+    let id = failure_id(dead.topology, dead.node, record);
+    let mut letter = Letter {
+        key: record.key,
+        value: record.value,
+        timestamp: record.timestamp,
+        original: record.headers.iter().copied().map(without_secret).collect(),
+        own: own_headers(dead, &id),
+        id,
+    };
+    if letter.size_bytes() <= bytes_max {
+        return letter;
+    }
+    letter.own.push((names::STUB, String::new()));
+    let mut left_out = Vec::new();
+    for part in ["value", "headers", "key"] {
+        match part {
+            "value" => letter.value = None,
+            "headers" => letter.original.clear(),
+            _ => letter.key = None,
+        }
+        left_out.push(part);
+        if let Some((_, stub)) = letter.own.last_mut() {
+            *stub = stub_text(record, &left_out);
+        }
+        if letter.size_bytes() <= bytes_max {
+            break;
+        }
+    }
+    letter
+}
+
+fn without_secret(header: HeaderRef<'_>) -> HeaderRef<'_> {
+    let is_secret = SECRET_HEADERS.iter().any(|secret| header.name.eq_ignore_ascii_case(secret));
+    HeaderRef { value: header.value.filter(|_| !is_secret), ..header }
+}
+
+fn own_headers(dead: &Dead<'_>, id: &str) -> Vec<(&'static str, String)> {
+    let Dead { record, failure, .. } = dead;
+    let mut own = vec![
+        (names::EXCEPTION, capped(failure.code(), NAME_BYTES_MAX)),
+        (names::MESSAGE, capped(failure.message(), TEXT_BYTES_MAX)),
+        (names::TOPIC, capped(record.topic, NAME_BYTES_MAX)),
+        (names::PARTITION, record.partition.to_string()),
+        (names::OFFSET, record.offset.to_string()),
+        (names::ID, id.to_owned()),
+        (names::CODE, capped(failure.code(), NAME_BYTES_MAX)),
+        (names::CLASS, failure.class().name().to_owned()),
+        (names::NODE, capped(dead.node, NAME_BYTES_MAX)),
+        (names::STAGE, failure.stage().name().to_owned()),
+        (names::ATTEMPTS, dead.attempts.to_string()),
+        (names::FIRST_AT, timestamp_text(moment(dead.first_at))),
+        (names::LAST_AT, timestamp_text(moment(dead.last_at))),
+        (names::TOPOLOGY, capped(dead.topology, NAME_BYTES_MAX)),
+        (names::VERSION, dead.version.to_string()),
+    ];
+    if !failure.details().is_null() {
+        own.push((names::DETAILS, details_text(failure.details())));
+    }
+    if let Some(trace) = record.header("traceparent").and_then(|trace| std::str::from_utf8(trace).ok()) {
+        own.push((names::TRACE, capped(trace, NAME_BYTES_MAX)));
+    }
+    own
+}
+
+/// Details as JSON, which a part of would not be.
+fn details_text(details: &Value) -> String {
+    match json::text(details) {
+        Ok(text) if text.len() <= TEXT_BYTES_MAX => text,
+        _ => "\"too large to be kept\"".to_owned(),
+    }
+}
+
+/// At most so many bytes, cut between characters.
+fn capped(text: &str, bytes_max: usize) -> String {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// What a stub says of what it leaves out: the parts, and of the value size and digest.
+fn stub_text(record: &RecordRef<'_>, left_out: &[&str]) -> String {
+    let mut text = format!("without={}", left_out.join(","));
+    if let Some(value) = record.value {
+        write!(text, ";bytes={};sha256=", value.len()).expect("written to memory");
+        for byte in Sha256::digest(value) {
+            write!(text, "{byte:02x}").expect("written to memory");
+        }
+    }
+    text
+}
