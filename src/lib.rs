@@ -7,6 +7,7 @@ pub mod broker;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod dev;
 pub mod dlq;
 pub mod failure;
 pub mod node;
