@@ -14,4 +14,5 @@ pub mod node;
 pub mod record;
 pub mod runtime;
 pub mod state;
+pub mod telemetry;
 pub mod topology;
