@@ -9,6 +9,7 @@ pub mod codec;
 pub mod config;
 pub mod dev;
 pub mod dlq;
+pub mod expr;
 pub mod failure;
 pub mod node;
 pub mod record;
