@@ -104,8 +104,9 @@ impl State {
         if append_time {
             chunk.set_timestamp(self.wall);
         }
+        let wall = self.wall;
         let Some(log) = self.topics.log_mut(&partition) else { return Err(missing(&partition, "producing to")) };
-        log.append(chunk, producer);
+        log.append(chunk, producer, wall);
         let next = log.next;
         self.appended(&partition);
         Ok(next)

@@ -385,6 +385,13 @@ impl State {
     }
 }
 
+/// What plain producers sent last is written before the database closes.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.save();
+    }
+}
+
 fn storage_error(message: &str) -> Error {
     Error::new(ErrorClass::Fatal, "data folder of the embedded broker", message)
 }

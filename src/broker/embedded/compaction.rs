@@ -119,7 +119,16 @@ fn clean(slot: &Slot, chunk: &Chunk, last: &FxHashMap<&[u8], Offset>, rules: Rul
     }
     let horizon = if tombstones { horizon } else { None };
     let (base, bytes, newest) = (kept.base(), kept.size_bytes(), kept.newest());
-    Some(Slot { base, next: slot.next, kind: Kind::Plain, bytes, newest, horizon, body: Body::Here(Arc::new(kept)) })
+    Some(Slot {
+        base,
+        next: slot.next,
+        kind: Kind::Plain,
+        bytes,
+        newest,
+        appended: slot.appended,
+        horizon,
+        body: Body::Here(Arc::new(kept)),
+    })
 }
 
 /// Appends a cleaned slot, into the one before it where both are small and alike.
@@ -137,6 +146,7 @@ fn join(kept: &mut VecDeque<Slot>, slot: Slot) {
             chunk.push(delta, entry.timestamp(), entry.key(), entry.value(), entry.headers());
         }
         (last.next, last.bytes, last.newest) = (slot.next, chunk.size_bytes(), chunk.newest());
+        last.appended = slot.appended;
         return;
     }
     kept.push_back(slot);

@@ -219,6 +219,7 @@ impl State {
             if let Request::Produce(queued) = &mut op {
                 // What a delivery comes to is told by the drain.
                 match lane.open() {
+                    Ok(_) if fault.error.as_ref().is_some_and(|error| !error.effect) => {}
                     Ok(_) => lane.outbox.extend(outgoing),
                     Err(error) => *queued = Err(error),
                 }

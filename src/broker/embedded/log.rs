@@ -52,6 +52,8 @@ pub(super) struct Slot {
     pub(super) kind: Kind,
     pub(super) bytes: usize,
     pub(super) newest: Millis,
+    /// Wall time of the last append to it: what retention by age goes by.
+    pub(super) appended: Millis,
     /// When tombstones, or the marker, may go; set when the slot is compacted first.
     pub(super) horizon: Option<Millis>,
     pub(super) body: Body,
@@ -139,9 +141,9 @@ impl Log {
     }
 
     /// Appends records; gives the offset of the first.
-    pub(super) fn append(&mut self, mut chunk: Chunk, producer: Option<ProducerId>) -> Offset {
+    pub(super) fn append(&mut self, mut chunk: Chunk, producer: Option<ProducerId>, now: Millis) -> Offset {
         let base = self.next;
-        if producer.is_none() && self.extend(&chunk) {
+        if producer.is_none() && self.extend(&chunk, now) {
             return base;
         }
         chunk.set_base(base);
@@ -153,13 +155,13 @@ impl Log {
             }
         };
         let (next, bytes, newest) = (base + chunk.len() as Offset, chunk.size_bytes(), chunk.newest());
-        self.push(Slot { base, next, kind, bytes, newest, horizon: None, body: Body::Here(Arc::new(chunk)) });
+        self.push(Slot { base, next, kind, bytes, newest, appended: now, horizon: None, body: Body::Here(Arc::new(chunk)) });
         base
     }
 
     /// Adds plain records to the last slot, while nobody else reads it and it is not on disk: a producer that sends one by one
     /// would otherwise fill the log with slots of one record.
-    fn extend(&mut self, chunk: &Chunk) -> bool {
+    fn extend(&mut self, chunk: &Chunk, now: Millis) -> bool {
         let Some(slot) = self.slots.back_mut() else { return false };
         let unwritten = self.unsaved.as_ref().is_none_or(|unsaved| unsaved.written.contains(&slot.base));
         if slot.kind != Kind::Plain || !unwritten || slot.next != self.next || slot.horizon.is_some() {
@@ -178,6 +180,7 @@ impl Log {
         }
         let grown = last.size_bytes() - before;
         (slot.next, slot.newest, slot.bytes) = (self.next, last.newest(), last.size_bytes());
+        slot.appended = now;
         self.bytes += grown;
         self.dirty_bytes += grown;
         self.resident_bytes += grown;
@@ -199,7 +202,7 @@ impl Log {
             }
         }
         let (base, kind) = (self.next, Kind::Marker(producer));
-        self.push(Slot { base, next: base + 1, kind, bytes: 0, newest: now, horizon: None, body: Body::None });
+        self.push(Slot { base, next: base + 1, kind, bytes: 0, newest: now, appended: now, horizon: None, body: Body::None });
     }
 
     fn push(&mut self, slot: Slot) {
@@ -319,7 +322,7 @@ impl Log {
         let stable = self.last_stable();
         while self.slots.len() > 1 {
             let first = &self.slots[0];
-            let old = oldest.is_some_and(|oldest| first.newest < oldest);
+            let old = oldest.is_some_and(|oldest| first.appended < oldest);
             let large = bytes_max.is_some_and(|max| self.bytes as u64 > max);
             if first.next > stable || !(old || large) {
                 return;

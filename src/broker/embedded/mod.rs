@@ -9,7 +9,8 @@
 //! It has no threads and draws nothing: time comes from the clock it is given, trouble from [`Faults`]. Under a hand-advanced
 //! clock the same calls give the same answers.
 //!
-//! Left out: the wire protocol, replicas, leader epochs, KIP-848 groups, quotas, access control.
+//! Left out: the wire protocol, replicas, leader epochs, KIP-848 groups, quotas, access control. Retention by age counts from
+//! when a record was appended, not from its own time: a test or a demonstration with events of last year keeps them.
 
 mod admin;
 mod append;

@@ -58,6 +58,7 @@ struct StoredSlot {
     kind: Kind,
     bytes: usize,
     newest: Millis,
+    appended: Millis,
     horizon: Option<Millis>,
 }
 
@@ -136,8 +137,12 @@ impl Storage {
         }
         for base in std::mem::take(&mut unsaved.described) {
             let Some(slot) = log.slots.get(log.place_of(base)).filter(|slot| slot.base == base) else { continue };
-            let Slot { next, kind, bytes, newest, horizon, .. } = *slot;
-            batch.insert(&self.slots, slot_key(log.id, base), json(&StoredSlot { next, kind, bytes, newest, horizon }));
+            let Slot { next, kind, bytes, newest, appended, horizon, .. } = *slot;
+            batch.insert(
+                &self.slots,
+                slot_key(log.id, base),
+                json(&StoredSlot { next, kind, bytes, newest, appended, horizon }),
+            );
             if unsaved.written.contains(&base)
                 && let Body::Here(chunk) = &slot.body
             {
@@ -284,7 +289,7 @@ fn read_log(storage: &Storage, log: &mut Log) -> Result<u64, String> {
     let prefix = log_key(id);
     each(&storage.slots, &prefix, |base, value| {
         let base = Offset::from_be_bytes(base.try_into().map_err(|_| damaged())?);
-        let StoredSlot { next, kind, bytes, newest, horizon } = parse(value)?;
+        let StoredSlot { next, kind, bytes, newest, appended, horizon } = parse(value)?;
         if base < log.next && !log.slots.is_empty() || next <= base || next > end {
             return Err(damaged());
         }
@@ -295,7 +300,7 @@ fn read_log(storage: &Storage, log: &mut Log) -> Result<u64, String> {
             }
             Kind::Plain => Body::Stored,
         };
-        log.restore(Slot { base, next, kind, bytes, newest, horizon, body });
+        log.restore(Slot { base, next, kind, bytes, newest, appended, horizon, body });
         Ok(())
     })?;
     (log.start, log.next) = (start, end);
