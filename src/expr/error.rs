@@ -58,12 +58,14 @@ pub struct EvalError {
     pub message: String,
     /// Bytes of the expression's text that failed.
     pub range: Range<usize>,
+    /// Which scalar of a template the text is, as its source numbered them; `None` of a lone expression.
+    pub place: Option<u32>,
 }
 
 impl EvalError {
     /// A failure whose place is not known yet.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), range: 0..0 }
+        Self { kind, message: message.into(), range: 0..0, place: None }
     }
 }
 

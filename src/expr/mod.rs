@@ -24,6 +24,7 @@ mod ops;
 mod parse;
 mod program;
 mod scope;
+mod template;
 mod types;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ pub use names::Slot;
 pub use parse::{DEPTH_MAX, SOURCE_BYTES_MAX};
 pub use program::{Compiled, Expect, Fields, Program, Read, compile};
 pub use scope::Scope;
+pub use template::{Placed, Template, TemplateSource};
 pub use types::{Field, Object, Type};

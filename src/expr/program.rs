@@ -126,7 +126,13 @@ impl Program {
 
     /// Evaluates. An empty optional gives null; the result is at most [`RESULT_BYTES_MAX`] large.
     pub fn eval(&self, names: &dyn Names, fuel: &mut Fuel) -> Result<Value, EvalError> {
-        self.run(names, fuel, |value| Ok(value.into_owned()))
+        self.run(names, fuel, |value| {
+            // What is only passed on was bounded where it came from.
+            if let Val::Own(own @ (Value::List(_) | Value::Map(_) | Value::Str(_))) = &value {
+                measure(own, &mut { RESULT_BYTES_MAX }, 0)?;
+            }
+            Ok(value.into_owned())
+        })
     }
 
     /// Evaluates a condition: anything but a truth value is `NO_OVERLOAD`. Cheaper than [`eval`](Self::eval).
@@ -159,13 +165,7 @@ impl Program {
         take: impl FnOnce(Val<'_>) -> Result<T, Box<EvalError>>,
     ) -> Result<T, EvalError> {
         let context = Context { names, fuel, variables: [None; 2] };
-        let result = fuel.burn(self.cost).and_then(|()| eval(&self.code, &context)).and_then(|value| {
-            // What is only passed on was bounded where it came from.
-            if let Val::Own(own @ (Value::List(_) | Value::Map(_) | Value::Str(_))) = &value {
-                measure(own, &mut { RESULT_BYTES_MAX }, 0)?;
-            }
-            take(value)
-        });
+        let result = fuel.burn(self.cost).and_then(|()| eval(&self.code, &context)).and_then(take);
         result.map_err(|error| {
             let mut error = *error;
             if error.range.end == 0 {
