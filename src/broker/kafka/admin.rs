@@ -149,7 +149,20 @@ impl Admin for KafkaAdmin {
             list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
                 .map_err(|error| about.error(&error))?;
         }
-        let answer = wait(self.acts.delete_records(&list, &options())).map_err(|error| self.error(&about, &error))?;
+        let answer = match wait(self.acts.delete_records(&list, &options())) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The call fails as a whole where one leader is not known.
+                let known = self.topics()?;
+                let there = |one: &TopicPartition| {
+                    known.iter().any(|topic| topic.name == one.topic && i64::from(one.partition) < i64::from(topic.partitions))
+                };
+                return Err(match before.iter().find(|(one, _)| !there(one)) {
+                    Some((one, _)) => about.on_topic(one.topic.clone(), "Delete").code(Code::UnknownTopicOrPartition),
+                    None => self.error(&about, &error),
+                });
+            }
+        };
         for one in answer.elements() {
             one.error().map_err(|error| about.clone().on_topic(one.topic(), "Delete").error(&error))?;
         }

@@ -17,7 +17,7 @@ use crate::record::{Offset, Partition, RecordRef, Text, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,8 +29,12 @@ use std::time::Duration;
 const RECORDS_BETWEEN_CLOCK_READS: usize = 32;
 /// A seek is answered as soon as librdkafka's own thread gets to it.
 const SEEK_TIMEOUT: Duration = Duration::from_millis(500);
-/// So long a partition may take from its assignment to accepting a seek.
-const SEEK_DEADLINE: Duration = Duration::from_secs(5);
+/// So long a partition may take from its assignment to accepting a seek, before it is taken for stopped.
+const SEEK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Where a partition is put that is not read yet. A number, never `End` or `Beginning`: those are looked up, and an answer to
+/// the look-up that comes after a seek makes librdkafka look up again and jump there, over everything in between.
+const NOWHERE: Place = Place::Offset(0);
 
 /// What an [`Ownership`] of this broker holds; nothing before the first join.
 pub(super) struct Token(pub(super) Option<ConsumerGroupMetadata>);
@@ -41,10 +45,15 @@ pub(super) struct Member {
     consumer: Option<BaseConsumer<MemberContext>>,
     properties: Arc<Properties>,
     group: Text,
+    instance: Option<Text>,
     wake: Wake,
     clock: SystemClock,
     /// An event was handed out and waits for its answer.
     answer_owed: bool,
+    /// What was accepted.
+    accepted: Vec<TopicPartition>,
+    /// Partitions whose reading librdkafka has given up: only a new assignment starts it again.
+    stopped: FxHashSet<TopicPartition>,
     /// Partitions that are read, with the offset they were resumed at.
     resumed: FxHashMap<TopicPartition, Resumed>,
     /// Positions as of the last poll; looked up once between polls.
@@ -80,9 +89,12 @@ impl Member {
             consumer: Some(consumer),
             properties: properties.clone(),
             group: settings.group.clone(),
+            instance: settings.instance.clone(),
             wake: settings.wake.clone(),
             clock: SystemClock::new(),
             answer_owed: false,
+            accepted: Vec::new(),
+            stopped: FxHashSet::default(),
             resumed: FxHashMap::default(),
             positions: RefCell::new(None),
             probe: None,
@@ -106,7 +118,10 @@ impl Member {
         }
         if let Some(found) = self.probe.as_ref().and_then(Probe::result) {
             self.probe = None;
-            self.troubles.extend(found.into_iter().filter(|trouble| self.resumed.contains_key(&trouble.input)));
+            for trouble in found.into_iter().filter(|trouble| self.resumed.contains_key(&trouble.input)) {
+                self.stopped.insert(trouble.input.clone());
+                self.troubles.push_back(trouble);
+            }
         }
         self.troubles.pop_front().map(Polled::Trouble)
     }
@@ -199,6 +214,70 @@ impl Member {
             .clone()
     }
 
+    /// Resumes and seeks; `false` where a partition does not take it. A seek is needed even where the offset is right: a resumed
+    /// partition alone may sleep for a second.
+    fn seek(&self, at: &[(TopicPartition, Offset)]) -> Result<bool> {
+        let about = About::new("resuming partitions").of_group(self.group.clone());
+        let mut list = TopicPartitionList::with_capacity(at.len());
+        for (one, offset) in at {
+            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
+                .map_err(|error| about.error(&error))?;
+        }
+        self.consumer().resume(&list).map_err(|error| about.error(&error))?;
+        let started = self.clock.mono();
+        loop {
+            let late = match self.consumer().seek_partitions(list.clone(), SEEK_TIMEOUT) {
+                Ok(answer) => {
+                    // Not started yet, or not known yet: right after the assignment.
+                    let mut late = TopicPartitionList::new();
+                    for one in answer.elements().iter().filter(|one| one.error().is_err()) {
+                        late.add_partition_offset(one.topic(), one.partition(), one.offset())
+                            .map_err(|error| about.error(&error))?;
+                    }
+                    late
+                }
+                Err(_) => list,
+            };
+            if late.count() == 0 {
+                return Ok(true);
+            }
+            if self.clock.mono() - started >= SEEK_DEADLINE {
+                tracing::warn!(
+                    "`{}` did not take a seek",
+                    names(&late).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                );
+                return Ok(false);
+            }
+            list = late;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Assigns everything anew, these partitions at their offsets and the others where they are: the way to start a partition
+    /// that librdkafka has stopped.
+    fn assign_again(&mut self, at: &[(TopicPartition, Offset)]) -> Result<()> {
+        let about = About::new("resuming partitions").of_group(self.group.clone());
+        let positions = self.known_positions();
+        let (mut all, mut paused, mut read) = (TopicPartitionList::new(), TopicPartitionList::new(), TopicPartitionList::new());
+        for one in &self.accepted {
+            let wanted = at.iter().find(|(asked, _)| asked == one).map(|(_, offset)| *offset);
+            let going = || self.resumed.get(one).filter(|_| !self.stopped.contains(one)).map(|resumed| resumed.at);
+            let offset = wanted.or_else(|| going().map(|at| positions.get(one).copied().unwrap_or(at)));
+            let place = offset.map_or(NOWHERE, Place::Offset);
+            all.add_partition_offset(&one.topic, one.partition, place).map_err(|error| about.error(&error))?;
+            let list = if offset.is_some() { &mut read } else { &mut paused };
+            list.add_partition(&one.topic, one.partition);
+        }
+        self.consumer().assign(&all).map_err(|error| about.error(&error))?;
+        if paused.count() > 0 {
+            self.consumer().pause(&paused).map_err(|error| about.error(&error))?;
+        }
+        self.consumer().resume(&read).map_err(|error| about.error(&error))?;
+        self.forget_positions();
+        self.stopped.retain(|one| !at.iter().any(|(asked, _)| asked == one));
+        Ok(())
+    }
+
     fn forget_positions(&self) {
         *self.positions.borrow_mut() = None;
     }
@@ -254,11 +333,11 @@ impl GroupConsumer for Member {
         self.answer_owed = false;
         self.forget_positions();
         self.resumed.clear();
+        self.stopped.clear();
+        self.accepted = partitions.to_vec();
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for one in partitions {
-            // A placeholder that exists in every log; the first one does not in a log that was trimmed, and a record may be
-            // asked for before the pause is noticed.
-            list.add_partition_offset(&one.topic, one.partition, Place::End).map_err(|error| about.error(&error))?;
+            list.add_partition_offset(&one.topic, one.partition, NOWHERE).map_err(|error| about.error(&error))?;
         }
         self.consumer().assign(&list).map_err(|error| about.error(&error))?;
         if partitions.is_empty() {
@@ -271,6 +350,8 @@ impl GroupConsumer for Member {
         self.answer_owed = false;
         self.forget_positions();
         self.resumed.clear();
+        self.stopped.clear();
+        self.accepted.clear();
         self.probe = None;
         self.troubles.clear();
         self.consumer().unassign().map_err(|error| About::new("letting partitions go").error(&error))
@@ -280,41 +361,9 @@ impl GroupConsumer for Member {
         if at.is_empty() {
             return Ok(());
         }
-        let about = About::new("resuming partitions").of_group(self.group.clone());
         self.forget_positions();
-        let mut list = TopicPartitionList::with_capacity(at.len());
-        for (one, offset) in at {
-            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
-                .map_err(|error| about.error(&error))?;
-        }
-        self.consumer().resume(&list).map_err(|error| about.error(&error))?;
-        let started = self.clock.mono();
-        loop {
-            let late = match self.consumer().seek_partitions(list.clone(), SEEK_TIMEOUT) {
-                Ok(answer) => {
-                    // Not started yet, or not known yet: right after the assignment.
-                    let mut late = TopicPartitionList::new();
-                    for one in answer.elements().iter().filter(|one| one.error().is_err()) {
-                        late.add_partition_offset(one.topic(), one.partition(), one.offset())
-                            .map_err(|error| about.error(&error))?;
-                    }
-                    late
-                }
-                Err(_) => list,
-            };
-            if late.count() == 0 {
-                break;
-            }
-            if self.clock.mono() - started >= SEEK_DEADLINE {
-                let names: Vec<String> = names(&late).iter().map(ToString::to_string).collect();
-                return Err(Error::new(
-                    ErrorClass::Retry,
-                    about.what,
-                    format!("no seek possible for `{}`", names.join("`, `")),
-                ));
-            }
-            list = late;
-            std::thread::sleep(Duration::from_millis(1));
+        if at.iter().any(|(one, _)| self.stopped.contains(one)) || !self.seek(at)? {
+            self.assign_again(at)?;
         }
         for (one, offset) in at {
             self.resumed.insert(one.clone(), Resumed { at: *offset, end: None });
@@ -343,10 +392,16 @@ impl GroupConsumer for Member {
 
     fn close(mut self: Box<Self>, how: Parting, deadline: Duration) {
         let Some(consumer) = self.consumer.take() else { return };
-        let answer_owed = self.answer_owed;
+        let parting = Parted {
+            answer_owed: self.answer_owed,
+            leave: how == Parting::Leave,
+            group: self.group.clone(),
+            instance: self.instance.clone(),
+            deadline,
+        };
         let (done, closed) = mpsc::channel();
         let closing = spawn("kafka-close", move || {
-            part(consumer, how == Parting::Leave, answer_owed);
+            parting.part(consumer);
             // Nobody waits any more when the deadline is over.
             let _ = done.send(());
         });
@@ -359,25 +414,59 @@ impl GroupConsumer for Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
-            part(consumer, false, self.answer_owed);
+            let (group, instance) = (self.group.clone(), None);
+            let answer_owed = self.answer_owed;
+            Parted { answer_owed, leave: false, group, instance, deadline: Duration::ZERO }.part(consumer);
         }
     }
 }
 
-fn part(consumer: BaseConsumer<MemberContext>, leave: bool, answer_owed: bool) {
-    consumer.context().closing.store(true, Ordering::Release);
-    let noted = lock(&consumer.context().rebalances).drain(..).count() > 0;
-    if answer_owed || noted {
-        // The group waits for an answer that the loop did not give.
-        if let Err(error) = consumer.unassign() {
+/// How a member ends.
+struct Parted {
+    answer_owed: bool,
+    leave: bool,
+    group: Text,
+    instance: Option<Text>,
+    deadline: Duration,
+}
+
+impl Parted {
+    fn part(&self, consumer: BaseConsumer<MemberContext>) {
+        consumer.context().closing.store(true, Ordering::Release);
+        let noted = lock(&consumer.context().rebalances).drain(..).count() > 0;
+        if (self.answer_owed || noted)
+            && let Err(error) = consumer.unassign()
+        {
+            // The group waits for an answer that the loop did not give; the session's end gives it then.
             tracing::debug!("{error}");
         }
+        if self.leave {
+            consumer.unsubscribe();
+            if let Some(instance) = &self.instance {
+                self.wait_until_gone(&consumer, instance);
+            }
+        }
+        drop(consumer);
     }
-    if leave {
-        // A static member is kept in the group by a mere close.
-        consumer.unsubscribe();
+
+    /// A static member that closes stays in its group, also one whose leaving is under way: so the close waits for it.
+    fn wait_until_gone(&self, consumer: &BaseConsumer<MemberContext>, instance: &str) {
+        let clock = SystemClock::new();
+        let prefix = format!("{instance}-");
+        while clock.mono() < self.deadline && consumer.client().fatal_error().is_none() {
+            // Serves the revocation, which the context answers.
+            if let Some(Err(error)) = consumer.poll(Duration::from_millis(5)) {
+                tracing::debug!("{error}");
+            }
+            // A broker names static members by their instance id and a random part.
+            match consumer.fetch_group_list(Some(&self.group), Duration::from_secs(1)) {
+                Ok(list) if list.groups().iter().flat_map(|group| group.members()).any(|one| one.id().starts_with(&prefix)) => {
+                }
+                Ok(_) => return,
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
     }
-    drop(consumer);
 }
 
 /// The topic of `Subscribed topic not available: <topic>: <why>`: the one error text that names an input.

@@ -36,7 +36,7 @@ impl About {
         self
     }
 
-    pub(super) fn as_id(mut self, transactional_id: impl Into<Text>) -> Self {
+    pub(super) fn with_id(mut self, transactional_id: impl Into<Text>) -> Self {
         self.transactional_id = transactional_id.into();
         self
     }
@@ -54,7 +54,7 @@ impl About {
                     None => ErrorClass::Fatal,
                 }
             }
-            other => match other.rdkafka_error_code() {
+            other => match code_of(other) {
                 Some(code) => self.class(code),
                 // Without a code: not a matter of the cluster, so the client does not work as it is.
                 None => ErrorClass::Fatal,
@@ -103,11 +103,19 @@ impl About {
     }
 }
 
+/// The code of an error, where it has one.
+fn code_of(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 /// What librdkafka said, without its wrapper's preamble where there is a code.
 fn text(error: &KafkaError) -> String {
     match error {
         KafkaError::Transaction(inner) => inner.string(),
-        other => other.rdkafka_error_code().map_or_else(|| other.to_string(), |code| code.to_string()),
+        other => code_of(other).map_or_else(|| other.to_string(), |code| code.to_string()),
     }
 }
 
@@ -117,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_code_tells_what_happens_next() {
-        let about = About::new("test").on_topic("shop.dlq", "Write").of_group("shop").as_id("shop.a.00");
+        let about = About::new("test").on_topic("shop.dlq", "Write").of_group("shop").with_id("shop.a.00");
         for (code, class) in [
             (Code::Fenced, ErrorClass::Fenced),
             (Code::ProducerFenced, ErrorClass::Fenced),

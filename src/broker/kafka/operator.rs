@@ -45,6 +45,8 @@ pub(super) struct Operator {
     settings: TransactionSettings,
     clock: SystemClock,
     producer: Option<Client>,
+    /// A delivery of the open transaction failed.
+    gap: bool,
     /// Clients for look-ups by isolation, made when first needed; `true` after the first answer.
     stable: Option<(Reads, bool)>,
     unstable: Option<(Reads, bool)>,
@@ -52,7 +54,7 @@ pub(super) struct Operator {
 
 impl Operator {
     pub(super) fn new(properties: Arc<Properties>, settings: TransactionSettings) -> Self {
-        Self { properties, settings, clock: SystemClock::new(), producer: None, stable: None, unstable: None }
+        Self { properties, settings, clock: SystemClock::new(), producer: None, gap: false, stable: None, unstable: None }
     }
 
     pub(super) fn execute(&mut self, op: Op) -> Result<Outcome> {
@@ -64,6 +66,7 @@ impl Operator {
             }
             Op::Begin => {
                 let about = self.about("beginning a transaction");
+                self.gap = false;
                 self.producer()?.context().take_deliveries();
                 self.producer()?.begin_transaction().map_err(|error| about.error(&error))?;
                 Ok(Outcome::Done)
@@ -93,7 +96,7 @@ impl Operator {
     }
 
     fn about(&self, what: &str) -> About {
-        About::new(what).of_group(self.settings.group.clone()).as_id(self.settings.transactional_id.clone())
+        About::new(what).of_group(self.settings.group.clone()).with_id(self.settings.transactional_id.clone())
     }
 
     fn producer(&self) -> Result<&Client> {
@@ -136,7 +139,7 @@ impl Operator {
     }
 
     fn fence(&self, id: &str) -> Result<Outcome> {
-        let about = About::new(format!("ending the open transaction of `{id}`")).as_id(id);
+        let about = About::new(format!("ending the open transaction of `{id}`")).with_id(id);
         let producer = self.connect(id, &about)?;
         producer.init_transactions(CALL_TIMEOUT).map_err(|error| about.error(&error))?;
         Ok(Outcome::Done)
@@ -190,7 +193,13 @@ impl Operator {
         }
     }
 
-    fn drain(&self) -> Result<Outcome> {
+    fn drain(&mut self) -> Result<Outcome> {
+        let drained = self.deliveries();
+        self.gap |= drained.is_err();
+        drained
+    }
+
+    fn deliveries(&self) -> Result<Outcome> {
         let producer = self.producer()?;
         let started = self.clock.mono();
         // Deliveries fail by themselves after the message time-out; more than that is a client that hangs.
@@ -245,7 +254,7 @@ impl Operator {
         Ok(Outcome::Done)
     }
 
-    fn abort(&self) -> Result<Outcome> {
+    fn abort(&mut self) -> Result<Outcome> {
         let about = self.about("aborting a transaction");
         let producer = self.producer()?;
         let started = self.clock.mono();
@@ -264,7 +273,14 @@ impl Operator {
                 Err(error) => return Err(about.error(&error)),
             }
         }
-        producer.context().take_deliveries();
+        let failed = producer.context().take_deliveries().failed.is_some();
+        if failed || self.gap {
+            // A record that the broker refused has used a sequence number up: the next transaction would fail at the gap. A
+            // producer made anew starts without one.
+            self.gap = false;
+            self.let_go();
+            return self.init();
+        }
         Ok(Outcome::Done)
     }
 

@@ -256,11 +256,14 @@ impl Properties {
     /// The engine's defaults and what the user set over them.
     fn start(&self, role: Role) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Info);
+        let debug = self.user(role, &["debug"]).is_some();
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
             .set("client.id", "skald")
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.max.ms", "1000")
+            // How long a topic that nobody knows is waited for.
+            .set("topic.metadata.propagation.max.ms", "3000")
             .set("enable.metrics.push", "false");
         match role {
             Role::Consumer => config
@@ -272,9 +275,7 @@ impl Properties {
                 .set("linger.ms", "1")
                 .set("batch.size", "1000000")
                 .set("message.timeout.ms", millis(MESSAGE_TIMEOUT))
-                .set("socket.timeout.ms", millis(SOCKET_TIMEOUT))
-                // How long records to an unknown topic wait for it to turn up.
-                .set("topic.metadata.propagation.max.ms", "3000"),
+                .set("socket.timeout.ms", millis(SOCKET_TIMEOUT)),
         };
         for entry in &self.entries {
             if entry.role.is_none_or(|of| of == role) {
