@@ -1,0 +1,27 @@
+//! Tests against a real Apache Kafka.
+//!
+//! `cargo test --test broker` fetches Kafka once and starts it; see `cluster.rs` for what it needs and what stands in for it.
+
+/// The brokers, or the end of the test where there are none.
+macro_rules! brokers {
+    () => {
+        match crate::cluster::shared() {
+            Some(brokers) => brokers,
+            None => return,
+        }
+    };
+}
+
+mod admin;
+mod cluster;
+#[path = "../contract/mod.rs"]
+#[macro_use]
+#[allow(dead_code, reason = "rows to come use what is there")]
+mod contract;
+mod contract_rows;
+mod drive;
+mod members;
+mod readers;
+#[allow(dead_code, reason = "the tests of the whole engine use what is there")]
+mod tools;
+mod transactions;
