@@ -10,10 +10,13 @@ use crate::broker::{
     TroubleKind,
 };
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
-use regex::Regex;
+use regex::RegexBuilder;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Compiled size of a pattern; one that needs more is not meant for topic names.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// Where a member stands towards its caller.
 ///
@@ -45,7 +48,8 @@ pub(super) struct Consumer {
 
 impl Consumer {
     pub(super) fn new(shared: &Arc<Shared>, settings: &ConsumerSettings) -> Result<Self> {
-        let pattern = |text: &Text| match Regex::new(text) {
+        let whole = |text: &Text| RegexBuilder::new(&format!("^(?:{text})$")).size_limit(PATTERN_BYTES_MAX).build();
+        let pattern = |text: &Text| match whole(text) {
             Ok(regex) => Ok((text.clone(), regex)),
             Err(error) => Err(Error::new(ErrorClass::Fatal, format!("subscribing to `{text}`"), error.to_string())),
         };
@@ -98,6 +102,11 @@ impl Consumer {
                 // It reads on until its next heartbeat tells it.
                 state.remove_member(&self.settings.group, self.member);
                 return None;
+            }
+            Some(PollFault::Trouble(kind)) => {
+                if let Some(input) = self.fetcher.stop_first() {
+                    return Some(Polled::Trouble(Trouble { input, kind }));
+                }
             }
             Some(PollFault::Rebalance) => state.rebalance(&self.settings.group, None),
             Some(PollFault::Fatal) => {

@@ -3,7 +3,7 @@
 //! The broker asks [`Faults`] once per call and does what the answer says; nothing here is random. Whoever drives a simulation
 //! draws from its own seed, so the seed alone repeats the run.
 
-use crate::broker::ErrorClass;
+use crate::broker::{ErrorClass, TroubleKind};
 use std::time::Duration;
 
 /// A call that faults may hit.
@@ -130,11 +130,13 @@ impl LaneFault {
     }
 }
 
-/// What goes wrong with a poll.
+/// What goes wrong with a poll. A log reader knows `Nothing` and `Trouble` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollFault {
     /// Nothing comes this time, although there is something.
     Nothing,
+    /// The first partition that is read cannot be read; it is left alone until it is resumed or assigned anew.
+    Trouble(TroubleKind),
     /// The group has taken the member for dead; it has yet to hear of it.
     SessionLost,
     /// The group rebalances for no reason of this member.

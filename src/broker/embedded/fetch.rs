@@ -62,6 +62,13 @@ impl Fetcher {
         self.change(partition, |source| source.running = false)
     }
 
+    /// Stops the first partition that is read, as trouble would.
+    pub(super) fn stop_first(&mut self) -> Option<TopicPartition> {
+        let source = self.sources.iter_mut().find(|source| source.running)?;
+        source.running = false;
+        Some(source.partition.clone())
+    }
+
     pub(super) fn position(&self, partition: &TopicPartition) -> Option<Offset> {
         let source = self.sources.iter().find(|source| source.partition == *partition)?;
         source.read.then_some(source.position)

@@ -65,6 +65,7 @@ pub(super) struct Member {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subscription {
     pub(super) topics: Vec<Text>,
+    /// Each as written, and as it matches whole names.
     pub(super) patterns: Vec<(Text, Regex)>,
 }
 
@@ -78,8 +79,7 @@ impl PartialEq for Subscription {
 impl Subscription {
     /// Does it include this topic?
     pub(super) fn includes(&self, topic: &str) -> bool {
-        let whole = |regex: &Regex| regex.find(topic).is_some_and(|found| found.len() == topic.len());
-        self.topics.iter().any(|name| name == topic) || self.patterns.iter().any(|(_, regex)| whole(regex))
+        self.topics.iter().any(|name| name == topic) || self.patterns.iter().any(|(_, regex)| regex.is_match(topic))
     }
 }
 

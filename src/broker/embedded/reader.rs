@@ -39,6 +39,9 @@ impl LogReader for Reader {
         let until = shared.mono().saturating_add(limit.time);
         let fetched = shared.with(|state| match state.poll_fault(&Text::new_static(LOG_READER_CLIENT_ID), CallKind::Read) {
             Some(PollFault::Nothing) => None,
+            Some(PollFault::Trouble(kind)) if let Some(input) = self.fetcher.stop_first() => {
+                Some(Fetched::Trouble(Trouble { input, kind }))
+            }
             _ => Some(self.fetcher.fetch(state, limit.records)),
         });
         match fetched {

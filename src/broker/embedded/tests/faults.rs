@@ -2,7 +2,8 @@
 
 use super::super::faults::{Call, CallKind, Faults, LaneFault, PollFault};
 use super::*;
-use crate::broker::ErrorClass;
+use crate::broker::embedded::LOG_READER_CLIENT_ID;
+use crate::broker::{ErrorClass, Trouble, TroubleKind};
 
 /// Faults by client, call and count.
 pub(super) struct Script {
@@ -160,4 +161,28 @@ fn a_poll_may_give_nothing_rebalance_or_die() {
     for _ in 0..2 {
         assert!(matches!(poll(consumer.as_mut()), Polled::Fatal(error) if error.class == ErrorClass::Fatal));
     }
+}
+
+#[test]
+fn injected_trouble_stops_one_partition_until_it_is_resumed() {
+    let world = World::new(Options::default());
+    world.topic("in", 1, &[]);
+    let mut lane = world.ready("id");
+    lane.commit("in", &[("k", "a")]);
+    let mut consumer = world.consumer("group", None, &["in"]);
+    assigned(&world, consumer.as_mut());
+    consumer.resume_at(&[(at("in", 0), 0)]).unwrap();
+    let denied = PollFault::Trouble(TroubleKind::Denied);
+    world.cluster.set_faults(Script::poll(&[("dynamic", 1, denied), (LOG_READER_CLIENT_ID, 0, denied)]));
+    let is_denied = |trouble: &Trouble| trouble.input == at("in", 0) && trouble.kind == TroubleKind::Denied;
+    assert!(matches!(poll(consumer.as_mut()), Polled::Trouble(trouble) if is_denied(&trouble)));
+    let mut seen = 0;
+    assert!(matches!(consumer.poll(ALL, &mut |_| seen += 1), Polled::Idle));
+    consumer.resume_at(&[(at("in", 0), 0)]).unwrap();
+    assert!(matches!(consumer.poll(ALL, &mut |_| seen += 1), Polled::Idle));
+    assert_eq!(seen, 1);
+
+    let mut reader = world.cluster.log_reader(Isolation::ReadCommitted).unwrap();
+    reader.assign(&[(at("in", 0), 0)]).unwrap();
+    assert!(is_denied(&reader.poll(ALL, &mut |_| {}).unwrap_err()));
 }

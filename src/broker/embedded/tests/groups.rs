@@ -119,3 +119,19 @@ fn an_idle_member_is_woken_once_by_records_and_by_events() {
     assert!(woken.load(Ordering::Relaxed) > 0, "a rebalance wakes it");
     drop(other);
 }
+
+#[test]
+fn a_pattern_matches_whole_names_whatever_its_alternatives() {
+    let world = World::new(Options::default());
+    for name in ["a", "ab", "abc", "x-a"] {
+        world.topic(name, 1, &[]);
+    }
+    for (pattern, expected) in [("a|ab", vec!["a", "ab"]), ("^a.*$", vec!["a", "ab", "abc"]), ("b", vec![])] {
+        let settings = ConsumerSettings { patterns: vec![pattern.into()], ..consumer_settings(pattern, None, &[]) };
+        let mut consumer = world.cluster.consumer(&settings).unwrap();
+        let topics: Vec<_> = assigned(&world, consumer.as_mut()).into_iter().map(|partition| partition.topic).collect();
+        assert_eq!(topics, expected, "{pattern}");
+    }
+    let broken = ConsumerSettings { patterns: vec!["(".into()], ..consumer_settings("group", None, &[]) };
+    assert!(world.cluster.consumer(&broken).is_err());
+}

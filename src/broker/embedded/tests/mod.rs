@@ -5,6 +5,7 @@ mod faults;
 mod groups;
 mod model;
 mod storage;
+mod threads;
 mod topics;
 mod transactions;
 
