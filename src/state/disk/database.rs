@@ -34,7 +34,7 @@ pub(super) struct Shared {
     /// Stores in use, which share the memory.
     pub(super) live: AtomicUsize,
     /// A write has failed: the next one opens the database anew.
-    doubtful: AtomicBool,
+    pub(super) doubtful: AtomicBool,
     failures: AtomicU32,
 }
 
@@ -229,8 +229,8 @@ impl Shared {
             let keyspace = self.keyspace(&database, &store.name)?;
             let reached = store.reached.get_mut().unwrap_or_else(PoisonError::into_inner);
             for (changelog, offset) in reached {
-                let found =
-                    keyspace.get(meta::checkpoint_key(changelog)).map_err(|error| sort(error, &store.name, &self.path))?;
+                // What cannot be read is as good as gone, and no reason for the other stores to stay closed.
+                let found = keyspace.get(meta::checkpoint_key(changelog)).ok().flatten();
                 let found = found.and_then(|stored| meta::read_checkpoint(&stored).ok());
                 store.lost |= found.is_none_or(|found| found.next_offset < *offset);
             }

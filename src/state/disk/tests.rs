@@ -311,6 +311,48 @@ fn a_rotated_store_needs_no_journal() {
     assert_eq!(state(&*found), (entries(&[("a", "1")]), Some(2)));
 }
 
+#[test]
+fn a_store_that_has_lost_what_it_had_reached_is_damaged_and_the_others_are_not() {
+    let root = directory();
+    let disk = Disk::open(root.path()).expect("opens");
+    let stores: Vec<_> = (0..2).map(|partition| Stores::open(&disk, &orders(), partition).expect("opens")).collect();
+    for store in &stores {
+        store.apply(&batch(10, vec![put("a", "1")])).expect("applies");
+    }
+    // As if the database had come back without its last batch.
+    let place = disk.shared.place("orders.0").expect("is open");
+    let (_, before) = at(9).remove(0);
+    disk.shared
+        .write(place, &[], |_, keyspace| keyspace.insert(meta::checkpoint_key(LOG), meta::checkpoint_value(&before)))
+        .expect("writes");
+    disk.shared.doubtful.store(true, Ordering::Release);
+    stores[1].apply(&batch(11, vec![put("b", "1")])).expect("the database is opened anew");
+    assert_eq!(state(&*stores[1]), (entries(&[("a", "1"), ("b", "1")]), Some(11)));
+    assert!(matches!(stores[0].get(b"\x01a"), Err(Error::Damaged { .. })));
+    assert!(matches!(stores[0].apply(&batch(11, vec![])), Err(Error::Damaged { .. })));
+    disk.set_aside(&orders(), 0).expect("sets aside");
+    assert_eq!(state(&*stores[0]), (entries(&[]), None));
+    stores[0].apply(&batch(1, vec![put("c", "1")])).expect("starts anew");
+}
+
+#[test]
+fn stores_share_the_memory_for_what_is_not_written_out() {
+    let root = directory();
+    let disk = Disk::open(root.path()).expect("opens");
+    let stores: Vec<_> = (0..64).map(|partition| Stores::open(&disk, &orders(), partition).expect("opens")).collect();
+    let written_out = || {
+        let place = disk.shared.place("orders.0").expect("is open");
+        disk.shared.read(place, |keyspace| Ok(keyspace.sealed_memtable_count() + keyspace.table_count())).expect("reads")
+    };
+    let value = vec![7; 100_000];
+    for offset in 1..=10 {
+        stores[0].apply(&batch(offset, vec![put(&offset.to_string(), &value)])).expect("applies");
+    }
+    assert_eq!(written_out(), 0, "below its share of 1 MiB");
+    stores[0].apply(&batch(11, vec![put("11", &value)])).expect("applies");
+    assert!(written_out() > 0, "above it");
+}
+
 /// Runs one test of this file in a process of its own, which a variable tells that it is that one.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("known"));

@@ -17,6 +17,7 @@
 //! the same batch, and calls [`Slots::committed`]. Between `seal` and the outcome nothing may be put; to do so is a fault of the
 //! caller and panics.
 
+mod key;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use super::super::layout::{Malformed, Tag, entity, mark};
 use super::super::{Entity, Mark};
+use super::key::Key;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// A kind of entry that is kept decoded.
 pub(super) trait Kept: Sized {
@@ -58,7 +58,7 @@ pub(super) struct Change<T> {
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {
-    pub(super) key: Arc<[u8]>,
+    pub(super) key: Key,
     pub(super) committed: Committed<T>,
     pub(super) pending: Option<Change<T>>,
     committed_bytes: usize,
@@ -70,7 +70,7 @@ pub(super) struct Slot<T> {
 #[derive(Debug)]
 pub(super) struct Table<T> {
     /// The standard hasher: keys come from records, and a foreign producer must not be able to aim them at one bucket.
-    numbers: HashMap<Arc<[u8]>, u32>,
+    numbers: HashMap<Key, u32>,
     slots: Vec<Option<Slot<T>>>,
     free: Vec<u32>,
     hand: usize,
@@ -81,7 +81,7 @@ pub(super) struct Table<T> {
 /// Slots that the clock hand passes for one insertion, at most: evicting costs a bounded time whatever is pinned.
 const HAND_STEPS: usize = 64;
 /// What a slot takes beside its value and its key, roughly: itself, its number, the map's share.
-const OVERHEAD: usize = 128;
+const OVERHEAD: usize = 256;
 
 impl<T: Kept> Table<T> {
     pub(super) fn new() -> Self {
@@ -114,7 +114,7 @@ impl<T: Kept> Table<T> {
     /// A new slot; the table is brought towards `bytes_max` first.
     pub(super) fn insert(&mut self, key: &[u8], committed: Committed<T>, bytes_max: usize) -> u32 {
         self.evict(bytes_max);
-        let key: Arc<[u8]> = key.into();
+        let key = Key::from(key);
         let committed_bytes = OVERHEAD + key.len() + committed.memory();
         self.bytes += committed_bytes;
         let slot = Slot { key: key.clone(), committed, pending: None, committed_bytes, touched: false };
