@@ -1,8 +1,27 @@
 //! From the text of a topology file to a checked model and a plan.
 //!
-//! [`model`] is what a file says with everything resolved; [`plan`] is what it needs of the cluster and how it is split into
-//! sub-topologies and stores. Nothing here reads a file or a variable: whoever loads a topology hands them in.
+//! [`load`] reads a file: YAML within budgets ([`Diagnostic`]s for what the language refuses), then the [`model`] with every
+//! name resolved and every expression compiled, then the [`plan`]: sub-topologies, stores, topics and what they must be like.
+//! All problems of a file are said at once, each with its place, a stable code ([`codes`]) and a hint; [`render`] shows them.
+//!
+//! Nothing here reads a file or a variable: whoever loads a topology hands in its [`Sources`]. Files are untrusted input.
 
+mod across;
+pub mod codes;
+mod diagnostic;
+mod load;
+mod lower;
 pub mod model;
-pub mod pending;
 pub mod plan;
+pub mod render;
+mod schema;
+mod sources;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use across::across;
+pub use diagnostic::{Diagnostic, Severity};
+pub use load::{Loaded, load};
+pub use sources::{NoSources, SCHEMA_BYTES_MAX, SECRET_BYTES_MAX, Sources};

@@ -1,7 +1,7 @@
 //! Aggregates, and the repositories that stand for some.
 
-use super::super::pending::Type;
 use super::{Errors, Expr, Let, Message, Position, Require, Schema, Source, Template};
+use crate::expr::Type;
 use crate::record::Text;
 use jiff::SignedDuration;
 

@@ -1,8 +1,8 @@
 //! Contracts: what is known of a topic.
 
-use super::super::pending::Type;
 use super::{Expr, Position};
 pub use crate::codec::{Envelope, Format, KeyFormat, Mapping};
+use crate::expr::Type;
 use crate::record::Text;
 use jiff::SignedDuration;
 use std::sync::Arc;

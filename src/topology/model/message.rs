@@ -1,7 +1,7 @@
 //! Messages and checks: the two shapes that every kind of node shares.
 
-use super::super::pending::Slot;
 use super::{Expr, Position, Schema, Template};
+use crate::expr::Slot;
 use crate::record::Text;
 
 /// A message to be sent, all defaults resolved.

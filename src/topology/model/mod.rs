@@ -20,9 +20,10 @@ pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, Mess
 pub use message::{Check, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
 pub use pipeline::{Arm, Operator, Pipeline, Step};
 
-use super::pending::{Program, Slot, Template as Compiled, Type};
+use crate::expr::{Program, Slot, Template as Compiled, Type};
 use crate::record::{Map, Millis, Text};
 use jiff::SignedDuration;
+use std::sync::Arc;
 
 /// A checked topology.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Topology {
     pub description: Option<Text>,
     /// Values of `params`, overrides applied.
     pub params: Map,
+    /// Params whose values came from a file: never shown.
+    pub secrets: Vec<Text>,
     /// Declared topics in the order of the file, then the derived ones that carry messages (events, commands, replies).
     pub topics: Vec<Contract>,
     /// Aggregates and repositories, in the order of the file.
@@ -99,7 +102,7 @@ pub struct Position {
 #[derive(Clone, Debug)]
 pub struct Expr {
     /// What is run.
-    pub program: Program,
+    pub program: Arc<Program>,
     /// As written.
     pub text: Text,
     /// Where it stands.
@@ -110,7 +113,9 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub struct Template {
     /// What is run.
-    pub template: Compiled,
+    pub template: Arc<Compiled>,
+    /// Where its texts stand, by the number that an error of theirs brings back.
+    pub places: Vec<Position>,
     /// Where it stands.
     pub at: Position,
 }

@@ -5,6 +5,14 @@
 //!
 //! [`Plan::topics`] holds first the topics of the model, at the same indexes, then those that the engine makes for itself.
 
+mod build;
+mod check;
+mod describe;
+mod normal;
+
+pub(super) use build::build;
+pub use describe::{json, mermaid};
+
 use super::model::{Cleanup, StoreKind};
 use crate::record::Text;
 
@@ -167,4 +175,9 @@ pub struct PlannedStore {
     pub snapshots: usize,
     /// Topic of all else; only where there is something else (marks of answered requests).
     pub changelog: Option<usize>,
+}
+
+/// A pattern of a source, as a regular expression over whole names.
+pub fn pattern(text: &str) -> Option<regex::Regex> {
+    super::lower::whole(text).ok()
 }

@@ -1,0 +1,133 @@
+//! What several files say of the same topics: types that nothing emits, or nothing handles (W202).
+//!
+//! Only topics that are both written and read within these files are looked at: what happens with others is nobody's business
+//! here.
+
+use super::diagnostic::{Diagnostic, SourceText};
+use super::load::Loaded;
+use super::model::{MessageKind, MessageTarget, Position, SourceFrom, Topology};
+use crate::record::Text;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known of a topic over all files.
+#[derive(Default)]
+struct Traffic {
+    emitted: BTreeMap<Text, (usize, Position)>,
+    handled: BTreeMap<Text, (usize, Position)>,
+    /// Types of messages to it, or from it, that cannot be told.
+    emits_any: bool,
+    handles_any: bool,
+    /// Does a node take messages from it?
+    read: bool,
+}
+
+/// Checks files against each other. The findings belong to the files named in them.
+pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
+    let mut topics: BTreeMap<Text, Traffic> = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        if let Some(topology) = file.checked.as_ref().map(|(topology, _)| topology).or(file.traffic.as_ref()) {
+            emitted(index, topology, &mut topics);
+            handled(index, topology, &mut topics);
+        } else if file.marked {
+            // A file that was not understood may do anything.
+            return Vec::new();
+        }
+    }
+    let mut findings = Vec::new();
+    for (topic, traffic) in &topics {
+        if traffic.emitted.is_empty() || !traffic.read {
+            continue;
+        }
+        if !traffic.emits_any {
+            let handled: BTreeSet<&Text> = traffic.handled.keys().collect();
+            for kind in handled.into_iter().filter(|kind| !traffic.emitted.contains_key(*kind)) {
+                let (file, at) = &traffic.handled[kind];
+                let message = format!("nothing emits `{kind}` to `{topic}`");
+                findings.push(warning(&files[*file], at, message));
+            }
+        }
+        if !traffic.handles_any {
+            for (kind, (file, at)) in traffic.emitted.iter().filter(|(kind, _)| !traffic.handled.contains_key(*kind)) {
+                let message = format!("nothing handles `{kind}` of `{topic}`");
+                findings.push(warning(&files[*file], at, message));
+            }
+        }
+    }
+    findings
+}
+
+fn warning(file: &Loaded, at: &Position, message: String) -> Diagnostic {
+    let range = SourceText::new(&file.file, &file.text).word_at(at.line, at.column);
+    Diagnostic {
+        code: "W202",
+        file: file.file.clone(),
+        range,
+        line: at.line,
+        column: at.column,
+        message,
+        cause: None,
+        hint: None,
+    }
+}
+
+fn emitted(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic>) {
+    topology.each_message(&mut |_, message| match (&message.to, &message.kind) {
+        (MessageTarget::Topic(topic), kind) => {
+            let traffic = topics.entry(topology.topics[*topic].name.clone()).or_default();
+            match kind {
+                MessageKind::Named(kind) => {
+                    traffic.emitted.entry(kind.clone()).or_insert_with(|| (file, message.at.clone()));
+                }
+                MessageKind::Current => traffic.emits_any = true,
+            }
+        }
+        (MessageTarget::Computed { prefix, .. }, _) => {
+            let reached: Vec<Text> = topology.topics.iter().map(|topic| topic.name.clone()).collect();
+            for name in reached.into_iter().filter(|name| name.starts_with(prefix.as_str())) {
+                topics.entry(name).or_default().emits_any = true;
+            }
+        }
+    });
+}
+
+fn handled(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic>) {
+    let mut note = |topic: usize, kind: &Text, at: &Position, read: bool| {
+        let contract = &topology.topics[topic];
+        // Of several sources a type belongs to those that declare it.
+        if contract.types.is_none() || contract.message_type(kind).is_some() {
+            let traffic = topics.entry(contract.name.clone()).or_default();
+            traffic.handled.entry(kind.clone()).or_insert_with(|| (file, at.clone()));
+            traffic.read |= read;
+        }
+    };
+    for aggregate in &topology.aggregates {
+        let handlers: Vec<(&Text, &Position)> = match aggregate.decide.is_empty() {
+            true => aggregate.evolve.iter().map(|handler| (&handler.kind, &handler.at)).collect(),
+            false => aggregate.decide.iter().map(|handler| (&handler.kind, &handler.at)).collect(),
+        };
+        for source in &aggregate.sources {
+            if let SourceFrom::Topic(topic) = source.from {
+                handlers.iter().for_each(|(kind, at)| note(topic, kind, at, true));
+            }
+        }
+        // An aggregate applies its own events, whoever else reads them.
+        for handler in aggregate.evolve.iter().filter(|_| !aggregate.decide.is_empty()) {
+            aggregate.events.into_iter().for_each(|events| note(events, &handler.kind, &handler.at, false));
+        }
+    }
+    let mut all_handled = Vec::new();
+    for pipeline in &topology.pipelines {
+        for source in &pipeline.sources {
+            let SourceFrom::Topic(topic) = source.from else { continue };
+            match &pipeline.types {
+                Some(types) => types.iter().for_each(|kind| note(topic, kind, &pipeline.at, true)),
+                None => all_handled.push(topology.topics[topic].name.clone()),
+            }
+        }
+    }
+    for name in all_handled {
+        let traffic = topics.entry(name).or_default();
+        traffic.handles_any = true;
+        traffic.read = true;
+    }
+}

@@ -1,0 +1,234 @@
+//! Expressions and templates: compiled against their scope, with what is wrong put where it stands in the file.
+
+use super::Lower;
+use super::fields::Fields;
+use crate::expr::{self, Expect, Placed, Scope, TemplateSource, Type};
+use crate::record::Value;
+use crate::topology::diagnostic::finding;
+use crate::topology::model::{Expr, Template};
+use crate::topology::yaml::{Entry, Kind, Node, Style};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What an expression must give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Any,
+    Bool,
+    /// Text or an integer, which becomes text.
+    Text,
+    List,
+}
+
+impl Lower<'_> {
+    /// An expression, and its type.
+    pub(super) fn expr(&mut self, node: &Node, scope: &Scope, want: Want) -> Option<(Expr, Type)> {
+        let (text, skipped) = self.expression_text(node)?;
+        let compiled = compile(&text, scope, want);
+        for problem in compiled.findings {
+            let range = problem.range.start + skipped..problem.range.end + skipped;
+            self.problem(node, range, problem);
+        }
+        let at = self.position(self.within(node, skipped));
+        let program = compiled.program?;
+        self.texts.push(text.clone());
+        Some((Expr { program: Arc::new(program), text: text.into(), at }, compiled.ty))
+    }
+
+    pub(super) fn optional_expr(&mut self, fields: &Fields<'_>, name: &str, scope: &Scope, want: Want) -> Option<Expr> {
+        let node = fields.get(name)?;
+        self.expr(node, scope, want).map(|(expr, _)| expr)
+    }
+
+    /// What is wrong with an expression in a scope, with ranges in its scalar's text; nothing is said.
+    pub(super) fn trial(&mut self, node: &Node, scope: &Scope) -> Vec<expr::Finding> {
+        let Some((text, skipped)) = plain_text(node) else { return Vec::new() };
+        let mut findings = compile(text, scope, Want::Text).findings;
+        for found in &mut findings {
+            found.range = found.range.start + skipped..found.range.end + skipped;
+        }
+        findings
+    }
+
+    /// The `key` of a topic; findings of some codes were said in words of their own.
+    pub(super) fn key_expr(&mut self, node: &Node, scope: &Scope, said: &[&str]) -> Option<Expr> {
+        let (text, skipped) = self.expression_text(node)?;
+        let compiled = compile(&text, scope, Want::Text);
+        for problem in compiled.findings.into_iter().filter(|problem| !said.contains(&problem.code)) {
+            let range = problem.range.start + skipped..problem.range.end + skipped;
+            self.problem(node, range, problem);
+        }
+        let at = self.position(self.within(node, skipped));
+        self.texts.push(text.clone());
+        compiled.program.map(|program| Expr { program: Arc::new(program), text: text.into(), at })
+    }
+
+    /// Declares the names of a `let` for a trial; nothing is said.
+    pub(super) fn trial_lets(&self, node: Option<&Node>, scope: &mut Scope) {
+        for entry in node.and_then(Node::map).unwrap_or(&[]) {
+            let ty = plain_text(&entry.node).map_or(Type::Any, |(text, _)| compile(text, scope, Want::Any).ty);
+            if scope.check_name(&entry.key).is_none() {
+                scope.local(&entry.key, ty);
+            }
+        }
+    }
+
+    /// The text of an expression without a leading `=`, and how many bytes were left out.
+    fn expression_text(&mut self, node: &Node) -> Option<(String, usize)> {
+        let Some((text, skipped)) = plain_text(node) else {
+            let message = match node.kind {
+                Kind::Map(_) => "a map",
+                Kind::List(_) => "a list",
+                Kind::Scalar(_) => "nothing",
+            };
+            let found = finding("E107", format!("{message} is not an expression"));
+            let found = match node.kind {
+                Kind::Scalar(_) => found,
+                _ => found.hint("YAML reads text that begins with `{` or `[` as a map or list: quote it"),
+            };
+            self.say(node.range.clone(), found);
+            return None;
+        };
+        if variable_at(text).is_some() {
+            self.no_variables(node.range.clone(), "expressions");
+            return None;
+        }
+        Some((text.replace("$${", "${"), skipped))
+    }
+
+    /// Where a byte of a scalar's text stands in the file.
+    fn within(&self, node: &Node, offset: usize) -> usize {
+        match &node.kind {
+            // Long texts are refused; there is no use in walking them.
+            Kind::Scalar(scalar) if scalar.text.len() <= 2 * expr::SOURCE_BYTES_MAX => {
+                scalar.locate(&self.findings.source().text, &node.range, offset)
+            }
+            _ => node.range.start,
+        }
+    }
+
+    /// A range of a scalar's text as a range of the file.
+    fn range_within(&self, node: &Node, range: Range<usize>) -> Range<usize> {
+        let start = self.within(node, range.start);
+        let end = self.within(node, range.end).max(start);
+        if start == end && range.start < range.end { start..start + 1 } else { start..end }
+    }
+
+    pub(super) fn place_at(&mut self, node: &Node, range: Range<usize>, found: crate::topology::diagnostic::Finding) {
+        let range = self.range_within(node, range);
+        self.say(range, found);
+    }
+
+    /// A finding of `expr` about a whole name.
+    pub(super) fn place(&mut self, range: Range<usize>, problem: expr::Finding) {
+        let mut found = finding(problem.code, problem.message);
+        found.hint = problem.hint;
+        self.say(range, found);
+    }
+
+    /// A finding of `expr` within a scalar.
+    fn problem(&mut self, node: &Node, range: Range<usize>, problem: expr::Finding) {
+        let mut found = finding(problem.code, problem.message);
+        found.hint = problem.hint;
+        if problem.code == "E301" && self.comment_follows(node) {
+            found.cause = Some("YAML reads ` #` as the beginning of a comment, and the text ends there".to_owned());
+            found.hint = Some("quote the whole expression".to_owned());
+        }
+        self.place_at(node, range, found);
+    }
+
+    fn comment_follows(&self, node: &Node) -> bool {
+        let plain = node.scalar().is_some_and(|scalar| scalar.style == Style::Plain);
+        let rest = self.findings.source().text.get(node.range.end..).unwrap_or("");
+        plain && rest.starts_with([' ', '\t']) && rest.trim_start_matches([' ', '\t']).starts_with('#')
+    }
+}
+
+/// The text of a scalar as an expression; `None` for what is no scalar, or nothing.
+fn plain_text(node: &Node) -> Option<(&str, usize)> {
+    let scalar = node.scalar().filter(|_| !node.is_null())?;
+    Some(match scalar.text.strip_prefix('=') {
+        Some(text) => (text, 1),
+        None => (&scalar.text, 0),
+    })
+}
+
+/// Where a text refers to a variable, if it does. `$${` is a dollar and a brace.
+fn variable_at(text: &str) -> Option<usize> {
+    text.match_indices("${").map(|(at, _)| at).find(|at| !text[..*at].ends_with('$'))
+}
+
+fn compile(text: &str, scope: &Scope, want: Want) -> expr::Compiled {
+    let expect = match want {
+        Want::Any => Expect::Any,
+        Want::Bool => Expect::Type(Type::Bool),
+        Want::Text => Expect::Key,
+        Want::List => Expect::Type(Type::list(Type::Any)),
+    };
+    expr::compile(text, scope, &expect)
+}
+
+impl Lower<'_> {
+    /// A template, and the type of what it gives.
+    pub(super) fn template(&mut self, node: &Node, scope: &Scope) -> Option<(Template, Type)> {
+        let mut leaves = Vec::new();
+        let source = template_source(node, &mut leaves);
+        let mut whole = true;
+        for leaf in &leaves {
+            if leaf.scalar().is_some_and(|scalar| variable_at(&scalar.text).is_some()) {
+                self.no_variables(leaf.range.clone(), "templates");
+                whole = false;
+            }
+        }
+        let (compiled, ty, problems) = expr::Template::compile(&source, scope);
+        for Placed { place, finding } in problems {
+            if let Some(leaf) = leaves.get(place as usize) {
+                self.problem(leaf, finding.range.clone(), finding);
+            }
+        }
+        let places = leaves.iter().map(|leaf| self.position(leaf.range.start)).collect();
+        let template = Arc::new(compiled.filter(|_| whole)?);
+        Some((Template { template, places, at: self.position(node.range.start) }, ty))
+    }
+
+    /// A template that gives text.
+    pub(super) fn text_template(&mut self, node: &Node, scope: &Scope) -> Option<Template> {
+        let (template, ty) = self.template(node, scope)?;
+        if !ty.meets(&Type::String) {
+            self.say(node.range.clone(), finding("E306", format!("this gives {ty}, here text is wanted")));
+        }
+        Some(template)
+    }
+
+    /// The template `{}`.
+    pub(super) fn empty_template(&mut self, at: usize) -> Template {
+        let template = expr::Template::constant(Value::Map(crate::record::Map::new()));
+        Template { template: Arc::new(template), places: Vec::new(), at: self.position(at) }
+    }
+}
+
+/// The type that a template would have in a scope; nothing is said.
+pub(super) fn trial_template(node: &Node, scope: &Scope) -> Type {
+    expr::Template::compile(&template_source(node, &mut Vec::new()), scope).1
+}
+
+/// A tree as a template; its texts are numbered in the order of `leaves`.
+fn template_source<'n>(node: &'n Node, leaves: &mut Vec<&'n Node>) -> TemplateSource {
+    match &node.kind {
+        Kind::Scalar(scalar) => match &scalar.value {
+            Value::Str(_) => {
+                leaves.push(node);
+                let place = u32::try_from(leaves.len() - 1).expect("the nodes of a file are bounded");
+                TemplateSource::Text { text: scalar.text.replace("$${", "${"), place }
+            }
+            value => TemplateSource::Literal(value.clone()),
+        },
+        Kind::List(items) => TemplateSource::List(items.iter().map(|item| template_source(item, leaves)).collect()),
+        Kind::Map(entries) => {
+            let field = |entry: &'n Entry, leaves: &mut Vec<&'n Node>| {
+                (entry.key.as_str().into(), template_source(&entry.node, leaves))
+            };
+            TemplateSource::Map(entries.iter().map(|entry| field(entry, leaves)).collect())
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What is sent against the schema of its type, as far as types tell (E401–E403).
+//!
+//! Two readings of a schema are used: for the keys that a template writes out, the named fields are all there are; a value that
+//! comes from elsewhere as a whole may have what JSON Schema allows.
+
+use super::Lower;
+use crate::expr::{Object, Type};
+use crate::record::Text;
+use crate::topology::diagnostic::finding;
+use crate::topology::model::Schema;
+use crate::topology::schema::{Unnamed, type_of};
+use crate::topology::yaml::{Entry, Kind, Node};
+use std::ops::Range;
+
+/// What is compared: a type against both readings of a schema.
+struct Fit<'t> {
+    ty: &'t Type,
+    named: &'t Type,
+    allowed: &'t Type,
+}
+
+/// Where, and in what: for messages.
+struct Place<'t> {
+    at: Range<usize>,
+    path: String,
+    what: &'t str,
+}
+
+impl Lower<'_> {
+    /// Does a payload fit the schema of its type? `node` is the template that it is written as.
+    pub(super) fn fits(&mut self, node: Option<&Node>, ty: &Type, schema: &Schema, at: &Range<usize>, what: &str) {
+        let allowed = type_of(&schema.document, Unnamed::Allowed);
+        let place = Place { at: at.clone(), path: String::new(), what };
+        self.fit(node, &Fit { ty, named: &schema.ty, allowed: &allowed }, &place, true);
+    }
+
+    /// Do the fields that a `set` assigns fit the schema of the state? Others stay as they are.
+    pub(super) fn fields_fit(&mut self, node: &Node, ty: &Type, schema: &Schema, what: &str) {
+        let allowed = type_of(&schema.document, Unnamed::Allowed);
+        let place = Place { at: node.range.clone(), path: String::new(), what };
+        self.fit(Some(node), &Fit { ty, named: &schema.ty, allowed: &allowed }, &place, false);
+    }
+
+    fn fit(&mut self, node: Option<&Node>, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
+        match (node.map(|node| &node.kind), fit.ty) {
+            (Some(Kind::Map(entries)), Type::Object(given)) => self.fit_map(entries, given, fit, place, whole),
+            (Some(Kind::List(items)), Type::List(element)) => {
+                let (Type::List(named), Type::List(allowed)) = (fit.named, fit.allowed) else {
+                    return self.compare(fit.ty, fit.allowed, place, whole);
+                };
+                for item in items {
+                    let place = Place { at: item.range.clone(), path: format!("{}[]", place.path), what: place.what };
+                    self.fit(Some(item), &Fit { ty: element, named, allowed }, &place, true);
+                }
+            }
+            _ => self.compare(fit.ty, fit.allowed, place, whole),
+        }
+    }
+
+    fn fit_map(&mut self, entries: &[Entry], given: &Object, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
+        let (named, allowed) = match (fit.named, fit.allowed) {
+            (Type::Object(named), Type::Object(allowed)) => (named, allowed),
+            // A map of one type: every entry is of it.
+            (Type::Map(named), Type::Map(allowed)) => {
+                for entry in entries {
+                    let Some(field) = given.fields.get(entry.key.as_str()) else { continue };
+                    let place = place.within(&entry.key, entry.node.range.clone());
+                    self.fit(Some(&entry.node), &Fit { ty: &field.ty, named, allowed }, &place, true);
+                }
+                return;
+            }
+            _ => return self.compare(fit.ty, fit.allowed, place, whole),
+        };
+        for entry in entries {
+            let Some(field) = given.fields.get(entry.key.as_str()) else { continue };
+            let inner = place.within(&entry.key, entry.node.range.clone());
+            match (named.fields.get(entry.key.as_str()), allowed.fields.get(entry.key.as_str()), &named.rest) {
+                (Some(named), Some(allowed), _) => {
+                    if named.required && !field.required {
+                        self.maybe_missing(&inner);
+                    }
+                    let ty = unwrapped(&field.ty);
+                    self.fit(Some(&entry.node), &Fit { ty, named: &named.ty, allowed: &allowed.ty }, &inner, true);
+                }
+                (_, _, Some(rest)) => {
+                    let ty = unwrapped(&field.ty);
+                    self.fit(Some(&entry.node), &Fit { ty, named: rest, allowed: rest }, &inner, true);
+                }
+                _ => {
+                    let message = format!("{} has no field `{}`", place.what, inner.path);
+                    let found = finding("E402", message).meant(&entry.key, named.fields.keys().map(Text::as_str));
+                    self.say(entry.key_range.clone(), found);
+                }
+            }
+        }
+        let missing = named.fields.iter().filter(|(name, field)| field.required && !given.fields.contains_key(*name));
+        for (name, _) in missing.filter(|_| whole && given.rest.is_none()) {
+            self.missing(&place.within(name, place.at.clone()));
+        }
+    }
+
+    /// A value that comes as a whole.
+    fn compare(&mut self, ty: &Type, wanted: &Type, place: &Place<'_>, whole: bool) {
+        match (unwrapped(ty), wanted) {
+            (Type::Any, _) | (_, Type::Any) => {}
+            // Written as text.
+            (Type::Timestamp | Type::Duration | Type::Bytes, Type::String) => {}
+            (Type::Object(given), Type::Object(wanted)) => self.compare_objects(given, wanted, place, whole),
+            (Type::Object(given), Type::Map(wanted)) => {
+                for (name, field) in &given.fields {
+                    self.compare(&field.ty, wanted, &place.within(name, place.at.clone()), true);
+                }
+            }
+            (Type::List(given), Type::List(wanted)) => {
+                let place = Place { at: place.at.clone(), path: format!("{}[]", place.path), what: place.what };
+                self.compare(given, wanted, &place, true);
+            }
+            (given, wanted) if given.meets(wanted) => {}
+            (given, wanted) => {
+                let message = format!("{} wants {wanted}, this is {given}", place.named());
+                self.say(place.at.clone(), finding("E403", message));
+            }
+        }
+    }
+
+    fn compare_objects(&mut self, given: &Object, wanted: &Object, place: &Place<'_>, whole: bool) {
+        for (name, field) in &wanted.fields {
+            let inner = place.within(name, place.at.clone());
+            match given.fields.get(name) {
+                Some(known) => {
+                    if field.required && !known.required && whole {
+                        self.maybe_missing(&inner);
+                    }
+                    self.compare(&known.ty, &field.ty, &inner, true);
+                }
+                None if field.required && whole && given.rest.is_none() => self.missing(&inner),
+                None => {}
+            }
+        }
+        if wanted.rest.is_none() {
+            for name in given.fields.keys().filter(|name| !wanted.fields.contains_key(*name)) {
+                let inner = place.within(name, place.at.clone());
+                let found = finding("E402", format!("{} has no field `{}`", place.what, inner.path));
+                let hint = format!("leave it out: `omit(…, ['{name}'])`");
+                self.say(inner.at, found.hint(hint));
+            }
+        }
+    }
+
+    fn missing(&mut self, place: &Place<'_>) {
+        let message = format!("{} needs the field `{}`", place.what, place.path);
+        self.say(place.at.clone(), finding("E401", message));
+    }
+
+    fn maybe_missing(&mut self, place: &Place<'_>) {
+        let message = format!("{} needs the field `{}`, which may be missing here", place.what, place.path);
+        self.say(place.at.clone(), finding("E401", message).hint("give a value for it: `.orValue(…)`"));
+    }
+}
+
+impl<'t> Place<'t> {
+    fn within(&self, name: &str, at: Range<usize>) -> Place<'t> {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        Place { at, path, what: self.what }
+    }
+
+    fn named(&self) -> String {
+        if self.path.is_empty() { self.what.to_owned() } else { format!("`{}` of {}", self.path, self.what) }
+    }
+}
+
+fn unwrapped(ty: &Type) -> &Type {
+    match ty {
+        Type::Optional(inner) => inner,
+        ty => ty,
+    }
+}

@@ -1,0 +1,91 @@
+//! Schemas, inline or in files.
+
+use super::Lower;
+use super::scalars::shortened;
+use crate::record::Text;
+use crate::topology::diagnostic::finding;
+use crate::topology::model::Schema;
+use crate::topology::schema::{Unnamed, json_of, type_of, usable};
+use crate::topology::sources::SCHEMA_BYTES_MAX;
+use crate::topology::yaml::{Kind, Node};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+impl Lower<'_> {
+    /// A schema: a file, or a JSON Schema as a map. `Ok(None)`: anything; `Err`: it was said what is wrong.
+    pub(super) fn schema(&mut self, node: &Node) -> Result<Option<Schema>, ()> {
+        match &node.kind {
+            _ if node.is_null() => Ok(None),
+            Kind::Map(entries) if entries.is_empty() => Ok(None),
+            Kind::Map(_) => {
+                // Literally: `$ref` and regular expressions have dollars of their own.
+                let document = json_of(&literal(node));
+                self.usable_schema(node, document, None).map(Some).ok_or(())
+            }
+            Kind::Scalar(_) => self.named_schema(node).map(Some).ok_or(()),
+            Kind::List(_) => {
+                self.wrong_kind(node, "a schema: a file, or a map");
+                Err(())
+            }
+        }
+    }
+
+    fn named_schema(&mut self, node: &Node) -> Option<Schema> {
+        let path = self.text(node)?;
+        let file = path.split('#').next().unwrap_or_default();
+        if path.starts_with("registry:") || file.ends_with(".avsc") || file.ends_with(".proto") {
+            self.later(node.range.clone(), &format!("the schema `{}`", shortened(&path)));
+            return None;
+        }
+        if !path.ends_with(".json") {
+            let found = finding("E212", format!("`{}` names no schema", shortened(&path)));
+            self.say(node.range.clone(), found.hint("a file that ends in `.json`, or a JSON Schema as a map"));
+            return None;
+        }
+        if let Some(known) = self.schemas.get(path.as_str()) {
+            return known.clone();
+        }
+        let schema = self.read_schema(node, &path);
+        self.schemas.insert(path.to_string(), schema.clone());
+        schema
+    }
+
+    fn read_schema(&mut self, node: &Node, path: &Text) -> Option<Schema> {
+        let document = self.sources.schema(path, SCHEMA_BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
+            // The parser of JSON bounds the depth.
+            serde_json::from_slice::<Json>(&bytes).map_err(|error| format!("not JSON: {error}"))
+        });
+        match document {
+            Ok(document) => self.usable_schema(node, document, Some(path.clone())),
+            Err(error) => {
+                self.say(node.range.clone(), finding("E212", format!("`{path}` cannot be read: {error}")));
+                None
+            }
+        }
+    }
+
+    fn usable_schema(&mut self, node: &Node, document: Json, file: Option<Text>) -> Option<Schema> {
+        match usable(&document) {
+            Ok(compiled) => {
+                let ty = type_of(&document, Unnamed::Unknown);
+                Some(Schema { document: Arc::new(document), compiled, ty, file })
+            }
+            Err(error) => {
+                let name = file.map_or_else(|| "this".to_owned(), |file| format!("`{file}`"));
+                self.say(node.range.clone(), finding("E212", format!("{name} is not a usable JSON Schema: {error}")));
+                None
+            }
+        }
+    }
+}
+
+fn literal(node: &Node) -> crate::record::Value {
+    use crate::record::Value;
+    match &node.kind {
+        Kind::Scalar(scalar) => scalar.value.clone(),
+        Kind::List(items) => Value::list(items.iter().map(literal).collect()),
+        Kind::Map(entries) => {
+            Value::Map(entries.iter().map(|entry| (entry.key.as_str().into(), literal(&entry.node))).collect())
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! From the model to the plan, and what only the whole can tell.
+
+use super::normal::normal;
+use super::{NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, PlannedTopic, Role, SubTopology, TaskCount};
+use crate::record::Text;
+use crate::topology::diagnostic::Findings;
+use crate::topology::model::{Aggregate, Cleanup, Contract, MessageTarget, Retention, Source, SourceFrom, Topology};
+
+/// Plans a topology. What is wrong with the whole goes to the findings.
+pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -> Plan {
+    let mut building = Building {
+        topology,
+        topics: topology.topics.iter().map(|contract| planned(contract)).collect(),
+        nodes: Vec::new(),
+        stores: Vec::new(),
+        feeds: Vec::new(),
+    };
+    building.nodes();
+    let subtopologies = building.subtopologies();
+    building.roles();
+    building.partitions(&subtopologies);
+    let dead_letters = building.engine_topic(format!("{}.dlq", topology.name), Role::DeadLetters, Cleanup::Delete);
+    building.topics[dead_letters].config.push(kept_forever());
+    let mut plan = Plan {
+        topology: topology.name.clone(),
+        version: topology.version,
+        topics: building.topics,
+        subtopologies,
+        nodes: building.nodes,
+        stores: building.stores,
+        dead_letters,
+        subscription: String::new(),
+    };
+    plan.count_tasks(&building.feeds);
+    plan.subscription = plan.subscription_text();
+    super::check::check(topology, &plan, findings);
+    plan
+}
+
+struct Building<'t> {
+    topology: &'t Topology,
+    topics: Vec<PlannedTopic>,
+    nodes: Vec<PlannedNode>,
+    stores: Vec<PlannedStore>,
+    feeds: Vec<Feed>,
+}
+
+/// What a repartition topic is filled from.
+pub(super) struct Feed {
+    to: usize,
+    from: Vec<usize>,
+    /// Are there patterns among its sources?
+    patterns: bool,
+}
+
+fn planned(contract: &Contract) -> PlannedTopic {
+    let mut config = contract.config.clone();
+    match contract.retention {
+        Some(Retention::Forever) => config.push(kept_forever()),
+        Some(Retention::For(length)) => config.push(("retention.ms".into(), length.as_millis().to_string().into())),
+        None => {}
+    }
+    PlannedTopic {
+        name: contract.name.clone(),
+        roles: Vec::new(),
+        owner: if contract.derived { Owner::Engine } else { Owner::User },
+        partitions: contract.partitions.map_or(Partitions::Cluster, Partitions::Declared),
+        replication: contract.replication,
+        cleanup: contract.cleanup,
+        config,
+    }
+}
+
+fn kept_forever() -> (Text, Text) {
+    ("retention.ms".into(), "-1".into())
+}
+
+impl Building<'_> {
+    fn engine_topic(&mut self, name: String, role: Role, cleanup: Cleanup) -> usize {
+        self.topics.push(PlannedTopic {
+            name: name.into(),
+            roles: vec![role],
+            owner: Owner::Engine,
+            partitions: Partitions::Cluster,
+            replication: None,
+            cleanup: Some(cleanup),
+            config: Vec::new(),
+        });
+        self.topics.len() - 1
+    }
+
+    /// Nodes of the model in its order, then repartitioning ones.
+    fn nodes(&mut self) {
+        let topology = self.topology;
+        for (index, aggregate) in topology.aggregates.iter().enumerate() {
+            self.nodes.push(node(aggregate.name.clone(), NodeKind::Aggregate(index), &aggregate.sources));
+        }
+        for (index, pipeline) in topology.pipelines.iter().enumerate() {
+            self.nodes.push(node(pipeline.name.clone(), NodeKind::Pipeline(index), &pipeline.sources));
+        }
+        for (index, aggregate) in topology.aggregates.iter().enumerate() {
+            self.repartition(index, aggregate);
+            self.store(index, aggregate);
+        }
+    }
+
+    /// Sources whose records are not keyed as the aggregate is go through a topic that is.
+    fn repartition(&mut self, index: usize, aggregate: &Aggregate) {
+        let (elsewhere, here): (Vec<&Source>, Vec<&Source>) =
+            aggregate.sources.iter().partition(|source| is_keyed_otherwise(self.topology, aggregate, source));
+        if elsewhere.is_empty() {
+            return;
+        }
+        let name = format!("{}.{}.repartition", self.topology.name, aggregate.name);
+        let to = self.engine_topic(name, Role::Repartition, Cleanup::Delete);
+        self.topics[to].config.push(kept_forever());
+        let (mut from, patterns) = split(&elsewhere);
+        self.feeds.push(Feed { to, from: from.clone(), patterns: !patterns.is_empty() });
+        from.sort_unstable();
+        self.nodes.push(PlannedNode {
+            name: format!("{}.repartition", aggregate.name).into(),
+            kind: NodeKind::Repartition { of: index, to },
+            subtopology: 0,
+            sources: from,
+            patterns,
+            store: None,
+        });
+        let (mut sources, patterns) = split(&here);
+        sources.push(to);
+        self.nodes[index].sources = sources;
+        self.nodes[index].patterns = patterns;
+    }
+
+    fn store(&mut self, index: usize, aggregate: &Aggregate) {
+        let prefix = format!("{}.{}", self.topology.name, aggregate.name);
+        let snapshots = match aggregate.snapshots {
+            Some(given) => {
+                self.topics[given].cleanup = Some(Cleanup::Compact);
+                given
+            }
+            None => self.engine_topic(format!("{prefix}.snapshots"), Role::Snapshots, Cleanup::Compact),
+        };
+        // Answers are remembered only where questions can come.
+        let asked = !aggregate.decide.is_empty() && aggregate.dedupe.is_some() && !self.topology.reply_to.is_empty();
+        let changelog = asked.then(|| self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact));
+        let store = PlannedStore { node: index, name: aggregate.name.clone(), kind: aggregate.store, snapshots, changelog };
+        self.nodes[index].store = Some(self.stores.len());
+        self.stores.push(store);
+    }
+
+    /// Nodes that share a topic, or a pattern that may match it, run together: a partition is assigned once per group.
+    fn subtopologies(&mut self) -> Vec<SubTopology> {
+        let groups = self.groups();
+        let mut parts: Vec<SubTopology> = Vec::new();
+        let mut part_of_group = std::collections::BTreeMap::new();
+        for (index, group) in groups.iter().enumerate() {
+            let part = *part_of_group.entry(*group).or_insert_with(|| {
+                parts.push(SubTopology {
+                    index: parts.len(),
+                    name: self.nodes[index].name.clone(),
+                    sources: Vec::new(),
+                    patterns: Vec::new(),
+                    nodes: Vec::new(),
+                    stores: Vec::new(),
+                    stateful: false,
+                    count: TaskCount::OfSources,
+                });
+                parts.len() - 1
+            });
+            let node = &mut self.nodes[index];
+            node.subtopology = part;
+            let part = &mut parts[part];
+            part.nodes.push(index);
+            part.sources.extend(&node.sources);
+            part.patterns.extend(node.patterns.iter().cloned());
+            part.stores.extend(node.store);
+            part.stateful |= node.store.is_some();
+        }
+        for part in &mut parts {
+            part.sources.sort_unstable();
+            part.sources.dedup();
+            part.patterns.sort();
+            part.patterns.dedup();
+        }
+        parts
+    }
+
+    /// For every node the number of its group: the first node of it.
+    fn groups(&self) -> Vec<usize> {
+        let mut groups: Vec<usize> = (0..self.nodes.len()).collect();
+        fn find(groups: &mut [usize], mut node: usize) -> usize {
+            while groups[node] != node {
+                groups[node] = groups[groups[node]];
+                node = groups[node];
+            }
+            node
+        }
+        let joined = |a: &PlannedNode, b: &PlannedNode| {
+            let share = a.sources.iter().any(|topic| b.sources.contains(topic));
+            // Whether two patterns meet cannot be told, so all of them are read together.
+            let patterns = !a.patterns.is_empty() && !b.patterns.is_empty();
+            let match_one =
+                |patterns: &[Text], topics: &[usize]| topics.iter().any(|topic| matches_any(patterns, &self.topics[*topic]));
+            share || patterns || match_one(&a.patterns, &b.sources) || match_one(&b.patterns, &a.sources)
+        };
+        for a in 0..self.nodes.len() {
+            for b in a + 1..self.nodes.len() {
+                if joined(&self.nodes[a], &self.nodes[b]) {
+                    let (a, b) = (find(&mut groups, a), find(&mut groups, b));
+                    let (low, high) = (a.min(b), a.max(b));
+                    groups[high] = low;
+                }
+            }
+        }
+        (0..groups.len()).map(|node| find(&mut groups, node)).collect()
+    }
+
+    fn roles(&mut self) {
+        let mut roles: Vec<(usize, Role)> = Vec::new();
+        for node in &self.nodes {
+            roles.extend(node.sources.iter().map(|topic| (*topic, Role::Source)));
+        }
+        self.topology.each_message(&mut |_, message| {
+            if let MessageTarget::Topic(topic) = message.to {
+                roles.push((topic, Role::Sink));
+            }
+        });
+        for aggregate in &self.topology.aggregates {
+            roles.extend(aggregate.events.map(|topic| (topic, Role::Events)));
+            roles.extend(aggregate.replies.map(|topic| (topic, Role::Replies)));
+            roles.extend(aggregate.snapshots.map(|topic| (topic, Role::Snapshots)));
+        }
+        for pipeline in &self.topology.pipelines {
+            roles.extend(pipeline.replies.map(|topic| (topic, Role::Replies)));
+        }
+        for (topic, role) in roles {
+            if !self.topics[topic].roles.contains(&role) {
+                self.topics[topic].roles.push(role);
+                self.topics[topic].roles.sort_unstable();
+            }
+        }
+    }
+
+    /// Engine-made topics of a node have the partition count of its sub-topology.
+    fn partitions(&mut self, parts: &[SubTopology]) {
+        let mut set = |topic: usize, node: usize| {
+            let part = &parts[self.nodes[node].subtopology];
+            if self.topics[topic].owner == Owner::Engine {
+                self.topics[topic].partitions = Partitions::OfSubTopology(part.index);
+            }
+        };
+        for store in &self.stores {
+            set(store.snapshots, store.node);
+            store.changelog.into_iter().for_each(|changelog| set(changelog, store.node));
+        }
+        for (node, aggregate) in self.topology.aggregates.iter().enumerate() {
+            aggregate.events.into_iter().for_each(|events| set(events, node));
+        }
+        for node in &self.nodes {
+            if let NodeKind::Repartition { of, to } = node.kind {
+                let fed_by_pattern = self.feeds.iter().any(|feed| feed.to == to && feed.patterns);
+                let alone = self.nodes[of].sources == [to];
+                // What a pattern matches is not known before the start: the cluster's default then.
+                if !(fed_by_pattern && alone) {
+                    set(to, of);
+                }
+            }
+        }
+        for aggregate in &self.topology.aggregates {
+            let Some(events) = aggregate.events.filter(|events| self.topics[*events].owner == Owner::Engine) else { continue };
+            self.topics[events].cleanup = Some(Cleanup::Delete);
+            self.topics[events].config = vec![kept_forever()];
+        }
+    }
+}
+
+fn node(name: Text, kind: NodeKind, sources: &[Source]) -> PlannedNode {
+    let (sources, patterns) = split(&sources.iter().collect::<Vec<_>>());
+    PlannedNode { name, kind, subtopology: 0, sources, patterns, store: None }
+}
+
+fn split(sources: &[&Source]) -> (Vec<usize>, Vec<Text>) {
+    let mut topics = Vec::new();
+    let mut patterns = Vec::new();
+    for source in sources {
+        match &source.from {
+            SourceFrom::Topic(topic) => topics.push(*topic),
+            SourceFrom::Pattern(pattern) => patterns.push(pattern.clone()),
+        }
+    }
+    (topics, patterns)
+}
+
+/// Must the records of a source be passed on under another key before the aggregate sees them?
+pub(super) fn is_keyed_otherwise(topology: &Topology, aggregate: &Aggregate, source: &Source) -> bool {
+    let topic = match source.from {
+        SourceFrom::Topic(topic) => &topology.topics[topic],
+        // A pattern feeds no stateful node.
+        SourceFrom::Pattern(_) => return true,
+    };
+    let Some(key) = source.key.as_ref().or(aggregate.key.as_ref()) else { return false };
+    let key = normal(&key.text);
+    key != "key" && topic.key.as_ref().is_none_or(|declared| normal(&declared.text) != key)
+}
+
+/// Does one of these patterns match a topic? Never the engine's and the brokers' own.
+pub(super) fn matches_any(patterns: &[Text], topic: &PlannedTopic) -> bool {
+    let own = topic.owner == Owner::Engine || topic.name.starts_with("__");
+    !own && patterns.iter().any(|text| super::pattern(text).is_some_and(|pattern| pattern.is_match(&topic.name)))
+}
+
+impl Plan {
+    fn count_tasks(&mut self, feeds: &[Feed]) {
+        for index in 0..self.subtopologies.len() {
+            let part = &self.subtopologies[index];
+            let given: Vec<usize> = part
+                .sources
+                .iter()
+                .copied()
+                .filter(|topic| !matches!(self.topics[*topic].partitions, Partitions::OfSubTopology(_)))
+                .collect();
+            let declared = given.iter().filter_map(|topic| match self.topics[*topic].partitions {
+                Partitions::Declared(count) => Some(count),
+                _ => None,
+            });
+            let largest_declared = declared.max();
+            let all_declared = given.iter().all(|topic| matches!(self.topics[*topic].partitions, Partitions::Declared(_)));
+            let stateful = part.stateful;
+            let count = if given.is_empty() && part.patterns.is_empty() {
+                let mut base = Vec::new();
+                self.base_topics(index, feeds, &mut Vec::new(), &mut base);
+                base.sort_unstable();
+                base.dedup();
+                let counts: Option<Vec<u32>> = base
+                    .iter()
+                    .map(|topic| match self.topics[*topic].partitions {
+                        Partitions::Declared(count) => Some(count),
+                        _ => None,
+                    })
+                    .collect();
+                match counts.and_then(|counts| counts.into_iter().max()) {
+                    Some(count) => TaskCount::Declared(count),
+                    None => TaskCount::Largest(base),
+                }
+            } else {
+                match largest_declared {
+                    // The sources of a stateful part agree, so one declared count is that of all.
+                    Some(count) if stateful || all_declared && self.subtopologies[index].patterns.is_empty() => {
+                        TaskCount::Declared(count)
+                    }
+                    _ => TaskCount::OfSources,
+                }
+            };
+            self.subtopologies[index].count = count;
+        }
+    }
+
+    /// The topics that the count of a part follows from, through those that the engine makes.
+    fn base_topics(&self, part: usize, feeds: &[Feed], seen: &mut Vec<usize>, base: &mut Vec<usize>) {
+        if seen.contains(&part) {
+            return;
+        }
+        seen.push(part);
+        let through = |topic: usize, seen: &mut Vec<usize>, base: &mut Vec<usize>| match self.topics[topic].partitions {
+            Partitions::OfSubTopology(other) => self.base_topics(other, feeds, seen, base),
+            Partitions::Declared(_) | Partitions::Cluster => base.push(topic),
+        };
+        for topic in &self.subtopologies[part].sources {
+            match feeds.iter().find(|feed| feed.to == *topic) {
+                Some(feed) => feed.from.iter().for_each(|topic| through(*topic, seen, base)),
+                None => through(*topic, seen, base),
+            }
+        }
+    }
+
+    /// The topics that each part reads, one part per line, in an order that does not depend on that of the file.
+    fn subscription_text(&self) -> String {
+        let mut lines: Vec<String> = self
+            .subtopologies
+            .iter()
+            .map(|part| {
+                let mut names: Vec<String> = part.sources.iter().map(|topic| self.topics[*topic].name.to_string()).collect();
+                names.extend(part.patterns.iter().map(|pattern| format!("~{pattern}")));
+                names.sort();
+                names.join(" ")
+            })
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,124 @@
+//! Diagnostics for people and for programs.
+
+use super::diagnostic::{Diagnostic, Severity};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value as Json, json};
+
+/// How far a line of a file is shown: longer ones are cut around the place.
+const WIDTH: usize = 140;
+
+/// The findings as text, each with the lines that it is about. `source` gives the text of a file by its name; without it the
+/// place is named only. With `colour` it has terminal escapes.
+pub fn text<'a>(findings: &[Diagnostic], source: impl Fn(&str) -> Option<&'a str>, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
+    let mut out = String::new();
+    for found in findings {
+        out.push_str(&renderer.render(&[group(found, source(&found.file))]));
+        out.push_str("\n\n");
+    }
+    out
+}
+
+fn group<'a>(found: &'a Diagnostic, source: Option<&'a str>) -> Group<'a> {
+    let level = match found.severity() {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    // The title is what greps look for: it has the place too.
+    let title = level.primary_title(found.message.as_str()).id(found.code);
+    let mut group = match source.filter(|text| text.get(found.range.clone()).is_some()) {
+        Some(text) => {
+            let label = found.cause.as_deref();
+            let annotation = AnnotationKind::Primary.span(found.range.clone()).label(label);
+            title.element(Snippet::source(text).path(&*found.file).annotation(annotation))
+        }
+        None => {
+            let origin = annotate_snippets::Origin::path(&*found.file);
+            title.element(origin.line(found.line as usize).char_column(found.column as usize))
+        }
+    };
+    if source.is_none() {
+        if let Some(cause) = &found.cause {
+            group = group.element(Level::NOTE.message(cause.as_str()));
+        }
+    }
+    if let Some(hint) = &found.hint {
+        group = group.element(Level::HELP.message(hint.as_str()));
+    }
+    group
+}
+
+/// The findings one per line, as `file:line:column: code: message`.
+pub fn lines(findings: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for found in findings {
+        out.push_str(&found.to_string());
+        out.push('\n');
+        if let Some(hint) = &found.hint {
+            out.push_str(&format!("  hint: {hint}\n"));
+        }
+    }
+    out
+}
+
+/// The findings as a list of `{code, severity, file, line, column, message, hint}`, with `cause` where there is one.
+pub fn json(findings: &[Diagnostic]) -> Json {
+    let entries = findings.iter().map(|found| {
+        let mut entry = json!({
+            "code": found.code,
+            "severity": found.severity().name(),
+            "file": &*found.file,
+            "line": found.line,
+            "column": found.column,
+            "message": found.message,
+            "hint": found.hint,
+        });
+        if let Some(cause) = &found.cause {
+            entry["cause"] = json!(cause);
+        }
+        entry
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostic::{Findings, SourceText, finding};
+    use super::*;
+
+    fn sample(text: &str) -> Vec<Diagnostic> {
+        let mut findings = Findings::new(SourceText::new("shop.yaml", text));
+        let at = text.find("foo").unwrap();
+        findings.push(at..at + 3, finding("E105", "unknown field `foo`").hint("did you mean `for`?").cause("no such field"));
+        findings.finish()
+    }
+
+    #[test]
+    fn text_shows_the_line_the_cause_and_the_hint() {
+        let source = "skald: 1\nfoo: 2\n";
+        let shown = text(&sample(source), |_| Some(source), false);
+        for part in ["error[E105]: unknown field `foo`", "shop.yaml:2:1", "foo: 2", "no such field", "did you mean `for`?"] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+        let shown = text(&sample(source), |_| None, false);
+        assert!(shown.contains("shop.yaml:2:1") && shown.contains("no such field"), "{shown}");
+    }
+
+    #[test]
+    fn hostile_text_is_shown_without_a_panic() {
+        for source in
+            ["foo", "\u{202e}foo\t\r\n", "日本語 foo", "foo\u{85}", &format!("{}foo{}", "x".repeat(100_000), "y".repeat(9))]
+        {
+            assert!(text(&sample(source), |_| Some(source), true).contains("E105"));
+        }
+    }
+
+    #[test]
+    fn json_has_the_fields_of_the_contract() {
+        let list = json(&sample("a\n  foo"));
+        assert_eq!(list[0]["line"], 2);
+        assert_eq!(list[0]["column"], 3);
+        assert_eq!(list[0]["severity"], "error");
+        assert_eq!(list[0]["hint"], "did you mean `for`?");
+    }
+}

@@ -1,0 +1,47 @@
+//! Reading the files of these tests.
+
+use crate::topology::{Loaded, Sources, load};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Schemas and secrets from the folder of a file, and a fixed environment.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Sources for Folder {
+    fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = std::fs::read(self.0.join(path))?;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    fn secret(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        self.schema(path, limit)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "SET" => Some("value".to_owned()),
+            "THREE" => Some("3".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+}
+
+/// The YAML files of a folder of this repository, sorted.
+pub(super) fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Loads a file under its plain name.
+pub(super) fn load_file(path: &Path) -> Loaded {
+    let bytes = std::fs::read(path).expect("the file can be read");
+    let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    load(&name, &bytes, &[], &Folder(path.parent().expect("a file has a folder").to_owned()))
+}
