@@ -37,10 +37,8 @@ fn group<'a>(found: &'a Diagnostic, source: Option<&'a str>) -> Group<'a> {
             title.element(origin.line(found.line as usize).char_column(found.column as usize))
         }
     };
-    if source.is_none() {
-        if let Some(cause) = &found.cause {
-            group = group.element(Level::NOTE.message(cause.as_str()));
-        }
+    if let (None, Some(cause)) = (source, &found.cause) {
+        group = group.element(Level::NOTE.message(cause.as_str()));
     }
     if let Some(hint) = &found.hint {
         group = group.element(Level::HELP.message(hint.as_str()));

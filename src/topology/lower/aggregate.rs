@@ -310,11 +310,12 @@ impl Lower<'_> {
 
     fn unset(&mut self, node: &Node, state: &Type) -> Option<Text> {
         let name = self.text(node)?;
-        if let Type::Object(object) = state {
-            if object.rest.is_none() && !object.fields.contains_key(&name) {
-                let found = finding("E307", format!("the state has no field `{name}`"));
-                self.say(node.range.clone(), found.meant(&name, object.fields.keys().map(Text::as_str)));
-            }
+        if let Type::Object(object) = state
+            && object.rest.is_none()
+            && !object.fields.contains_key(&name)
+        {
+            let found = finding("E307", format!("the state has no field `{name}`"));
+            self.say(node.range.clone(), found.meant(&name, object.fields.keys().map(Text::as_str)));
         }
         Some(name)
     }

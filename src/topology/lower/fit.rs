@@ -76,7 +76,7 @@ impl Lower<'_> {
             let inner = place.within(&entry.key, entry.node.range.clone());
             match (named.fields.get(entry.key.as_str()), allowed.fields.get(entry.key.as_str()), &named.rest) {
                 (Some(named), Some(allowed), _) => {
-                    if named.required && !field.required {
+                    if named.required && !field.required && whole {
                         self.maybe_missing(&inner);
                     }
                     let ty = unwrapped(&field.ty);

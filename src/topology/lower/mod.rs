@@ -112,6 +112,7 @@ impl Lower<'_> {
         }
         self.declared_topics(&fields);
         self.derived_topics(&sections);
+        self.untyped_topics();
 
         let defaults = fields.get("errors");
         let mut aggregates = Vec::new();

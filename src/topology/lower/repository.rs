@@ -122,10 +122,9 @@ impl Lower<'_> {
     fn key_of_commands(&mut self, fields: &super::fields::Fields<'_>, commands: usize) {
         let Some(node) = fields.get("key").filter(|_| self.topics.get(commands).derived) else { return };
         let scope = Scope::new().with(names::DATA, Type::Any).with(names::EVENT, names::event());
-        if self.trial(node, &scope).iter().all(|problem| problem.code.starts_with('W')) {
-            if let Some(key) = self.key_expr(node, &scope, &[]) {
-                self.topics.set_key(commands, key);
-            }
+        let fits = self.trial(node, &scope).iter().all(|problem| problem.code.starts_with('W'));
+        if let Some(key) = fits.then(|| self.key_expr(node, &scope, &[])).flatten() {
+            self.topics.set_key(commands, key);
         }
     }
 

@@ -47,12 +47,11 @@ impl Topics {
         self.contracts.len() - 1
     }
 
-    /// Adds a type to a topic that declares types.
+    /// Adds a type to a topic, which from then on declares types.
     pub(super) fn add_type(&mut self, index: usize, added: MessageType) {
-        if let Some(types) = &mut self.contracts[index].types {
-            if let Err(at) = types.binary_search_by(|known| known.name.cmp(&added.name)) {
-                types.insert(at, added);
-            }
+        let types = self.contracts[index].types.get_or_insert_default();
+        if let Err(at) = types.binary_search_by(|known| known.name.cmp(&added.name)) {
+            types.insert(at, added);
         }
     }
 
@@ -108,14 +107,10 @@ impl Lower<'_> {
         let Some(name) = self.checked_word(&entry.key, entry.key_range.clone(), &TOPIC) else { return };
         let mut contract = Contract::undeclared(name);
         contract.at = self.position(entry.key_range.start);
-        if !entry.node.is_null() {
-            if let Some(fields) = self.fields(&entry.node, &CONTRACT) {
-                self.contract_fields(&fields, &mut contract);
-            }
-        }
-        if contract.types.is_none() {
-            let message = format!("`{}` declares no types: nothing of its records is checked", contract.name);
-            self.say(entry.key_range.clone(), finding("W401", message).hint("list them under `types`, `{}` for any content"));
+        if !entry.node.is_null()
+            && let Some(fields) = self.fields(&entry.node, &CONTRACT)
+        {
+            self.contract_fields(&fields, &mut contract);
         }
         self.topics.push(contract, entry.key_range.clone());
     }
@@ -307,6 +302,18 @@ impl Lower<'_> {
                 }
             }
             self.repository_types(entry);
+        }
+    }
+
+    /// W401, once it is known which types nodes add.
+    pub(super) fn untyped_topics(&mut self) {
+        for index in 0..self.topics.contracts.len() {
+            let contract = self.topics.get(index);
+            if contract.types.is_none() && !contract.derived {
+                let message = format!("`{}` declares no types: nothing of its records is checked", contract.name);
+                let found = finding("W401", message).hint("list them under `types`, `{}` for any content");
+                self.say(self.topics.range(index), found);
+            }
         }
     }
 

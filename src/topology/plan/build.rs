@@ -10,7 +10,7 @@ use crate::topology::model::{Aggregate, Cleanup, Contract, MessageTarget, Retent
 pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -> Plan {
     let mut building = Building {
         topology,
-        topics: topology.topics.iter().map(|contract| planned(contract)).collect(),
+        topics: topology.topics.iter().map(planned).collect(),
         nodes: Vec::new(),
         stores: Vec::new(),
         feeds: Vec::new(),

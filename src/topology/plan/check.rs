@@ -79,7 +79,7 @@ impl Check<'_> {
             _ => None,
         };
         let mut said: BTreeSet<(usize, usize)> = BTreeSet::new();
-        let mut differing: Vec<(usize, (usize, u32), (usize, u32))> = Vec::new();
+        let mut differing = Vec::new();
         let mut compare = |node: usize, topics: &[usize]| {
             let counts: Vec<(usize, u32)> = topics.iter().filter_map(declared).collect();
             let Some(first) = counts.first().copied() else { return };
