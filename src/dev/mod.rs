@@ -5,4 +5,8 @@
 //! and the broker in this process are put together by `cli`.
 
 pub mod check;
+pub mod process;
+mod pump;
 pub mod traffic;
+
+pub use pump::{Parts, Pump};

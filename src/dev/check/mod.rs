@@ -18,8 +18,8 @@ mod tests;
 pub use accounts::{Accounts, check_accounts};
 pub use shop::check_shop;
 
-use crate::broker::{Isolation, Limit, LogReader};
-use crate::record::{Offset, Partition, RecordRef, TopicPartition};
+use crate::broker::{Broker, Isolation, Limit, LogReader, Trouble, TroubleKind};
+use crate::record::{Partition, RecordRef, TopicPartition};
 use std::time::Duration;
 
 /// How many findings are told in words.
@@ -74,17 +74,28 @@ impl Verdict {
     }
 }
 
-/// The topics of a broker, up to the ends that they had when reading began.
+/// The topics of a broker that nobody writes to any more.
 pub struct BrokerLogs {
     reader: Box<dyn LogReader>,
     topics: Vec<(String, u32)>,
-    ends: Vec<(TopicPartition, Offset)>,
+    /// A partition was met whose oldest records are gone, though its topic keeps all that is not overwritten.
+    trimmed: bool,
 }
 
+/// A partition has ended when it gives nothing so often.
+const IDLE_POLLS: u32 = 3;
+
 impl BrokerLogs {
-    /// Topics of a broker by name and number of partitions, with the ends up to which they are read.
-    pub fn new(reader: Box<dyn LogReader>, topics: Vec<(String, u32)>, ends: Vec<(TopicPartition, Offset)>) -> Self {
-        Self { reader, topics, ends }
+    /// Reads committed records of these topics (name and number of partitions). The broker is one in this process: what there is
+    /// is given at once, so a reader that gets nothing is at the end.
+    pub fn new(broker: &dyn Broker, topics: Vec<(String, u32)>) -> Result<Self, String> {
+        let reader = broker.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
+        Ok(Self { reader, topics, trimmed: false })
+    }
+
+    /// Were records deleted before they could be read here? Then what was found says nothing.
+    pub fn is_trimmed(&self) -> bool {
+        self.trimmed
     }
 }
 
@@ -95,31 +106,27 @@ impl Logs for BrokerLogs {
 
     fn read(&mut self, topic: &str, partition: Partition, each: &mut dyn FnMut(&RecordRef<'_>)) -> Result<(), String> {
         let place = TopicPartition::new(topic, partition);
-        let Some(end) = self.ends.iter().find(|(known, _)| *known == place).map(|(_, end)| *end) else {
-            return Err(format!("the end of `{place}` is not known"));
-        };
         self.reader.assign(&[(place.clone(), 0)]).map_err(|error| error.to_string())?;
-        let limit = Limit { records: 1_000, time: Duration::from_millis(100) };
-        // A reader that stands still before the end has lost something by itself: better said than waited for.
+        let limit = Limit { records: 1_000, time: Duration::from_millis(20) };
         let mut idle = 0;
-        while self.reader.position(&place) < end {
+        while idle < IDLE_POLLS {
+            let mut records = 0;
             let before = self.reader.position(&place);
             let read = self.reader.poll(limit, &mut |record| {
-                if record.offset < end {
-                    each(&record);
-                }
+                records += 1;
+                each(&record);
             });
-            read.map_err(|trouble| format!("`{}` cannot be read: {:?}", trouble.input, trouble.kind))?;
-            idle = if self.reader.position(&place) == before { idle + 1 } else { 0 };
-            if idle > 100 {
-                return Err(format!("`{place}` ends at {before} instead of {end}"));
+            match read {
+                Ok(()) => {}
+                // The beginning of the log has moved on.
+                Err(Trouble { kind: TroubleKind::OffsetOutOfRange, .. }) => {
+                    self.trimmed = true;
+                    return Ok(());
+                }
+                Err(trouble) => return Err(format!("`{}` cannot be read: {:?}", trouble.input, trouble.kind)),
             }
+            idle = if records == 0 && self.reader.position(&place) == before { idle + 1 } else { 0 };
         }
         Ok(())
     }
-}
-
-/// A reader of committed records.
-pub fn committed() -> Isolation {
-    Isolation::ReadCommitted
 }

@@ -10,7 +10,7 @@ mod shop;
 pub use schemas::{Input, Schemas};
 pub use shop::Shop;
 
-use crate::record::Millis;
+use crate::record::{Header, Millis};
 
 /// A record about to be sent. Its partition follows from the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Made {
     pub key: Vec<u8>,
     /// Value; `None` for a record without one.
     pub value: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Vec<Header>,
 }
 
 /// Makes records.

@@ -1,7 +1,7 @@
 //! Traffic for a topology that nothing is known of but its contracts: values that its JSON Schemas allow.
 
 use super::{Made, Traffic, event};
-use crate::record::Millis;
+use crate::record::{Header, Millis};
 use serde_json::{Map, Value};
 
 /// So many different values has a field that records are keyed by: keys must meet again for folds to show.
@@ -54,7 +54,8 @@ impl Traffic for Schemas {
             None => pooled,
         };
         let value = if input.bare { data.to_string().into_bytes() } else { event(rng, now, kind, &data) };
-        Made { topic: input.topic.clone(), key: key.into_bytes(), value: Some(value) }
+        let headers = input.type_header.iter().map(|name| Header::text(name.as_str(), kind)).collect();
+        Made { topic: input.topic.clone(), key: key.into_bytes(), value: Some(value), headers }
     }
 }
 

@@ -44,6 +44,7 @@ impl Shop {
             topic: "stock.commands".into(),
             key: sku.into(),
             value: Some(event(&mut self.rng, now, "stock.receive.v1", &data)),
+            headers: vec![],
         }
     }
 
@@ -60,7 +61,7 @@ impl Shop {
         if self.recent.len() > CANCEL_WITHIN {
             self.recent.pop_front();
         }
-        Made { topic: "orders.commands".into(), key: order.into(), value: Some(value) }
+        Made { topic: "orders.commands".into(), key: order.into(), value: Some(value), headers: vec![] }
     }
 
     fn items(&mut self) -> Value {
@@ -81,6 +82,7 @@ impl Shop {
             topic: "orders.commands".into(),
             key: order.into(),
             value: Some(event(&mut self.rng, now, "order.cancel.v1", &data)),
+            headers: vec![],
         })
     }
 
@@ -105,7 +107,7 @@ impl Shop {
             ),
             _ => order(&json!({ "orderId": "another", "userId": "user-1", "items": [item] }), rng),
         };
-        Made { topic: "orders.commands".into(), key: key.into(), value: Some(value) }
+        Made { topic: "orders.commands".into(), key: key.into(), value: Some(value), headers: vec![] }
     }
 }
 
