@@ -2,6 +2,7 @@
 //!
 //! A library of rooms under a thin binary; `ARCHITECTURE.md` has the map and `tests/rooms.rs` holds its direction.
 
+pub mod aggregate;
 pub mod api;
 pub mod broker;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod dlq;
 pub mod expr;
 pub mod failure;
 pub mod node;
+pub mod processor;
 pub mod record;
 pub mod runtime;
 pub mod state;

@@ -30,7 +30,8 @@ pub fn write_key(format: KeyFormat, key: &Value, out: &mut Vec<u8>) -> Result<()
         Value::Str(text) if text.is_empty() => return Err(missing("empty")),
         Value::Bytes(bytes) if bytes.is_empty() => return Err(missing("empty")),
         Value::Str(_) | Value::Int(_) | Value::BigInt(_) => {}
-        Value::Bytes(_) if format == KeyFormat::Bytes => {}
+        // The key of a record, whatever its bytes are.
+        Value::Bytes(_) if format != KeyFormat::Json => {}
         // A key that was read as JSON may be passed on as it is.
         Value::List(_) | Value::Map(_) | Value::Bool(_) | Value::Double(_) if format == KeyFormat::Json => {}
         other => return Err(missing(&format!("a {}, text or an integer is wanted", other.kind()))),
@@ -39,7 +40,7 @@ pub fn write_key(format: KeyFormat, key: &Value, out: &mut Vec<u8>) -> Result<()
         (KeyFormat::String | KeyFormat::Bytes, Value::Str(text) | Value::BigInt(text)) => {
             out.extend_from_slice(text.as_bytes())
         }
-        (KeyFormat::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
+        (KeyFormat::String | KeyFormat::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
         _ => {
             json::write(key, out).map_err(|error| missing(&error.to_string()))?;
         }

@@ -5,8 +5,31 @@
 //! takes all of them back when the node fails.
 
 mod context;
+mod failed;
+mod frame;
+mod instance;
+mod origin;
+mod outbox;
+mod repartition;
+mod reply;
+mod require;
+#[doc(hidden)]
+pub mod testing;
+mod world;
+
+#[cfg(test)]
+mod tests;
 
 pub use context::{Context, Outgoing, Target};
+pub use failed::{Rejoinder, failed, road};
+pub use frame::{Frame, Place};
+pub use instance::{InstanceKey, instance_key};
+pub use origin::{ORIGIN_HEADER, first_read};
+pub use outbox::{Drafted, Outbox};
+pub use repartition::compile as repartition;
+pub use reply::{Answer, asker};
+pub use require::{Refusal, first_refusal};
+pub use world::World;
 
 use crate::codec::Event;
 use crate::failure::Failure;

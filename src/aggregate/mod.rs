@@ -1,0 +1,142 @@
+//! Aggregates: a message meets the state, may be refused, emits events; an event changes the state.
+//!
+//! [`compile`] makes the node of an aggregate (a repository is one too). One step is: find the instance, answer a repeated
+//! request from its mark, decide ([`decide`]) against the state before the message, apply the events that go to the
+//! aggregate's own topic at once and in order ([`evolve`]), reply. Without handlers that decide it is a fold: what is read is
+//! what is applied.
+//!
+//! The state is kept as a value and written once per step; the runtime serializes it once per epoch.
+
+mod decide;
+mod evolve;
+
+#[cfg(test)]
+mod tests;
+
+use crate::codec::Event;
+use crate::failure::{Failure, Stage};
+use crate::node::{
+    Context, Frame, Input, InstanceKey, Node, Outbox, Outcome, Rejoinder, Road, Stop, World, failed, instance_key, road,
+};
+use crate::record::{RecordRef, Text, Value};
+use crate::state::Entity;
+use crate::topology::model;
+use crate::topology::plan::NodeKind;
+use std::sync::{Arc, OnceLock};
+
+/// Compiles the plan's node `node`, if it is an aggregate.
+pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
+    let planned = world.plan.nodes.get(node)?;
+    let (NodeKind::Aggregate(index), Some(store)) = (planned.kind, planned.store) else { return None };
+    Some(Box::new(Aggregate { world: Arc::clone(world), index, store, initial: OnceLock::new() }))
+}
+
+struct Aggregate {
+    world: Arc<World>,
+    /// Of the model.
+    index: usize,
+    /// Of the plan.
+    store: usize,
+    /// The state before the first event: the same for all instances, so it is computed once.
+    initial: OnceLock<Value>,
+}
+
+/// An instance while a message is handled.
+struct Instance<'a> {
+    key: &'a InstanceKey<'a>,
+    /// The state; the initial one where the instance does not exist.
+    state: Value,
+    /// Events applied; 0: it does not exist.
+    version: u64,
+    last_event: Option<Text>,
+    changed: bool,
+}
+
+impl Aggregate {
+    fn model(&self) -> &model::Aggregate {
+        &self.world.topology.aggregates[self.index]
+    }
+
+    fn initial(&self, event: &Event) -> Result<Value, Failure> {
+        if let Some(initial) = self.initial.get() {
+            return Ok(initial.clone());
+        }
+        let initial = Frame::new(&self.world, event, 0).fill(&self.model().initial, Stage::Evolve)?;
+        Ok(self.initial.get_or_init(|| initial).clone())
+    }
+
+    fn load<'a>(&self, key: &'a InstanceKey<'a>, event: &Event, context: &mut dyn Context) -> Result<Instance<'a>, Stop> {
+        let (state, version, last_event) = match context.entity(self.store, &key.bytes)? {
+            Some(entity) => (entity.value.clone(), entity.version, entity.last_event.clone()),
+            None => (self.initial(event)?, 0, None),
+        };
+        Ok(Instance { key, state, version, last_event, changed: false })
+    }
+
+    fn save(&self, instance: Instance<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        if !instance.changed {
+            return Ok(());
+        }
+        let Instance { key, state, version, last_event, .. } = instance;
+        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION };
+        context.put_entity(self.store, &key.bytes, (version > 0).then_some(entity))?;
+        Ok(())
+    }
+}
+
+/// Version of the state's shape: `state_version` is not in this build, so it is the first.
+const STATE_VERSION: u32 = 1;
+
+impl Node for Aggregate {
+    fn name(&self) -> &Text {
+        &self.model().name
+    }
+
+    fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
+        let (model, event) = (self.model(), input.event);
+        let handler = model.decide_of(&event.kind);
+        let is_handled = handler.is_some() || (model.decide.is_empty() && model.evolve_of(&event.kind).is_some());
+        // A record without a value says nothing to an aggregate, whatever its type.
+        if input.record.value.is_none() || !is_handled {
+            return Ok(Outcome::PassedOver);
+        }
+        let key = instance_key(&self.world, &model.sources, model.key.as_ref(), input)?;
+        let mut outbox = Outbox::new(&self.world, &model.name, input.record, event).with_instance(&key);
+        match handler {
+            Some(handler) => self.decide(handler, input, &key, &mut outbox, context),
+            None => {
+                let mut instance = self.load(&key, event, context)?;
+                self.apply(event, input.record, &mut instance, &mut outbox, context)?;
+                self.save(instance, context)?;
+                Ok(Outcome::Processed)
+            }
+        }
+    }
+
+    fn failed(
+        &self,
+        record: &RecordRef<'_>,
+        event: Option<&Event>,
+        failure: &Failure,
+        context: &mut dyn Context,
+    ) -> Result<(), Stop> {
+        let model = self.model();
+        let topic = self.world.topic(record.topic);
+        let key = event.and_then(|event| {
+            let input = Input { topic, partitions: None, record, event };
+            instance_key(&self.world, &model.sources, model.key.as_ref(), &input).ok().map(|key| key.value)
+        });
+        let rejoinder = Rejoinder {
+            world: &self.world,
+            node: &model.name,
+            errors: &model.errors,
+            replies: model.replies,
+            key_format: self.world.key_format(topic),
+        };
+        failed(rejoinder, record, event, key, failure, context)
+    }
+
+    fn road(&self, failure: &Failure) -> Road {
+        road(&self.model().errors, failure)
+    }
+}

@@ -1,0 +1,109 @@
+//! What all nodes of a topology share: its model and plan, and how each of its topics is read and written.
+
+use crate::codec::{self, Contract, Decoder, Encoder, KeyFormat};
+use crate::record::{Text, Value};
+use crate::topology::model::{self, Envelope, Expr, Topology};
+use crate::topology::plan::{Plan, Role};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// A topology made ready to run; shared by its nodes and never changed.
+#[derive(Debug)]
+pub struct World {
+    /// The checked model.
+    pub topology: Arc<Topology>,
+    /// Its plan: its first topics are the model's.
+    pub plan: Arc<Plan>,
+    params: Value,
+    outlets: Vec<Outlet>,
+    undeclared: Outlet,
+    topics: FxHashMap<Text, usize>,
+}
+
+/// How messages are written to a topic.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    /// `None`: its envelope is read only.
+    pub(super) encoder: Option<Encoder>,
+    pub(super) key: Option<Expr>,
+    pub(super) key_format: KeyFormat,
+}
+
+impl World {
+    /// Makes a topology ready.
+    pub fn new(topology: Arc<Topology>, plan: Arc<Plan>) -> Arc<Self> {
+        let outlets = topology.topics.iter().map(outlet).collect();
+        let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
+        Arc::new(Self {
+            params: Value::Map(topology.params.clone()),
+            outlets,
+            undeclared: outlet(&model::Contract::undeclared(Text::default())),
+            topics,
+            topology,
+            plan,
+        })
+    }
+
+    /// Reads the records of a topic of the plan, by index; `None`: of one that only a pattern found. A repartitioned record is
+    /// read by the decoder of the topic that it came from.
+    pub fn decoder(&self, topic: Option<usize>) -> Decoder {
+        let contract = topic.and_then(|topic| self.topology.topics.get(topic));
+        Decoder::new(contract.map_or_else(Contract::default, contract_of))
+    }
+
+    /// Index of a topic in the plan.
+    pub fn topic(&self, name: &str) -> Option<usize> {
+        self.topics.get(name).copied()
+    }
+
+    /// The topic's declaration; `None` for those of the engine and those that only a pattern found.
+    pub(super) fn contract(&self, topic: Option<usize>) -> Option<&model::Contract> {
+        self.topology.topics.get(topic?)
+    }
+
+    /// Format of the keys of a topic.
+    pub fn key_format(&self, topic: Option<usize>) -> KeyFormat {
+        self.contract(topic).map_or(KeyFormat::String, |contract| contract.key_format)
+    }
+
+    pub(super) fn params(&self) -> &Value {
+        &self.params
+    }
+
+    pub(super) fn outlet(&self, topic: Option<usize>) -> &Outlet {
+        topic.and_then(|topic| self.outlets.get(topic)).unwrap_or(&self.undeclared)
+    }
+
+    /// May messages be written to a topic whose name came with a record or was computed from one? Names of topics of the
+    /// broker's and of the engine's own (states, changelogs, repartitions, dead letters) are not for others to choose.
+    pub(super) fn may_write(&self, name: &str) -> bool {
+        const ENGINES: [Role; 4] = [Role::Snapshots, Role::Changelog, Role::Repartition, Role::DeadLetters];
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name = matches!(name.len(), 1..=249) && name.bytes().all(letters) && name != "." && name != "..";
+        let planned = self.topic(name).map(|topic| &self.plan.topics[topic]);
+        is_name
+            && !name.starts_with("__")
+            && planned.is_none_or(|topic| !topic.roles.iter().any(|role| ENGINES.contains(role)))
+            && self.outlet(self.topic(name)).encoder.is_some()
+    }
+}
+
+fn outlet(contract: &model::Contract) -> Outlet {
+    let encoder = match contract.envelope {
+        Envelope::Mapping(_) => None,
+        _ => Encoder::new(contract_of(contract)).ok(),
+    };
+    Outlet { encoder, key: contract.key.clone(), key_format: contract.key_format }
+}
+
+/// What the codec needs of a contract; schemas only where payloads are to be checked.
+fn contract_of(contract: &model::Contract) -> codec::Contract {
+    let types = contract.types.as_ref().map(|types| {
+        let checked = |kind: &model::MessageType| {
+            let schema = kind.schema.as_ref().filter(|_| contract.validate);
+            (kind.name.clone(), schema.map(|schema| schema.compiled.clone()))
+        };
+        types.iter().map(checked).collect()
+    });
+    codec::Contract { envelope: contract.envelope.clone(), format: contract.format, types }
+}
