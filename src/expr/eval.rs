@@ -250,10 +250,10 @@ fn looped<'i>(inner: &Loop, items: impl Iterator<Item = &'i Value>, count: usize
         fuel.burn(inner.cost)?;
         let mut context = Context { names: context.names, fuel, variables: context.variables };
         context.variables[usize::from(inner.variable)] = Some(item);
-        if let Some(filter) = &inner.filter {
-            if !truth("map", &*eval(filter, &context)?)? {
-                continue;
-            }
+        if let Some(filter) = &inner.filter
+            && !truth("map", &*eval(filter, &context)?)?
+        {
+            continue;
         }
         let body = eval(&inner.body, &context);
         match inner.kind {

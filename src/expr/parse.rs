@@ -1,7 +1,8 @@
 //! From text to tree: the `cel` crate's parser behind guards.
 //!
 //! The parser recurses and is not ours, so it gets sources of at most [`SOURCE_BYTES_MAX`] whose brackets were counted, and
-//! runs on a thread of its own with a stack for the worst of them; should it panic all the same, that is a finding.
+//! runs, with the checker, on a thread of its own with a stack for the worst of them; should it panic all the same, that is a
+//! finding.
 
 use super::Finding;
 use super::ast::{Ast, Compare, Node, Operator, Span};
@@ -20,8 +21,9 @@ const STACK_BYTES: usize = 64 << 20;
 /// A text with more mistakes than this is no expression; the rest would only repeat it.
 const FINDINGS_MAX: usize = 5;
 
-/// Parses; with any finding there is no tree.
-pub(super) fn parse(text: &str) -> Result<Ast, Vec<Finding>> {
+/// Parses and does something with the tree, which never leaves the thread that has the stack for it. With any finding there
+/// is no tree.
+pub(super) fn parse<T: Send>(text: &str, then: impl FnOnce(&Ast) -> T + Send) -> Result<T, Vec<Finding>> {
     let whole = 0..text.len();
     if text.len() > SOURCE_BYTES_MAX {
         let message = format!("an expression of {} bytes; at most {SOURCE_BYTES_MAX} are allowed", text.len());
@@ -35,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Ast, Vec<Finding>> {
         std::thread::Builder::new()
             .name("expression parser".into())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || parse_guarded(text, pairs))
+            .spawn_scoped(scope, || parse_guarded(text, pairs).map(|ast| then(&ast)))
             .map(|thread| thread.join())
     });
     match run {
@@ -64,23 +66,22 @@ fn parse_guarded(text: &str, pairs: Vec<(usize, usize)>) -> Result<Ast, Vec<Find
     // An environment of no library: macros stay the calls that they are written as.
     match cel::Env::default().parser().parse_with_source_info(text) {
         Ok((tree, places)) => {
-            let mut reader =
-                Reader { text, places, closing: pairs.into_iter().collect(), offsets: offsets(text), findings: Vec::new() };
+            let mut reader = Reader { text, places, closing: pairs.into_iter().collect(), findings: Vec::new() };
             let ast = reader.expr(tree, 0);
             if reader.findings.is_empty() { Ok(ast) } else { Err(reader.findings) }
         }
         Err(errors) => {
             let mut findings: Vec<Finding> =
-                errors.errors.iter().map(|error| syntax(text, error.pos, &error.msg)).take(FINDINGS_MAX).collect();
+                errors.errors.iter().map(|error| finding(text, error)).take(FINDINGS_MAX).collect();
             findings.dedup_by(|a, b| a.range == b.range);
             Err(findings)
         }
     }
 }
 
-/// Byte of each character, and of the end: the parser counts characters.
-fn offsets(text: &str) -> Vec<usize> {
-    text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()
+fn finding(text: &str, error: &cel::ParseError) -> Finding {
+    // The parser's own limit of nesting comes as a syntax error.
+    if error.msg.contains("Recursion limit") { too_deep(0..text.len()) } else { syntax(text, error.pos, &error.msg) }
 }
 
 /// A message of the parser in our words, with what was probably meant.
@@ -98,9 +99,6 @@ fn syntax(text: &str, (line, column): (isize, isize), message: &str) -> Finding 
         let name = name.trim_start_matches('.');
         return Finding::new("E310", range, format!("`{name}` is a reserved word of expressions"))
             .hint(format!("read a field of that name as `x['{name}']`"));
-    }
-    if message.starts_with("Recursion limit") {
-        return too_deep(range);
     }
     let message = match message.strip_prefix("Syntax error: ").unwrap_or(message) {
         _ if token.is_empty() => "the expression ends too early".to_owned(),
@@ -133,7 +131,6 @@ struct Reader<'a> {
     places: SourceInfo,
     /// From the place of an opening bracket to that of its closing one.
     closing: HashMap<usize, usize>,
-    offsets: Vec<usize>,
     findings: Vec<Finding>,
 }
 
@@ -350,8 +347,9 @@ impl Reader<'_> {
     /// Place of the token that a node was made of.
     fn token(&self, id: u64) -> Span {
         let (start, stop) = self.places.offset_for(id).unwrap_or((0, 0));
-        let byte = |place: usize| self.offsets[place.min(self.offsets.len() - 1)];
-        Span::new(byte(start as usize), byte((stop as usize).saturating_add(1)))
+        // The parser counts bytes here and means the last one of the token.
+        let border = |place: usize| self.text.floor_char_boundary(place);
+        Span::new(border(start as usize), border((stop as usize).saturating_add(1)))
     }
 
     /// From an opening bracket to its closing one.

@@ -92,14 +92,12 @@ pub fn compile(text: &str, scope: &Scope, expect: &Expect) -> Compiled {
 /// Compiles a part of a text; places count in the whole.
 pub(super) fn compile_part(text: &str, part: Range<usize>, scope: &Scope, expect: &Expect) -> Compiled {
     let shift = part.start;
-    let (typed, reads, mut findings) = match parse::parse(&text[part]) {
-        Ok(ast) => {
-            let mut checker = Checker::new(scope);
-            let typed = checker.whole(&ast, expect);
-            (Some(typed), checker.reads, checker.findings)
-        }
-        Err(findings) => (None, Vec::new(), findings),
-    };
+    let checked = parse::parse(&text[part], |ast| {
+        let mut checker = Checker::new(scope);
+        let typed = checker.whole(ast, expect);
+        (Some(typed), checker.reads, checker.findings)
+    });
+    let (typed, reads, mut findings) = checked.unwrap_or_else(|findings| (None, Vec::new(), findings));
     findings.sort_by_key(|finding| finding.range.start);
     findings.dedup();
     for finding in &mut findings {

@@ -120,10 +120,10 @@ impl Checker<'_> {
         if !function.name.starts_with("get") || typed.len() < 2 {
             return;
         }
-        if let Some(Value::Str(zone)) = typed[1].code.as_const() {
-            if functions::zone(zone).is_none() {
-                self.report("E311", typed[1].code.span, format!("no time zone `{zone}`"));
-            }
+        if let Some(Value::Str(zone)) = typed[1].code.as_const()
+            && functions::zone(zone).is_none()
+        {
+            self.report("E311", typed[1].code.span, format!("no time zone `{zone}`"));
         }
         if typed[0].ty == Type::Duration {
             self.report("E304", typed[1].code.span, "a duration has no time zone");
@@ -132,10 +132,14 @@ impl Checker<'_> {
 
     /// `.orValue(x)`, `.or(o)`, `.hasValue()`, `.value()`.
     fn of_optional(&mut self, name: &str, at: Span, target: &Ast, args: &[Ast], span: Span) -> Typed {
+        let before = self.findings.len();
         let of = self.expr(target);
+        let told = self.findings.len() > before;
         let args: Vec<Typed> = args.iter().map(|arg| self.expr(arg)).collect();
         let inner = match &of.ty {
             Type::Optional(inner) => (**inner).clone(),
+            // A mistake in what stands before the dot is told already.
+            Type::Any if told => return self.wrong(span),
             other => {
                 let message = format!("`.{name}()` is of optionals, this is {other}");
                 self.report("E304", at, message).hint =

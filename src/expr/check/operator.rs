@@ -121,17 +121,14 @@ impl Checker<'_> {
             let so_far = first.span.to(operand.span);
             let right = self.expr(operand);
             let right_declared = is_declared(operand, &right.ty);
-            if *operator == Operator::Divide && !declared && !right_declared && !is_double(&ty) && !is_double(&right.ty) {
-                let meets = Kinds::INT.meets(Kinds::of(&ty)) && Kinds::INT.meets(Kinds::of(&right.ty));
-                if meets {
-                    self.report("W303", so_far, "of two ints `/` drops the fraction").hint =
-                        Some("write `double(…)` for a fraction, or `int(…)` to say that it is meant".into());
-                }
-            }
             let divides = matches!(operator, Operator::Divide | Operator::Remainder);
-            if divides && matches!(right.code.as_const(), Some(Value::Int(0)) | Some(Value::Double(0.0))) {
+            let may_be_ints = Kinds::INT.meets(Kinds::of(&ty)) && Kinds::INT.meets(Kinds::of(&right.ty));
+            if divides && matches!(right.code.as_const(), Some(Value::Int(0) | Value::Double(0.0))) {
                 self.report("E311", so_far, "always fails: division by zero (DIVIDE_BY_ZERO)");
                 failed = true;
+            } else if *operator == Operator::Divide && may_be_ints && !declared && !right_declared {
+                self.report("W303", so_far, "of two ints `/` drops the fraction").hint =
+                    Some("write `double(…)` for a fraction, or `int(…)` to say that it is meant".into());
             }
             ty = match arithmetic_type(*operator, &ty, &right.ty) {
                 Some(result) => result,
@@ -169,10 +166,6 @@ fn is_declared(ast: &Ast, ty: &Type) -> bool {
     *ty == Type::Int
         && !matches!(ast.node, Node::Literal(_))
         && !matches!(&ast.node, Node::Negate(of) if matches!(of.node, Node::Literal(_)))
-}
-
-fn is_double(ty: &Type) -> bool {
-    *ty == Type::Double
 }
 
 fn number(ty: &Type) -> Type {

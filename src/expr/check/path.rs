@@ -39,7 +39,7 @@ impl Checker<'_> {
             Type::Optional(inner) => (inner.as_ref().clone(), true),
             other => (other.clone(), false),
         };
-        self.field_type(&inner, field, arg.span, false);
+        self.field_type(&inner, field, last(arg.span, field), false);
         let op = if optional {
             let field = optional_fields(root.code, field, arg.span);
             Op::HasValue(Box::new(field))
@@ -144,6 +144,11 @@ impl Checker<'_> {
             Typed { ty, code: Code::new(Op::Index(two), ast.span) }
         }
     }
+}
+
+/// Where the name of the last field of a path stands.
+fn last(path: Span, field: &str) -> Span {
+    Span { start: path.start.max(path.end.saturating_sub(field.len() as u32)), end: path.end }
 }
 
 /// `of.field`, joined with the fields before it.

@@ -151,11 +151,9 @@ impl Compiler<'_> {
         if !self.scope.names().any(reads_a_name) {
             return;
         }
-        if let Ok(ast) = parse::parse(text) {
-            if reads_a_field(&ast, self.scope) {
-                let finding = Finding::new("W301", 0..text.len(), "a literal that looks like an expression");
-                self.place(place, vec![finding.hint(format!("did you mean `={text}`? The text itself is `='{text}'`"))]);
-            }
+        if let Ok(true) = parse::parse(text, |ast| reads_a_field(ast, self.scope)) {
+            let finding = Finding::new("W301", 0..text.len(), "a literal that looks like an expression");
+            self.place(place, vec![finding.hint(format!("did you mean `={text}`? The text itself is `='{text}'`"))]);
         }
     }
 

@@ -1,6 +1,10 @@
 //! Tests of the room, by what they look at.
 
+mod checker;
+mod differential;
+mod hostile;
 mod language;
+mod templates;
 
 use super::*;
 use crate::record::{Value, json};
