@@ -7,9 +7,14 @@ use super::{Error, Exit, Figures, Prepared, Program, Registry, Result, Settings,
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::record::Text;
-use crate::state::Stores;
+use crate::state::{Memory, Stores};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What was applied to stores is made durable this often: it bounds what a restart replays.
+const PERSIST_EVERY: Duration = Duration::from_secs(10);
 
 /// What an engine is started with.
 #[derive(Clone)]
@@ -20,7 +25,7 @@ pub struct Engine {
     pub prepared: Arc<Prepared>,
     /// The cluster.
     pub broker: Arc<dyn Broker>,
-    /// Where state is kept.
+    /// Where state is kept, except that of nodes that ask for memory.
     pub stores: Arc<dyn Stores>,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
@@ -45,6 +50,7 @@ pub struct Running {
     totals: Arc<Totals>,
     signals: Arc<Signals>,
     threads: Vec<JoinHandle<Exit>>,
+    persister: Persister,
 }
 
 impl Engine {
@@ -57,6 +63,9 @@ impl Engine {
         let registry = Arc::new(Registry::new());
         let totals = Arc::new(Totals::default());
         let signals = Arc::new(Signals::new(self.settings.threads));
+        let memory: Arc<dyn Stores> = Arc::new(Memory::new());
+        let siblings = Arc::new(AtomicUsize::new(self.settings.threads));
+        let persister = Persister::start(self.stores.clone());
         let mut threads = Vec::with_capacity(self.settings.threads);
         for thread in 0..self.settings.threads {
             let parts = Parts {
@@ -64,15 +73,17 @@ impl Engine {
                 prepared: self.prepared.clone(),
                 broker: self.broker.clone(),
                 stores: self.stores.clone(),
+                memory: memory.clone(),
                 clock: self.clock.clone(),
                 settings: self.settings.clone(),
                 registry: registry.clone(),
                 totals: totals.clone(),
+                siblings: siblings.clone(),
                 worker_id: worker_id.clone(),
                 thread,
             };
             let own_signals = signals.clone();
-            let spawned = std::thread::Builder::new()
+            let spawned = thread::Builder::new()
                 .name(format!("worker-{thread}"))
                 .spawn(move || driver::drive(thread, &own_signals, |wake| Worker::new(parts, wake)));
             match spawned {
@@ -83,7 +94,7 @@ impl Engine {
                 }
             }
         }
-        Ok(Running { registry, totals, signals, threads })
+        Ok(Running { registry, totals, signals, threads, persister })
     }
 }
 
@@ -114,6 +125,7 @@ impl Running {
                 (Exit::Stopped, Exit::Stopped) => Exit::Stopped,
             };
         }
+        self.persister.stop();
         worst
     }
 
@@ -162,5 +174,39 @@ impl Watch {
     /// As [`Running::stop`].
     pub fn stop(&self) {
         self.signals.stop();
+    }
+}
+
+/// Makes stores durable now and then, on a thread of its own: it waits for the disk, which no worker loop does.
+struct Persister {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Persister {
+    fn start(stores: Arc<dyn Stores>) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = over.clone();
+        let run = move || {
+            while !seen.load(Ordering::Relaxed) {
+                thread::park_timeout(PERSIST_EVERY);
+                if let Err(error) = stores.persist() {
+                    // Correctness does not need it: a restart replays more.
+                    tracing::warn!(%error, "stores could not be made durable");
+                }
+            }
+        };
+        // Without the thread everything works, only restarts take longer.
+        let thread = thread::Builder::new().name("persist".into()).spawn(run).ok();
+        Self { over, thread }
+    }
+
+    fn stop(self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread {
+            thread.thread().unpark();
+            // It ends with its last look; a panic in it has been printed and harms nothing.
+            let _ = thread.join();
+        }
     }
 }

@@ -7,21 +7,30 @@
 //! The loop ([`worker::Worker`]) never blocks and reads no clock but the one it is given, so the simulation runs the same code.
 //! Left to others: what a record means (`node`), where bytes lie (`broker`, `state`), what is answered over HTTP (`api`).
 
+mod assignment;
+mod commit;
+mod context;
 pub mod crash;
 mod driver;
 mod engine;
+mod epoch;
 mod error;
 mod prepare;
 mod program;
 mod progress;
+mod punctuate;
 mod registry;
+mod restore;
 mod settings;
+mod shutdown;
+mod takeover;
+mod task;
 pub mod worker;
 
 pub use engine::{Engine, Running, Snapshot, Watch};
 pub use error::{Error, Exit, Result};
 pub use prepare::{Prepared, PreparedTopic, TopicProblem, client_suffix, prepare, refuse_other_plans};
-pub use program::{Dead, Decode, Letters, Program, SourcePolicy};
+pub use program::{Dead, Decode, Letters, Program, SourcePolicy, WriteLetter};
 pub use progress::{Figures, Totals};
 pub use registry::{Halt, Lookup, Reader, Registry, TaskId, TaskPhase, TaskReport};
 pub use settings::{Settings, Weakened};

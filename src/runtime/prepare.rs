@@ -26,6 +26,8 @@ pub struct Prepared {
     pub topics: Vec<PreparedTopic>,
     /// Per sub-topology: number of tasks.
     pub tasks: Vec<u32>,
+    /// Partitions of all other topics that are there: computed names lead to them.
+    pub others: BTreeMap<Text, u32>,
     /// Topics that were created.
     pub created: Vec<Text>,
 }
@@ -141,7 +143,8 @@ pub fn prepare(plan: &Plan, admin: &dyn Admin, create_declared: bool) -> Result<
             }
         })
         .collect();
-    Ok(Prepared { topics, tasks, created })
+    let others = admin.topics().map_err(Error::Broker)?.into_iter().map(|info| (info.name, info.partitions)).collect();
+    Ok(Prepared { topics, tasks, others, created })
 }
 
 /// Refuses to join a group whose members run another plan: they would take partitions that they do not know how to run.

@@ -3,8 +3,8 @@
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::Node;
-use crate::record::{RecordRef, Text};
-use crate::topology::model::{Start, Then};
+use crate::record::{HeaderRef, Millis, RecordRef, Text};
+use crate::topology::model::Start;
 use crate::topology::plan::Plan;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,17 +36,19 @@ pub struct Program {
     pub undeclared: Arc<dyn Decode>,
     /// Per node: how its sources are read, in the order of [`crate::topology::plan::PlannedNode::sources`], then its patterns.
     pub policies: Vec<Vec<SourcePolicy>>,
-    /// What is done with records that cannot be decoded: the strictest of the nodes that read them, per sub-topology.
-    pub undecodable: Vec<Then>,
-    /// Writes a dead letter: value, headers.
+    /// How dead letters look.
     pub letters: Arc<dyn Letters>,
 }
 
 /// How dead letters look.
 pub trait Letters: Send + Sync {
-    /// Hands the dead letter of a record to `write`: its headers, and its value, which is that of the record unless it is too large.
-    fn letter(&self, dead: &Dead<'_>, write: &mut dyn FnMut(&[crate::record::HeaderRef<'_>], Option<&[u8]>));
+    /// Hands the dead letter of a record to `write`: key, value, headers. They are those of the record, with headers added, unless
+    /// that would be larger than `dead.bytes_max`.
+    fn letter(&self, dead: &Dead<'_>, write: &mut WriteLetter<'_>);
 }
+
+/// Takes a dead letter: key, value, headers.
+pub type WriteLetter<'a> = dyn FnMut(Option<&[u8]>, Option<&[u8]>, &[HeaderRef<'_>]) + 'a;
 
 /// A record that becomes a dead letter.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +64,7 @@ pub struct Dead<'a> {
     /// Sub-topology and partition: `2_7`.
     pub task: super::TaskId,
     /// Wall time.
-    pub now: crate::record::Millis,
+    pub now: Millis,
     /// Largest record that the topic of dead letters takes, in bytes.
     pub bytes_max: usize,
 }

@@ -1,6 +1,8 @@
 //! What an engine has done so far, in figures that are committed.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 macro_rules! figures {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -15,7 +17,10 @@ macro_rules! figures {
 
         /// Figures that worker threads add to and others read.
         #[derive(Debug, Default)]
-        pub struct Totals { $($name: AtomicU64,)* }
+        pub struct Totals {
+            $($name: AtomicU64,)*
+            counts: Mutex<BTreeMap<&'static str, u64>>,
+        }
 
         impl Totals {
             /// All of them now. Each is right by itself; a commit under way may be in some and not yet in others.
@@ -28,6 +33,23 @@ macro_rules! figures {
             }
         }
     };
+}
+
+impl Totals {
+    /// What nodes counted by a name of their own.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn count(&self, names: &[&'static str]) {
+        if names.is_empty() {
+            return;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            *counts.entry(name).or_default() += 1;
+        }
+    }
 }
 
 figures! {
@@ -43,6 +65,8 @@ figures! {
     dead_letters,
     /// Records without any node that takes them.
     untaken,
+    /// Records without a value where their envelope needs one.
+    without_value,
     /// Steps that handled their record.
     processed,
     /// Steps that passed their record over.

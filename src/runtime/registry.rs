@@ -7,7 +7,7 @@ use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use crate::state::Store;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A sub-topology on a partition: the unit of assignment, of state and of failure. Written `2_7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +118,8 @@ struct Entry {
 #[derive(Default)]
 pub struct Registry {
     tasks: RwLock<BTreeMap<TaskId, Entry>>,
+    /// Which thread may write the stores of a task. A thread that has lost a task without knowing it yet may still have to write.
+    locks: Mutex<BTreeMap<TaskId, usize>>,
 }
 
 impl Registry {
@@ -161,6 +163,19 @@ impl Registry {
                 done: entry.gauges.restored.load(Ordering::Relaxed),
                 total: entry.gauges.to_restore.load(Ordering::Relaxed),
             },
+        }
+    }
+
+    /// Takes the right to write a task's stores; false while another thread has it.
+    pub(super) fn lock(&self, id: TaskId, thread: usize) -> bool {
+        *self.locks.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert(thread) == thread
+    }
+
+    /// Gives it back.
+    pub(super) fn unlock(&self, id: TaskId, thread: usize) {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.get(&id) == Some(&thread) {
+            locks.remove(&id);
         }
     }
 

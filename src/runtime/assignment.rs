@@ -1,0 +1,141 @@
+//! From assigned partitions to tasks.
+
+use super::program::{Program, SourcePolicy};
+use super::task::{Assignment, Index, Input, Route, Task, TaskState};
+use super::{Prepared, Registry, TaskId, TaskPhase};
+use crate::broker::Ownership;
+use crate::record::{Millis, Text, TopicPartition};
+use crate::topology::plan::{Plan, PlannedNode};
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Which topic feeds which nodes; the same for every assignment.
+pub(super) struct Sources {
+    program: Arc<Program>,
+    prepared: Arc<Prepared>,
+    /// Topics of the plan that are read: their index and their sub-topology.
+    planned: BTreeMap<Text, (usize, usize)>,
+    /// Patterns of sub-topologies.
+    patterns: Vec<(usize, Regex)>,
+    /// Per node, its patterns compiled.
+    node_patterns: Vec<Vec<Regex>>,
+}
+
+impl Sources {
+    /// The error is a pattern that is none, which the language refuses before.
+    pub(super) fn new(program: &Arc<Program>, prepared: &Arc<Prepared>) -> Result<Self, regex::Error> {
+        let plan = &program.plan;
+        let mut planned = BTreeMap::new();
+        let mut patterns = Vec::new();
+        for part in &plan.subtopologies {
+            planned.extend(part.sources.iter().map(|topic| (plan.topics[*topic].name.clone(), (*topic, part.index))));
+            for pattern in &part.patterns {
+                patterns.push((part.index, whole(pattern)?));
+            }
+        }
+        let compile = |node: &PlannedNode| node.patterns.iter().map(|pattern| whole(pattern)).collect();
+        let node_patterns = plan.nodes.iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { program: program.clone(), prepared: prepared.clone(), planned, patterns, node_patterns })
+    }
+
+    /// Index in the plan (the number of planned topics for one that only a pattern reads) and sub-topology.
+    fn find(&self, topic: &str) -> Option<(usize, usize)> {
+        if let Some(found) = self.planned.get(topic) {
+            return Some(*found);
+        }
+        if is_own(&self.program.plan, topic) {
+            return None;
+        }
+        let (part, _) = self.patterns.iter().find(|(_, pattern)| pattern.is_match(topic))?;
+        let topics = &self.program.plan.topics;
+        Some((topics.iter().position(|planned| planned.name == topic).unwrap_or(topics.len()), *part))
+    }
+
+    /// Nodes of a sub-topology that take a topic's records.
+    fn routes(&self, part: usize, topic: usize, name: &str) -> Arc<[Route]> {
+        let plan = &self.program.plan;
+        let part = &plan.subtopologies[part];
+        let route = |node: &usize| {
+            let planned = &plan.nodes[*node];
+            let by_topic = planned.sources.iter().position(|source| *source == topic);
+            let place = by_topic.or_else(|| {
+                let place = self.node_patterns[*node].iter().position(|pattern| pattern.is_match(name))?;
+                Some(planned.sources.len() + place)
+            })?;
+            let SourcePolicy { start, max_age } = self.program.policies[*node].get(place).cloned().unwrap_or_default();
+            let store = planned
+                .store
+                .map(|store| part.stores.iter().position(|own| *own == store).expect("a node's store is of its sub-topology"));
+            let max_age = max_age.map(|age| Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX));
+            Some(Route { node: *node, store, start, max_age })
+        };
+        part.nodes.iter().filter_map(route).collect()
+    }
+
+    /// The tasks of what was assigned. A stateful one whose inputs are not all here waits; a stateless one takes what there is.
+    pub(super) fn assign(
+        &self,
+        ownership: Ownership,
+        number: u64,
+        partitions: &[TopicPartition],
+        (registry, thread): (&Registry, usize),
+    ) -> Assignment {
+        let mut by_task: BTreeMap<TaskId, Vec<(usize, &TopicPartition)>> = BTreeMap::new();
+        for partition in partitions {
+            // What a pattern of the subscription matches and no node reads is held and never resumed.
+            let Some((topic, part)) = self.find(&partition.topic) else { continue };
+            let id = TaskId { subtopology: part, partition: partition.partition };
+            by_task.entry(id).or_default().push((topic, partition));
+        }
+        let plan = &self.program.plan;
+        let mut assignment = Assignment { ownership, number, tasks: Vec::new(), inputs: Vec::new(), index: Index::default() };
+        for (id, members) in by_task {
+            let part = &plan.subtopologies[id.subtopology];
+            let together = part.sources.iter().all(|source| members.iter().any(|(topic, _)| topic == source));
+            let state = if together || !part.stateful { TaskState::Restoring } else { TaskState::Waiting };
+            let phase = if state == TaskState::Waiting { TaskPhase::Waiting } else { TaskPhase::Restoring };
+            let stateful = part.stores.iter().map(|store| plan.stores[*store].name.clone()).collect();
+            let gauges = registry.enter(id, thread, part.name.clone(), stateful, phase);
+            let task = assignment.tasks.len();
+            let first = assignment.inputs.len();
+            for (topic, partition) in members {
+                assignment.index.add(partition, assignment.inputs.len());
+                let decoder = self.program.decoders.get(topic).cloned().flatten();
+                assignment.inputs.push(Input {
+                    partition: partition.clone(),
+                    topic,
+                    task,
+                    position: 0,
+                    committed: 0,
+                    end: 0,
+                    fresh: false,
+                    has_committed: false,
+                    last_owner: None,
+                    decoder: decoder.unwrap_or_else(|| self.program.undeclared.clone()),
+                    routes: self.routes(id.subtopology, topic, &partition.topic),
+                });
+            }
+            assignment.tasks.push(Task {
+                id,
+                name: part.name.clone(),
+                state,
+                resumed: false,
+                inputs: (first..assignment.inputs.len()).collect(),
+                stores: Vec::new(),
+                tasks: self.prepared.tasks[id.subtopology],
+                gauges,
+            });
+        }
+        assignment
+    }
+}
+
+/// Topics that no pattern reads: the broker's own and those that this topology makes.
+fn is_own(plan: &Plan, topic: &str) -> bool {
+    topic.starts_with("__") || topic.strip_prefix(plan.topology.as_str()).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn whole(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?:{pattern})$"))
+}

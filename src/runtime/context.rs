@@ -1,0 +1,132 @@
+//! What a node sees of the runtime while it handles a record.
+
+use super::epoch::{Epoch, NotWritten};
+use super::program::Dead;
+use super::task::OpenStore;
+use super::{Program, TaskId};
+use crate::codec::Event;
+use crate::failure::{Class, Failure, Stage};
+use crate::node::{Context, Outgoing, Target};
+use crate::record::{Millis, RecordRef, Text, partition_of};
+use crate::state::{self, Entity, Mark};
+use std::time::Duration;
+
+/// A step's view: the node's own store, the open epoch, the record in hand.
+pub(super) struct StepContext<'a> {
+    pub(super) program: &'a Program,
+    pub(super) epoch: &'a mut Epoch,
+    /// The node's store, where it has one.
+    pub(super) store: Option<&'a mut OpenStore>,
+    pub(super) task: TaskId,
+    /// Number of tasks of the sub-topology: what a key's partition is counted by.
+    pub(super) tasks: u32,
+    pub(super) node: &'a Text,
+    pub(super) record: &'a RecordRef<'a>,
+    pub(super) event: Option<&'a Event>,
+    pub(super) now: Millis,
+    pub(super) mono: Duration,
+    /// A key was asked for that belongs to another partition.
+    pub(super) misplaced: bool,
+}
+
+impl StepContext<'_> {
+    fn own(&mut self, store: usize) -> &mut OpenStore {
+        let own = self.store.as_deref_mut().expect("a node that asks for a store has one in the plan");
+        assert!(own.planned == store, "a node asks for its own store only");
+        own
+    }
+
+    fn note_place(&mut self, key: &[u8]) {
+        self.misplaced |= partition_of(key, self.tasks) != self.task.partition;
+    }
+
+    /// Writes a dead letter of the record in hand.
+    pub(super) fn write_letter(&mut self, failure: &Failure) -> Result<(), Failure> {
+        let topic = self.epoch.outputs.dead_letters();
+        let dead = Dead {
+            record: self.record,
+            event: self.event,
+            failure,
+            node: self.node,
+            task: self.task,
+            now: self.now,
+            bytes_max: self.epoch.outputs.message_bytes_max(topic),
+        };
+        let record = self.record;
+        // Without a key the record's place spreads the letters; the same record gives the same partition again.
+        let place;
+        let spread = match record.key {
+            Some(key) => key,
+            None => {
+                place = format!("{}-{}-{}", record.topic, record.partition, record.offset);
+                place.as_bytes()
+            }
+        };
+        let outputs = &mut self.epoch.outputs;
+        let mut written = Err(NotWritten::NoTopic);
+        self.program.letters.letter(&dead, &mut |key, value, headers| {
+            written = outputs.push(topic, spread, (key, value, headers), record.timestamp);
+        });
+        written.map_err(|why| not_written(&why, "the topic of dead letters"))?;
+        self.epoch.outputs.letters += 1;
+        Ok(())
+    }
+}
+
+impl Context for StepContext<'_> {
+    fn now(&self) -> Millis {
+        self.now
+    }
+
+    fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, state::Error> {
+        self.note_place(key);
+        self.own(store).slots.entity(key)
+    }
+
+    fn put_entity(&mut self, store: usize, key: &[u8], entity: Option<Entity>) -> Result<(), state::Error> {
+        self.note_place(key);
+        self.own(store).slots.put_entity(key, entity)
+    }
+
+    fn mark(&mut self, store: usize, id: &[u8]) -> Result<Option<&Mark>, state::Error> {
+        self.own(store).slots.mark(id)
+    }
+
+    fn put_mark(&mut self, store: usize, id: &[u8], mark: Mark) -> Result<(), state::Error> {
+        self.own(store).slots.put_mark(id, Some(mark))
+    }
+
+    fn send(&mut self, message: Outgoing<'_>) -> Result<(), Failure> {
+        let Outgoing { target, key, spread, value, headers, timestamp } = message;
+        let topic = match target {
+            Target::Planned(topic) => u16::try_from(topic).expect("a plan's topics are far fewer"),
+            Target::Named(name) => self.epoch.outputs.named(name, self.mono).map_err(|why| not_written(&why, name))?,
+        };
+        let outputs = &mut self.epoch.outputs;
+        outputs
+            .push(topic, key.unwrap_or(spread), (key, value, headers), timestamp)
+            .map_err(|why| not_written(&why, &outputs.batch.topics()[usize::from(topic)]))
+    }
+
+    fn dead_letter(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.write_letter(&failure)
+    }
+
+    fn count(&mut self, what: &'static str) {
+        self.epoch.counts.push(what);
+    }
+}
+
+fn not_written(why: &NotWritten, topic: &str) -> Failure {
+    match why {
+        NotWritten::TooLarge { bytes, most } => Failure::new(
+            Class::Permanent,
+            "TOO_LARGE",
+            Stage::Encode,
+            format!("a record of {bytes} bytes for `{topic}`, which takes {most}"),
+        ),
+        NotWritten::NoTopic => {
+            Failure::new(Class::Permanent, "UNKNOWN_TOPIC", Stage::Encode, format!("there is no topic `{topic}`"))
+        }
+    }
+}

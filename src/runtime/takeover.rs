@@ -1,0 +1,637 @@
+//! What is asked of the cluster while a task is taken over, and what follows from the answers.
+//!
+//! The order is the protocol: committed offsets that are stable; the ends of the inputs; only then the ends of the changelogs,
+//! read uncommitted. An epoch of a dead owner that could still commit has drained before its offsets were accepted, so those ends
+//! cover it; one whose offsets come after the group has moved on is refused. A task that is held up by an open transaction looks
+//! for its owner in the stamps and fences it.
+
+use super::commit::id_of_stamp;
+use super::task::{Assignment, Followed, OpenStore, Standstill, TaskState};
+use super::worker::Core;
+use super::{Error, Halt, Result, Weakened};
+use super::{crash::point, restore::Job};
+use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
+use crate::record::{Offset, Text, TopicPartition};
+use crate::state::layout::{self, Role, Tag};
+use crate::state::{self, SlotLimits, Slots, Store, StoreName};
+use crate::topology::model::Start;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A question that cannot be answered now is put again after so long.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A question to the lane, with the assignment that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) assignment: u64,
+    pub(super) what: What,
+}
+
+/// Tasks are named by their index in the assignment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// Committed offsets of the inputs, stable ones.
+    Offsets(Vec<usize>),
+    /// Starts and ends of the inputs.
+    InputEnds(Vec<usize>),
+    /// Where reading starts by time, of inputs.
+    StartOffsets(Vec<usize>),
+    /// Starts and ends of the changelogs.
+    ChangelogEnds(Vec<usize>),
+    /// Who committed a task's inputs last.
+    Stamps(usize),
+    /// End this id's transaction.
+    Fence(Text),
+    /// Is the topic of a computed name there?
+    LookUp(Text),
+    /// Are the plan's topics as they were?
+    Counts,
+    /// How far behind are the inputs?
+    Lag,
+}
+
+/// Tasks that are not there yet.
+#[derive(Default)]
+pub(super) struct Takeover {
+    /// Since when a task makes no progress.
+    since: BTreeMap<usize, Duration>,
+    /// Changelogs that a task has yet to read.
+    unread: BTreeMap<usize, usize>,
+    /// Tasks whose stores another thread of this process may still write.
+    locked_out: Vec<usize>,
+    /// Ids that were fenced for this assignment.
+    fenced: BTreeSet<Text>,
+    /// To be asked again.
+    later: Vec<(Duration, What)>,
+}
+
+impl Takeover {
+    /// A task is there, or stands still.
+    pub(super) fn settled(&mut self, task: usize) {
+        self.since.remove(&task);
+        self.unread.remove(&task);
+    }
+
+    /// When something is to be done.
+    pub(super) fn deadline(&self, blocked_after: Duration) -> Option<Duration> {
+        let later = self.later.iter().map(|(at, _)| *at);
+        later.chain(self.since.values().map(|since| *since + blocked_after)).min()
+    }
+}
+
+impl Core {
+    /// Begins to take tasks over.
+    pub(super) fn take_over(&mut self, tasks: Vec<usize>, mono: Duration) -> Result<()> {
+        let mut ready = Vec::new();
+        for task in tasks {
+            let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+            let id = assignment.tasks[task].id;
+            if self.parts.registry.lock(id, self.parts.thread) {
+                open_stores(&self.parts, assignment, task)?;
+                self.takeover.since.insert(task, mono);
+                ready.push(task);
+            } else {
+                self.takeover.locked_out.push(task);
+            }
+        }
+        if !ready.is_empty() {
+            self.ask(What::Offsets(ready));
+        }
+        Ok(())
+    }
+
+    /// Puts questions again whose time has come, and looks for tasks that are held up.
+    pub(super) fn go_on_taking_over(&mut self, mono: Duration) -> Result<()> {
+        let locked_out = std::mem::take(&mut self.takeover.locked_out);
+        if !locked_out.is_empty() {
+            self.take_over(locked_out, mono)?;
+        }
+        let due: Vec<What> = {
+            let (due, later) = std::mem::take(&mut self.takeover.later).into_iter().partition(|(at, _)| *at <= mono);
+            self.takeover.later = later;
+            let due: Vec<(Duration, What)> = due;
+            due.into_iter().map(|(_, what)| what).collect()
+        };
+        for what in due {
+            self.ask(what);
+        }
+        let blocked_after = self.parts.settings.blocked_after;
+        let blocked: Vec<usize> =
+            self.takeover.since.iter().filter(|(_, since)| mono >= **since + blocked_after).map(|(task, _)| *task).collect();
+        for task in blocked {
+            // Asked once per interval, as long as it lasts.
+            self.takeover.since.insert(task, mono);
+            self.ask(What::Stamps(task));
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask(&mut self, what: What) {
+        let Some(assignment) = &self.assignment else { return };
+        let isolation = Isolation::ReadCommitted;
+        let inputs_of = |tasks: &[usize]| -> Vec<TopicPartition> {
+            let inputs = tasks.iter().flat_map(|task| &assignment.tasks[*task].inputs);
+            inputs.map(|input| assignment.inputs[*input].partition.clone()).collect()
+        };
+        let op = match &what {
+            What::Offsets(tasks) => Op::Committed { partitions: inputs_of(tasks), isolation },
+            What::InputEnds(tasks) => Op::Ends { partitions: inputs_of(tasks), isolation },
+            What::StartOffsets(tasks) => Op::OffsetsAt(self.start_moments(tasks)),
+            What::ChangelogEnds(tasks) => {
+                let Weakened { restore_to_stable_end, .. } = self.parts.settings.weakened;
+                let isolation = if restore_to_stable_end { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+                Op::Ends { partitions: self.changelogs(tasks), isolation }
+            }
+            What::Stamps(task) => Op::Committed { partitions: inputs_of(&[*task]), isolation: Isolation::ReadUncommitted },
+            What::Fence(id) => Op::Fence(id.clone()),
+            What::LookUp(topic) => Op::Counts(vec![topic.clone()]),
+            What::Counts => Op::Counts(self.parts.program.plan.topics.iter().map(|topic| topic.name.clone()).collect()),
+            What::Lag => {
+                let inputs = assignment.inputs.iter().map(|input| input.partition.clone());
+                Op::Ends { partitions: inputs.collect(), isolation }
+            }
+        };
+        self.commit.ask(Question { assignment: assignment.number, what }, op);
+    }
+
+    pub(super) fn ask_later(&mut self, what: What, mono: Duration) {
+        self.takeover.later.push((mono + AGAIN_AFTER, what));
+    }
+
+    /// What follows from an answer. Tasks that are ready now are returned.
+    pub(super) fn answered(
+        &mut self,
+        question: Question,
+        answer: broker::Result<Outcome>,
+        mono: Duration,
+    ) -> Result<Vec<usize>> {
+        if self.assignment.as_ref().is_none_or(|assignment| assignment.number != question.assignment) {
+            return Ok(Vec::new());
+        }
+        let outcome = match answer {
+            Ok(outcome) => outcome,
+            Err(error) => return self.unanswered(question.what, error, mono).map(|()| Vec::new()),
+        };
+        match (question.what, outcome) {
+            (What::Offsets(tasks), Outcome::Committed(offsets)) => {
+                self.offsets_known(&tasks, offsets);
+                point("c01")?;
+                self.ask(What::InputEnds(tasks));
+            }
+            (What::InputEnds(tasks), Outcome::Ends(ends)) => {
+                let tasks = self.input_ends_known(tasks, &ends);
+                if self.start_moments(&tasks).is_empty() {
+                    return self.positions_known(tasks);
+                }
+                self.ask(What::StartOffsets(tasks));
+            }
+            (What::StartOffsets(tasks), Outcome::Offsets(offsets)) => {
+                let assignment = self.assignment.as_mut().expect("checked above");
+                for (partition, offset) in offsets {
+                    if let Some(input) = assignment.index.find(&partition.topic, partition.partition) {
+                        let input = &mut assignment.inputs[input];
+                        (input.position, input.committed) = (offset, offset);
+                    }
+                }
+                return self.positions_known(tasks);
+            }
+            (What::ChangelogEnds(tasks), Outcome::Ends(ends)) => self.start_restoring(&tasks, &ends, mono)?,
+            (What::Stamps(_), Outcome::Committed(offsets)) => self.fence_owners(&offsets),
+            (What::Fence(id), _) => {
+                tracing::warn!(%id, "ended the transaction of a worker that is gone");
+                self.figures.predecessors_fenced += 1;
+            }
+            (What::LookUp(topic), Outcome::Counts(counts)) => {
+                let partitions = counts.first().and_then(|(_, count)| *count);
+                self.epoch.outputs.learn(&topic, partitions, mono);
+                return Ok(self.looked_up(&topic));
+            }
+            (What::Counts, Outcome::Counts(counts)) => self.compare_counts(&counts)?,
+            (What::Lag, Outcome::Ends(ends)) => {
+                let assignment = self.assignment.as_mut().expect("checked above");
+                note_ends(assignment, &ends);
+            }
+            (what, outcome) => unreachable!("{what:?} is not answered by {outcome:?}"),
+        }
+        Ok(Vec::new())
+    }
+
+    /// A question that was not answered is put again, unless it never will be.
+    fn unanswered(&mut self, what: What, error: broker::Error, mono: Duration) -> Result<()> {
+        if let ErrorClass::Denied(_) = error.class {
+            return Err(Error::Permanent(error));
+        }
+        match what {
+            // One partition that is held up must hold up its own task only.
+            What::Offsets(tasks) if tasks.len() > 1 => {
+                tasks.into_iter().for_each(|task| self.ask(What::Offsets(vec![task])));
+            }
+            What::InputEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
+                self.split_or_halt(tasks, &error, mono, What::InputEnds);
+            }
+            What::ChangelogEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
+                self.split_or_halt(tasks, &error, mono, What::ChangelogEnds);
+            }
+            What::Fence(id) => {
+                self.takeover.fenced.remove(&id);
+            }
+            What::Stamps(_) | What::Lag | What::Counts => {}
+            what => self.ask_later(what, mono),
+        }
+        Ok(())
+    }
+
+    fn split_or_halt(&mut self, tasks: Vec<usize>, error: &broker::Error, mono: Duration, what: fn(Vec<usize>) -> What) {
+        match tasks[..] {
+            [task] => {
+                let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+                let input = assignment.inputs[assignment.tasks[task].inputs[0]].partition.clone();
+                self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
+            }
+            _ => tasks.into_iter().for_each(|task| self.ask_later(what(vec![task]), mono)),
+        }
+    }
+
+    fn offsets_known(&mut self, tasks: &[usize], offsets: Vec<(TopicPartition, Option<CommittedOffset>)>) {
+        let assignment = self.assignment.as_mut().expect("asked for an assignment");
+        for (partition, offset) in offsets {
+            let Some(input) = assignment.index.find(&partition.topic, partition.partition) else { continue };
+            let input = &mut assignment.inputs[input];
+            debug_assert!(tasks.contains(&input.task));
+            input.has_committed = offset.is_some();
+            if let Some(CommittedOffset { offset, metadata }) = offset {
+                (input.position, input.committed) = (offset, offset);
+                input.last_owner = id_of_stamp(&metadata).map(Text::from);
+            }
+        }
+    }
+
+    /// Notes where the inputs end; halts tasks whose committed offset is not in the log any more. Returns the others.
+    fn input_ends_known(&mut self, tasks: Vec<usize>, ends: &[(TopicPartition, Span)]) -> Vec<usize> {
+        let assignment = self.assignment.as_mut().expect("asked for an assignment");
+        note_ends(assignment, ends);
+        let mut halts: BTreeMap<usize, Halt> = BTreeMap::new();
+        for (partition, span) in ends {
+            let Some(at) = assignment.index.find(&partition.topic, partition.partition) else { continue };
+            let input = &mut assignment.inputs[at];
+            if !input.has_committed {
+                let position = match start_of(input) {
+                    Start::Earliest => span.start,
+                    // Replaced by the answer to the next question, for a start by time.
+                    Start::Latest | Start::At(_) => span.end,
+                };
+                (input.position, input.committed) = (position, position);
+            } else if !(span.start..=span.end).contains(&input.committed) {
+                let reason = format!(
+                    "the committed offset {} is not in the log, which has {} to {}: records are lost; \
+                     reset the group's offset to go on",
+                    input.committed, span.start, span.end
+                );
+                halts.insert(input.task, Halt { input: partition.clone(), offset: None, reason });
+            }
+        }
+        let stopped: Vec<usize> = halts.keys().copied().collect();
+        for (task, halt) in halts {
+            self.stand_still(task, halt);
+        }
+        tasks.into_iter().filter(|task| !stopped.contains(task)).collect()
+    }
+
+    /// Inputs without a committed offset that start at a moment.
+    fn start_moments(&self, tasks: &[usize]) -> Vec<(TopicPartition, i64)> {
+        let Some(assignment) = &self.assignment else { return Vec::new() };
+        let inputs = tasks.iter().flat_map(|task| &assignment.tasks[*task].inputs).map(|input| &assignment.inputs[*input]);
+        inputs
+            .filter(|input| !input.has_committed)
+            .filter_map(|input| match start_of(input) {
+                Start::At(moment) => Some((input.partition.clone(), moment)),
+                Start::Earliest | Start::Latest => None,
+            })
+            .collect()
+    }
+
+    fn changelogs(&self, tasks: &[usize]) -> Vec<TopicPartition> {
+        let Some(assignment) = &self.assignment else { return Vec::new() };
+        let topics = &self.parts.program.plan.topics;
+        let of_task = |task: &usize| {
+            let task = &assignment.tasks[*task];
+            let followed = task.stores.iter().flat_map(|store| &store.followed);
+            followed
+                .map(|followed| TopicPartition::new(topics[usize::from(followed.topic)].name.clone(), task.id.partition))
+                .collect::<Vec<_>>()
+        };
+        tasks.iter().flat_map(of_task).collect()
+    }
+
+    /// Tasks without state are ready; the others ask on.
+    fn positions_known(&mut self, tasks: Vec<usize>) -> Result<Vec<usize>> {
+        let assignment = self.assignment.as_ref().expect("asked for an assignment");
+        let (stateful, ready): (Vec<usize>, Vec<usize>) =
+            tasks.into_iter().partition(|task| !assignment.tasks[*task].stores.is_empty());
+        if !stateful.is_empty() {
+            self.ask(What::ChangelogEnds(stateful));
+        }
+        for task in &ready {
+            self.takeover.settled(*task);
+        }
+        Ok(ready)
+    }
+
+    /// Decides for every store where its restore begins.
+    fn start_restoring(&mut self, tasks: &[usize], ends: &[(TopicPartition, Span)], mono: Duration) -> Result<()> {
+        let now = self.parts.clock.wall();
+        for task in tasks {
+            match self.restore_task(*task, ends, now) {
+                Ok(()) => {}
+                Err((store, error)) => self.store_failed(*task, store, error, mono)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_task(
+        &mut self,
+        at: usize,
+        ends: &[(TopicPartition, Span)],
+        now: i64,
+    ) -> std::result::Result<(), (usize, state::Error)> {
+        let plan = &self.parts.program.plan;
+        let assignment = self.assignment.as_mut().expect("asked for an assignment");
+        let task = &mut assignment.tasks[at];
+        let mut jobs = Vec::new();
+        for (number, store) in task.stores.iter_mut().enumerate() {
+            let failed = |error| (number, error);
+            let target = store.slots.store().clone();
+            let mut plans = Vec::new();
+            let mut usable = true;
+            for followed in &store.followed {
+                let topic = usize::from(followed.topic);
+                let changelog = TopicPartition::new(plan.topics[topic].name.clone(), task.id.partition);
+                let span = ends.iter().find(|(partition, _)| *partition == changelog).map(|(_, span)| *span);
+                let span = span.expect("the ends of all changelogs were asked for");
+                let prepared = &self.parts.prepared.topics[topic];
+                let half_retention = i64::try_from(prepared.delete_retention.as_millis() / 2).unwrap_or(i64::MAX);
+                let checkpoint = match target.checkpoint(&changelog.topic) {
+                    Ok(checkpoint) => checkpoint,
+                    Err(state::Error::Damaged { .. } | state::Error::Unreadable { .. }) => None,
+                    Err(error) => return Err(failed(error)),
+                };
+                let good = checkpoint.filter(|checkpoint| {
+                    (span.start..=span.end).contains(&checkpoint.next_offset)
+                        && checkpoint.partitions == prepared.partitions
+                        && checkpoint.format == layout::FORMAT
+                        // Tombstones that were written since may be compacted away.
+                        && now.saturating_sub(checkpoint.applied_at) <= half_retention
+                });
+                usable &= good.is_some();
+                plans.push((followed.role, changelog, span, good.map(|good| good.next_offset), prepared.partitions));
+            }
+            if !usable {
+                target.clear().map_err(failed)?;
+            }
+            for (role, changelog, span, from, partitions) in plans {
+                let from = if usable { from.expect("usable stores have all checkpoints") } else { span.start };
+                jobs.push(Job {
+                    task: at,
+                    store: number,
+                    changelog,
+                    role,
+                    from,
+                    end: span.end,
+                    partitions,
+                    filling: !usable,
+                    target: target.clone(),
+                });
+            }
+        }
+        let total: i64 = jobs.iter().map(|job| (job.end - job.from).max(0)).sum();
+        task.gauges.to_restore.store(total.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+        self.takeover.unread.insert(at, jobs.len());
+        for job in jobs {
+            self.restore.add(job);
+        }
+        Ok(())
+    }
+
+    /// Reads changelogs for a while. Returns the tasks that are ready now.
+    pub(super) fn restore_slice(&mut self, mono: Duration) -> Result<Vec<usize>> {
+        use super::restore::Failed;
+        let now = self.parts.clock.wall();
+        let slice = match self.restore.slice(self.parts.settings.restore_slice, now) {
+            Ok(slice) => slice,
+            Err(Failed::Fatal(error)) => return Err(error),
+            Err(Failed::Store { task, store, error }) => {
+                self.restore.forget(Some(task));
+                self.store_failed(task, store, error, mono)?;
+                return Ok(Vec::new());
+            }
+            Err(Failed::Log { task, trouble }) => {
+                self.restore.forget(Some(task));
+                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
+                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
+                return Ok(Vec::new());
+            }
+        };
+        let assignment = self.assignment.as_mut().expect("what is restored belongs to an assignment");
+        for (task, read) in slice.read {
+            assignment.tasks[task].gauges.restored.fetch_add(read, std::sync::atomic::Ordering::Relaxed);
+            self.figures.restored += read;
+        }
+        for task in slice.moved {
+            self.takeover.since.insert(task, mono);
+        }
+        let mut ready = Vec::new();
+        let topics = &self.parts.program.plan.topics;
+        for finished in slice.finished {
+            let store = &mut assignment.tasks[finished.task].stores[finished.store];
+            let followed = store.followed.iter_mut();
+            followed
+                .filter(|followed| topics[usize::from(followed.topic)].name == finished.changelog.topic)
+                .for_each(|followed| followed.next_offset = finished.next_offset);
+            let unread = self.takeover.unread.entry(finished.task).or_insert(1);
+            *unread -= 1;
+            if *unread == 0 {
+                self.takeover.settled(finished.task);
+                ready.push(finished.task);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// A store could not be written or read while its task was taken over.
+    fn store_failed(&mut self, task: usize, store: usize, error: state::Error, mono: Duration) -> Result<()> {
+        let assignment = self.assignment.as_mut().expect("stores are of an assignment");
+        let (id, input) = (assignment.tasks[task].id, assignment.tasks[task].inputs[0]);
+        match error {
+            state::Error::Full { .. } => {}
+            state::Error::Damaged { .. } => {
+                tracing::error!(task = %id, %error, "a store is set aside and restored from its changelog");
+                set_aside(&self.parts, assignment, task, store)?;
+                open_stores(&self.parts, assignment, task)?;
+            }
+            state::Error::Unreadable { .. } => {
+                let input = assignment.inputs[input].partition.clone();
+                self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
+                return Ok(());
+            }
+            error => return Err(Error::State(error)),
+        }
+        self.ask_later(What::ChangelogEnds(vec![task]), mono);
+        Ok(())
+    }
+
+    /// Sets a running task's damaged store aside and takes the task over anew.
+    pub(super) fn reset_task(&mut self, task: usize, store: usize, mono: Duration) -> Result<()> {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        tracing::error!(task = %assignment.tasks[task].id, "a store is set aside and restored from its changelog");
+        set_aside(&self.parts, assignment, task, store)?;
+        assignment.tasks[task].stores.clear();
+        assignment.tasks[task].state = TaskState::Restoring;
+        self.tell_phase(task);
+        self.take_over(vec![task], mono)
+    }
+
+    /// State without any committed offset: reading from the start would count twice what the state has counted.
+    pub(super) fn refuses_to_start(&self, task: usize) -> Result<Option<Halt>> {
+        let assignment = self.assignment.as_ref().expect("tasks are of an assignment");
+        let task = &assignment.tasks[task];
+        if task.inputs.iter().any(|input| assignment.inputs[*input].has_committed) {
+            return Ok(None);
+        }
+        for store in &task.stores {
+            let mut found = false;
+            let range = (Bound::Included(Bytes::from_static(&[Tag::State as u8])), Bound::Unbounded);
+            let scanned = store.slots.store().scan(&range, &mut |_, _| {
+                found = true;
+                false
+            });
+            scanned.map_err(Error::State)?;
+            if found {
+                let reason = "there is state and no committed offset: reading from the start would count twice; \
+                              set the group's offset, or rebuild the node under another name";
+                let input = assignment.inputs[task.inputs[0]].partition.clone();
+                return Ok(Some(Halt { input, offset: None, reason: reason.into() }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the transactions of whoever committed the inputs of a task last, if they are not of this process.
+    fn fence_owners(&mut self, offsets: &[(TopicPartition, Option<CommittedOffset>)]) {
+        let topology = &self.parts.program.plan.topology;
+        let own = format!("{topology}.{}.", self.parts.worker_id);
+        let is_ours = |id: &str| {
+            let thread = id.strip_prefix(&own).and_then(|thread| thread.parse::<usize>().ok());
+            thread.is_some_and(|thread| thread < self.parts.settings.threads)
+        };
+        let ids: BTreeSet<Text> = offsets
+            .iter()
+            .filter_map(|(_, offset)| id_of_stamp(&offset.as_ref()?.metadata))
+            // Whoever wrote the metadata, only ids of this topology are touched.
+            .filter(|id| id.strip_prefix(topology.as_str()).is_some_and(|rest| rest.starts_with('.')) && !is_ours(id))
+            .map(Text::from)
+            .collect();
+        for id in ids {
+            if self.takeover.fenced.insert(id.clone()) {
+                self.ask(What::Fence(id));
+            }
+        }
+    }
+
+    /// Tasks that waited for this topic go on.
+    fn looked_up(&mut self, topic: &Text) -> Vec<usize> {
+        let assignment = self.assignment.as_mut().expect("asked for an assignment");
+        let waits = |state: &TaskState| matches!(state, TaskState::Halted(Standstill::LookUp(wanted)) if wanted == topic);
+        let tasks = assignment.tasks.iter().enumerate().filter(|(_, task)| waits(&task.state));
+        tasks.map(|(at, _)| at).collect()
+    }
+
+    fn compare_counts(&self, counts: &[(Text, Option<u32>)]) -> Result<()> {
+        for ((topic, found), prepared) in counts.iter().zip(&self.parts.prepared.topics) {
+            let found = found.unwrap_or(0);
+            if found != prepared.partitions {
+                return Err(Error::Repartitioned { topic: topic.clone(), expected: prepared.partitions, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of several nodes that read an input, the one that wants the most decides.
+fn start_of(input: &super::task::Input) -> Start {
+    let rank = |start: &Start| match start {
+        Start::Earliest => i64::MIN,
+        Start::At(moment) => *moment,
+        Start::Latest => i64::MAX,
+    };
+    input.routes.iter().map(|route| route.start).min_by_key(rank).unwrap_or_default()
+}
+
+fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
+    for (partition, span) in ends {
+        if let Some(input) = assignment.index.find(&partition.topic, partition.partition) {
+            assignment.inputs[input].end = span.end;
+        }
+    }
+    for task in &assignment.tasks {
+        let lag: Offset = task.inputs.iter().map(|input| &assignment.inputs[*input]).map(lag_of).sum();
+        task.gauges.lag.store(lag.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+pub(super) fn lag_of(input: &super::task::Input) -> Offset {
+    (input.end - input.committed).max(0)
+}
+
+/// Opens the stores of a task; one that is damaged is set aside first.
+fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize) -> Result<()> {
+    let plan = &parts.program.plan;
+    let task = &mut assignment.tasks[task];
+    let part = &plan.subtopologies[task.id.subtopology];
+    let cache_bytes = parts.settings.cache_bytes_max;
+    task.stores.clear();
+    for planned in &part.stores {
+        let store = &plan.stores[*planned];
+        let name = StoreName::of_node(store.name.clone());
+        let stores = parts.stores_of(store.kind);
+        let opened: Arc<dyn Store> = match stores.open(&name, task.id.partition) {
+            Ok(opened) => opened,
+            Err(error @ (state::Error::Damaged { .. } | state::Error::Unreadable { .. })) => {
+                tracing::error!(task = %task.id, %error, "a store is set aside and restored from its changelog");
+                stores.set_aside(&name, task.id.partition).map_err(Error::State)?;
+                stores.open(&name, task.id.partition).map_err(Error::State)?
+            }
+            Err(error) => return Err(Error::State(error)),
+        };
+        let topics = [(Role::Snapshots, Some(store.snapshots)), (Role::Changelog, store.changelog)];
+        let followed: Vec<Followed> = topics
+            .into_iter()
+            .filter_map(|(role, topic)| {
+                let topic = u16::try_from(topic?).expect("a plan's topics are far fewer");
+                Some(Followed { role, topic, next_offset: 0 })
+            })
+            .collect();
+        let record_bytes = followed
+            .iter()
+            .map(|followed| parts.prepared.topics[usize::from(followed.topic)].message_bytes_max)
+            .min()
+            .unwrap_or(usize::MAX);
+        let slots = Slots::new(opened, store.name.clone(), SlotLimits { cache_bytes, record_bytes });
+        task.stores.push(OpenStore::new(*planned, slots, followed));
+    }
+    Ok(())
+}
+
+fn set_aside(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize, store: usize) -> Result<()> {
+    let task = &mut assignment.tasks[task];
+    let planned = task.stores[store].planned;
+    let planned = &parts.program.plan.stores[planned];
+    let name = StoreName::of_node(planned.name.clone());
+    // No handle may be left on what is set aside.
+    task.stores.clear();
+    parts.stores_of(planned.kind).set_aside(&name, task.id.partition).map_err(Error::State)
+}

@@ -1,0 +1,433 @@
+//! Tasks: what happens with a record.
+//!
+//! ```text
+//!            inputs together                 restored
+//!   Waiting ───────────────▶ Restoring ─────────────────▶ Running ⇄ Halted ──▶ closed
+//!                                ▲                            │        │
+//!                                └──────── store damaged ─────┴────────┘
+//! ```
+//!
+//! A task that halts stands *before* its record: nothing of the record is kept, its position stays, and what it has done before
+//! is committed. When the epoch in which it halted is rolled back it runs again, and halts again at the same record.
+
+use super::context::StepContext;
+use super::epoch::Epoch;
+use super::program::{Decode, Program};
+use super::registry::Gauges;
+use super::{Halt, TaskId, TaskPhase};
+use crate::broker::Ownership;
+use crate::codec::Event;
+use crate::failure::{Class, Failure, Stage};
+use crate::node::{Input as NodeInput, Outcome, Road, Stop};
+use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
+use crate::state::layout::Role;
+use crate::state::{self, Savepoint, Slots};
+use crate::topology::model::Start;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A sub-topology on a partition that is assigned to this thread.
+pub(super) struct Task {
+    pub(super) id: TaskId,
+    pub(super) name: Text,
+    pub(super) state: TaskState,
+    /// Its inputs are not paused.
+    pub(super) resumed: bool,
+    /// Its inputs, by index.
+    pub(super) inputs: Vec<usize>,
+    /// Open once it restores.
+    pub(super) stores: Vec<OpenStore>,
+    /// Number of tasks of its sub-topology.
+    pub(super) tasks: u32,
+    pub(super) gauges: Arc<Gauges>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TaskState {
+    /// Some of its inputs are elsewhere.
+    Waiting,
+    /// Its stores are being brought up to date.
+    Restoring,
+    /// It processes records.
+    Running,
+    /// It stands still.
+    Halted(Standstill),
+}
+
+/// Why a task stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standstill {
+    /// At a record, until an operator acts.
+    Record(Halt),
+    /// At an input that cannot be read.
+    Input(Halt),
+    /// A record goes to a topic of which nothing is known: it is looked up.
+    LookUp(Text),
+    /// This store (by index) is damaged: it is set aside and restored.
+    Damaged(usize),
+}
+
+/// A store of a task, with its cache.
+pub(super) struct OpenStore {
+    /// Its index in the plan.
+    pub(super) planned: usize,
+    pub(super) slots: Slots,
+    /// Its topics, and the offset that it has reached in each.
+    pub(super) followed: Vec<Followed>,
+    /// At the start of the record in hand.
+    before_record: Savepoint,
+}
+
+/// A changelog that a store follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    pub(super) role: Role,
+    /// Index in the plan, and in the batch.
+    pub(super) topic: u16,
+    /// Next offset that is not in the store yet.
+    pub(super) next_offset: Offset,
+}
+
+/// An input partition of this thread.
+pub(super) struct Input {
+    pub(super) partition: TopicPartition,
+    /// Index of its topic in the plan; the number of planned topics for one that only a pattern reads.
+    pub(super) topic: usize,
+    /// Its task, by index.
+    pub(super) task: usize,
+    /// Next offset to be processed.
+    pub(super) position: Offset,
+    /// Next offset to be processed by whoever comes after a crash now.
+    pub(super) committed: Offset,
+    /// The end, as far as is known.
+    pub(super) end: Offset,
+    /// A record came since reading began here: the client's position is about this reading.
+    pub(super) fresh: bool,
+    /// Its group has committed an offset.
+    pub(super) has_committed: bool,
+    /// Transactional id of the last one who committed it.
+    pub(super) last_owner: Option<Text>,
+    pub(super) decoder: Arc<dyn Decode>,
+    pub(super) routes: Arc<[Route]>,
+}
+
+/// A node that takes an input's records.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// The node, by index.
+    pub(super) node: usize,
+    /// Its store, by index among the task's.
+    pub(super) store: Option<usize>,
+    pub(super) start: Start,
+    pub(super) max_age: Option<Millis>,
+}
+
+/// All that is assigned to this thread, from the assignment to the release.
+pub(super) struct Assignment {
+    /// Captured when it arrived, before it was accepted.
+    pub(super) ownership: Ownership,
+    /// Tells answers to questions of an assignment before.
+    pub(super) number: u64,
+    pub(super) tasks: Vec<Task>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) index: Index,
+}
+
+/// From topic and partition to the input.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    topics: Vec<(Text, Vec<Option<usize>>)>,
+    /// Records of one topic come in runs.
+    last: usize,
+}
+
+impl Index {
+    pub(super) fn add(&mut self, partition: &TopicPartition, input: usize) {
+        let at = match self.topics.iter().position(|(name, _)| *name == partition.topic) {
+            Some(at) => at,
+            None => {
+                self.topics.push((partition.topic.clone(), Vec::new()));
+                self.topics.len() - 1
+            }
+        };
+        let inputs = &mut self.topics[at].1;
+        let number = usize::try_from(partition.partition).expect("partitions count from 0");
+        if inputs.len() <= number {
+            inputs.resize(number + 1, None);
+        }
+        inputs[number] = Some(input);
+    }
+
+    pub(super) fn find(&mut self, topic: &str, partition: i32) -> Option<usize> {
+        if self.topics.get(self.last).is_none_or(|(name, _)| name != topic) {
+            self.last = self.topics.iter().position(|(name, _)| name == topic)?;
+        }
+        self.topics[self.last].1.get(usize::try_from(partition).ok()?).copied().flatten()
+    }
+}
+
+impl OpenStore {
+    pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>) -> Self {
+        let before_record = slots.savepoint();
+        Self { planned, slots, followed, before_record }
+    }
+}
+
+impl Task {
+    pub(super) fn is_running(&self) -> bool {
+        self.state == TaskState::Running
+    }
+
+    /// As the registry tells it.
+    pub(super) fn phase(&self) -> TaskPhase {
+        match &self.state {
+            TaskState::Waiting => TaskPhase::Waiting,
+            TaskState::Restoring | TaskState::Halted(Standstill::Damaged(_)) => TaskPhase::Restoring,
+            TaskState::Running | TaskState::Halted(Standstill::LookUp(_)) => TaskPhase::Running,
+            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt)) => TaskPhase::Halted(halt.clone()),
+        }
+    }
+}
+
+/// What is the same for all records of a poll.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) program: &'a Program,
+    pub(super) now: Millis,
+    pub(super) mono: Duration,
+}
+
+impl Assignment {
+    /// Lets the nodes that take a record handle it, within the epoch.
+    pub(super) fn process(&mut self, scene: Scene<'_>, epoch: &mut Epoch, record: &RecordRef<'_>) {
+        let at = self.index.find(record.topic, record.partition).expect("records come for accepted partitions only");
+        let input = &mut self.inputs[at];
+        let task = &mut self.tasks[input.task];
+        if !task.is_running() {
+            // It halted at a record before this one, in the same poll. What follows is read again, or by somebody else.
+            assert!(matches!(task.state, TaskState::Halted(_)), "records come for resumed partitions only");
+            return;
+        }
+        assert!(record.offset >= input.position, "no record comes twice, or before the one resumed at");
+        input.fresh = true;
+        epoch.involve(input.task, scene.mono);
+        for store in &mut task.stores {
+            store.before_record = store.slots.savepoint();
+        }
+        let (mark, figures) = (epoch.mark(), epoch.figures);
+        epoch.figures.records_in += 1;
+        epoch.figures.bytes_in += record.size_bytes() as u64;
+        let result = Handling { scene, epoch, task, input, record }.run();
+        match result {
+            Ok(()) => {
+                input.position = record.offset + 1;
+                for store in &mut task.stores {
+                    store.slots.keep();
+                }
+            }
+            Err(why) => {
+                epoch.rollback_to(mark);
+                epoch.figures = figures;
+                for store in &mut task.stores {
+                    store.slots.rollback_to(store.before_record);
+                }
+                task.state = TaskState::Halted(why);
+            }
+        }
+    }
+}
+
+/// A record on its way through the nodes of its task.
+struct Handling<'a, 'r> {
+    scene: Scene<'a>,
+    epoch: &'a mut Epoch,
+    task: &'a mut Task,
+    input: &'a Input,
+    record: &'a RecordRef<'r>,
+}
+
+impl Handling<'_, '_> {
+    fn run(&mut self) -> Result<(), Standstill> {
+        let input = self.input;
+        if input.routes.is_empty() {
+            self.epoch.figures.untaken += 1;
+            return Ok(());
+        }
+        let record = self.record;
+        let decoded = catch_unwind(AssertUnwindSafe(|| input.decoder.decode(record)));
+        match decoded {
+            Ok(Ok(Some(event))) => self.steps(input.topic, record, &event),
+            Ok(Ok(None)) => {
+                self.epoch.figures.without_value += 1;
+                Ok(())
+            }
+            Ok(Err(failure)) => self.undecodable(&failure),
+            Err(panic) => Err(self.halt(format!("a panic while decoding: {}", super::driver::panic_text(&*panic)))),
+        }
+    }
+
+    fn steps(&mut self, topic: usize, record: &RecordRef<'_>, event: &Event) -> Result<(), Standstill> {
+        let routes = self.input.routes.clone();
+        for route in &*routes {
+            self.step(route, &NodeInput { topic, record, event })?;
+        }
+        Ok(())
+    }
+
+    /// One node, one record: its effects, or those of its failure.
+    fn step(&mut self, route: &Route, input: &NodeInput<'_>) -> Result<(), Standstill> {
+        let node = &self.scene.program.nodes[route.node];
+        if let Some(max_age) = route.max_age
+            && input.record.timestamp >= 0
+            && self.scene.now.saturating_sub(input.record.timestamp) > max_age
+        {
+            let failure = Failure::new(
+                Class::Permanent,
+                "EXPIRED",
+                Stage::Decode,
+                format!("the record is of {} and its source takes none older than {max_age} ms", input.record.timestamp),
+            );
+            return self.fail(route, input.record, Some(input.event), &failure);
+        }
+        let mark = self.epoch.mark();
+        let mut context = self.context(route, input.record, Some(input.event));
+        let before = context.store.as_ref().map(|store| store.slots.savepoint());
+        let result = catch_unwind(AssertUnwindSafe(|| node.step(input, &mut context)));
+        let misplaced = context.misplaced;
+        let failure = match result {
+            Ok(Ok(_) | Err(Stop::Record(_))) if misplaced => Failure::new(
+                Class::Undecodable,
+                "KEY_MISMATCH",
+                Stage::Key,
+                "the record lies in another partition than its key belongs to",
+            ),
+            Ok(Ok(outcome)) => {
+                let figures = &mut self.epoch.figures;
+                match outcome {
+                    Outcome::Processed => figures.processed += 1,
+                    Outcome::PassedOver => figures.passed_over += 1,
+                    Outcome::Refused(_) => figures.refused += 1,
+                    Outcome::Repeated => figures.repeated += 1,
+                }
+                return Ok(());
+            }
+            Ok(Err(Stop::Record(failure))) => failure,
+            Ok(Err(Stop::State(error))) => self.state_failure(route, error)?,
+            Err(panic) => {
+                let what = super::driver::panic_text(&*panic);
+                return Err(self.halt(format!("a panic in node `{}`: {what}", node.name())));
+            }
+        };
+        self.epoch.rollback_to(mark);
+        if let (Some(store), Some(before)) = (route.store, before) {
+            self.task.stores[store].slots.rollback_to(before);
+        }
+        self.fail(route, input.record, Some(input.event), &failure)
+    }
+
+    /// The road of a record that failed at a node.
+    fn fail(
+        &mut self,
+        route: &Route,
+        record: &RecordRef<'_>,
+        event: Option<&Event>,
+        failure: &Failure,
+    ) -> Result<(), Standstill> {
+        self.look_up()?;
+        let node = &self.scene.program.nodes[route.node];
+        self.epoch.figures.failed += 1;
+        if failure.class() == Class::Engine || node.road(failure) == Road::Stop {
+            return Err(self.halt(format!("node `{}`: {failure}", node.name())));
+        }
+        let written = self.context(route, record, event).write_letter(failure);
+        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
+        self.after_failure(route, record, event, failure)
+    }
+
+    /// What a node sends beside a dead letter. When that fails too, the letter alone has to do.
+    fn after_failure(
+        &mut self,
+        route: &Route,
+        record: &RecordRef<'_>,
+        event: Option<&Event>,
+        failure: &Failure,
+    ) -> Result<(), Standstill> {
+        let node = &self.scene.program.nodes[route.node];
+        let mark = self.epoch.mark();
+        let mut context = self.context(route, record, event);
+        let before = context.store.as_ref().map(|store| store.slots.savepoint());
+        let result = catch_unwind(AssertUnwindSafe(|| node.failed(record, event, failure, &mut context)));
+        match result {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Stop::Record(_))) => {}
+            Ok(Err(Stop::State(error))) => {
+                self.state_failure(route, error)?;
+            }
+            Err(panic) => {
+                let what = super::driver::panic_text(&*panic);
+                return Err(self.halt(format!("a panic in node `{}` after a failure: {what}", node.name())));
+            }
+        }
+        self.epoch.rollback_to(mark);
+        if let (Some(store), Some(before)) = (route.store, before) {
+            self.task.stores[store].slots.rollback_to(before);
+        }
+        self.look_up()?;
+        self.epoch.counts.push("failure_emit_failed");
+        Ok(())
+    }
+
+    /// One dead letter for the record, whoever reads it; every node that does may send beside it.
+    fn undecodable(&mut self, failure: &Failure) -> Result<(), Standstill> {
+        let (routes, record) = (self.input.routes.clone(), self.record);
+        let nodes = &self.scene.program.nodes;
+        self.epoch.figures.failed += 1;
+        if failure.class() == Class::Engine || routes.iter().any(|route| nodes[route.node].road(failure) == Road::Stop) {
+            return Err(self.halt(failure.to_string()));
+        }
+        let name = self.task.name.clone();
+        let mut context = self.context(&routes[0], record, None);
+        context.node = &name;
+        let written = context.write_letter(failure);
+        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
+        routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))
+    }
+
+    fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>, event: Option<&'s Event>) -> StepContext<'s> {
+        StepContext {
+            program: self.scene.program,
+            epoch: self.epoch,
+            store: route.store.map(|store| &mut self.task.stores[store]),
+            task: self.task.id,
+            tasks: self.task.tasks,
+            node: self.scene.program.nodes[route.node].name(),
+            record,
+            event,
+            now: self.scene.now,
+            mono: self.scene.mono,
+            misplaced: false,
+        }
+    }
+
+    /// A topic that nothing is known of is looked up before the record is judged.
+    fn look_up(&mut self) -> Result<(), Standstill> {
+        self.epoch.outputs.unknown.take().map_or(Ok(()), |topic| Err(Standstill::LookUp(topic)))
+    }
+
+    /// A value that cannot be kept fails its record; anything else says nothing about the record.
+    fn state_failure(&self, route: &Route, error: state::Error) -> Result<Failure, Standstill> {
+        match error {
+            state::Error::Refused { code, reason, .. } => Ok(Failure::new(Class::Permanent, code, Stage::Evolve, reason)),
+            state::Error::Damaged { .. } | state::Error::Unreadable { .. } => {
+                Err(Standstill::Damaged(route.store.expect("a state error comes from the node's store")))
+            }
+            error => Err(self.halt(error.to_string())),
+        }
+    }
+
+    fn halt(&self, reason: String) -> Standstill {
+        Standstill::Record(Halt { input: self.input.partition.clone(), offset: Some(self.record.offset), reason })
+    }
+}
