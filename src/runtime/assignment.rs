@@ -39,26 +39,26 @@ impl Sources {
         Ok(Self { program: program.clone(), prepared: prepared.clone(), planned, patterns, node_patterns })
     }
 
-    /// Index in the plan (the number of planned topics for one that only a pattern reads) and sub-topology.
-    fn find(&self, topic: &str) -> Option<(usize, usize)> {
-        if let Some(found) = self.planned.get(topic) {
-            return Some(*found);
+    /// Index in the plan, if it is there, and sub-topology.
+    fn find(&self, topic: &str) -> Option<(Option<usize>, usize)> {
+        if let Some((topic, part)) = self.planned.get(topic) {
+            return Some((Some(*topic), *part));
         }
         if is_own(&self.program.plan, topic) {
             return None;
         }
         let (part, _) = self.patterns.iter().find(|(_, pattern)| pattern.is_match(topic))?;
         let topics = &self.program.plan.topics;
-        Some((topics.iter().position(|planned| planned.name == topic).unwrap_or(topics.len()), *part))
+        Some((topics.iter().position(|planned| planned.name == topic), *part))
     }
 
     /// Nodes of a sub-topology that take a topic's records.
-    fn routes(&self, part: usize, topic: usize, name: &str) -> Arc<[Route]> {
+    fn routes(&self, part: usize, topic: Option<usize>, name: &str) -> Arc<[Route]> {
         let plan = &self.program.plan;
         let part = &plan.subtopologies[part];
         let route = |node: &usize| {
             let planned = &plan.nodes[*node];
-            let by_topic = planned.sources.iter().position(|source| *source == topic);
+            let by_topic = planned.sources.iter().position(|source| Some(*source) == topic);
             let place = by_topic.or_else(|| {
                 let place = self.node_patterns[*node].iter().position(|pattern| pattern.is_match(name))?;
                 Some(planned.sources.len() + place)
@@ -81,7 +81,7 @@ impl Sources {
         partitions: &[TopicPartition],
         (registry, thread): (&Registry, usize),
     ) -> Assignment {
-        let mut by_task: BTreeMap<TaskId, Vec<(usize, &TopicPartition)>> = BTreeMap::new();
+        let mut by_task: BTreeMap<TaskId, Vec<(Option<usize>, &TopicPartition)>> = BTreeMap::new();
         for partition in partitions {
             // What a pattern of the subscription matches and no node reads is held and never resumed.
             let Some((topic, part)) = self.find(&partition.topic) else { continue };
@@ -92,7 +92,7 @@ impl Sources {
         let mut assignment = Assignment { ownership, number, tasks: Vec::new(), inputs: Vec::new(), index: Index::default() };
         for (id, members) in by_task {
             let part = &plan.subtopologies[id.subtopology];
-            let together = part.sources.iter().all(|source| members.iter().any(|(topic, _)| topic == source));
+            let together = part.sources.iter().all(|source| members.iter().any(|(topic, _)| *topic == Some(*source)));
             let state = if together || !part.stateful { TaskState::Restoring } else { TaskState::Waiting };
             let phase = if state == TaskState::Waiting { TaskPhase::Waiting } else { TaskPhase::Restoring };
             let stateful = part.stores.iter().map(|store| plan.stores[*store].name.clone()).collect();
@@ -101,10 +101,11 @@ impl Sources {
             let first = assignment.inputs.len();
             for (topic, partition) in members {
                 assignment.index.add(partition, assignment.inputs.len());
-                let decoder = self.program.decoders.get(topic).cloned().flatten();
+                let decoder = topic.and_then(|topic| self.program.decoders[topic].clone());
                 assignment.inputs.push(Input {
                     partition: partition.clone(),
                     topic,
+                    partitions: topic.map(|topic| self.prepared.topics[topic].partitions),
                     task,
                     position: 0,
                     committed: 0,

@@ -1,10 +1,9 @@
 //! What a node sees of the runtime while it handles a record.
 
 use super::epoch::{Epoch, NotWritten};
-use super::program::Dead;
 use super::task::OpenStore;
 use super::{Program, TaskId};
-use crate::codec::Event;
+use crate::dlq::{self, Dead};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Context, Outgoing, Target};
 use crate::record::{Millis, RecordRef, Text, partition_of};
@@ -22,7 +21,6 @@ pub(super) struct StepContext<'a> {
     pub(super) tasks: u32,
     pub(super) node: &'a Text,
     pub(super) record: &'a RecordRef<'a>,
-    pub(super) event: Option<&'a Event>,
     pub(super) now: Millis,
     pub(super) mono: Duration,
     /// A key was asked for that belongs to another partition.
@@ -43,15 +41,18 @@ impl StepContext<'_> {
     /// Writes a dead letter of the record in hand.
     pub(super) fn write_letter(&mut self, failure: &Failure) -> Result<(), Failure> {
         let topic = self.epoch.outputs.dead_letters();
+        let plan = &self.program.plan;
         let dead = Dead {
             record: self.record,
-            event: self.event,
             failure,
             node: self.node,
-            task: self.task,
-            now: self.now,
-            bytes_max: self.epoch.outputs.message_bytes_max(topic),
+            topology: &plan.topology,
+            version: plan.version,
+            attempts: 1,
+            first_at: self.now,
+            last_at: self.now,
         };
+        let letter = dlq::letter(&dead, self.epoch.outputs.message_bytes_max(topic));
         let record = self.record;
         // Without a key the record's place spreads the letters; the same record gives the same partition again.
         let place;
@@ -62,11 +63,7 @@ impl StepContext<'_> {
                 place.as_bytes()
             }
         };
-        let outputs = &mut self.epoch.outputs;
-        let mut written = Err(NotWritten::NoTopic);
-        self.program.letters.letter(&dead, &mut |key, value, headers| {
-            written = outputs.push(topic, spread, (key, value, headers), record.timestamp);
-        });
+        let written = (self.epoch.outputs).push(topic, spread, (letter.key, letter.value, &letter.headers()), letter.timestamp);
         written.map_err(|why| not_written(&why, "the topic of dead letters"))?;
         self.epoch.outputs.letters += 1;
         Ok(())

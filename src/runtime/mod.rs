@@ -30,7 +30,7 @@ pub mod worker;
 pub use engine::{Engine, Running, Snapshot, Watch};
 pub use error::{Error, Exit, Result};
 pub use prepare::{Prepared, PreparedTopic, TopicProblem, client_suffix, prepare, refuse_other_plans};
-pub use program::{Dead, Decode, Letters, Program, SourcePolicy, WriteLetter};
+pub use program::{Decode, Program, SourcePolicy};
 pub use progress::{Figures, Totals};
 pub use registry::{Halt, Lookup, Reader, Registry, TaskId, TaskPhase, TaskReport};
 pub use settings::{Settings, Weakened};

@@ -3,7 +3,7 @@
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::Node;
-use crate::record::{HeaderRef, Millis, RecordRef, Text};
+use crate::record::RecordRef;
 use crate::topology::model::Start;
 use crate::topology::plan::Plan;
 use std::sync::Arc;
@@ -36,35 +36,4 @@ pub struct Program {
     pub undeclared: Arc<dyn Decode>,
     /// Per node: how its sources are read, in the order of [`crate::topology::plan::PlannedNode::sources`], then its patterns.
     pub policies: Vec<Vec<SourcePolicy>>,
-    /// How dead letters look.
-    pub letters: Arc<dyn Letters>,
-}
-
-/// How dead letters look.
-pub trait Letters: Send + Sync {
-    /// Hands the dead letter of a record to `write`: key, value, headers. They are those of the record, with headers added, unless
-    /// that would be larger than `dead.bytes_max`.
-    fn letter(&self, dead: &Dead<'_>, write: &mut WriteLetter<'_>);
-}
-
-/// Takes a dead letter: key, value, headers.
-pub type WriteLetter<'a> = dyn FnMut(Option<&[u8]>, Option<&[u8]>, &[HeaderRef<'_>]) + 'a;
-
-/// A record that becomes a dead letter.
-#[derive(Clone, Copy, Debug)]
-pub struct Dead<'a> {
-    /// The record.
-    pub record: &'a RecordRef<'a>,
-    /// What was read from it, where it could be.
-    pub event: Option<&'a Event>,
-    /// Why.
-    pub failure: &'a Failure,
-    /// The node that it failed at; of one that could not be decoded the sub-topology's name.
-    pub node: &'a Text,
-    /// Sub-topology and partition: `2_7`.
-    pub task: super::TaskId,
-    /// Wall time.
-    pub now: Millis,
-    /// Largest record that the topic of dead letters takes, in bytes.
-    pub bytes_max: usize,
 }

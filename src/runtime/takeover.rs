@@ -6,19 +6,22 @@
 //! for its owner in the stamps and fences it.
 
 use super::commit::id_of_stamp;
+use super::crash::point;
+use super::restore::{Failed, Job, Log};
 use super::task::{Assignment, Followed, OpenStore, Standstill, TaskState};
 use super::worker::Core;
-use super::{Error, Halt, Result, Weakened};
-use super::{crash::point, restore::Job};
+use super::{Error, Halt, PreparedTopic, Result, Weakened};
 use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
 use crate::record::{Offset, Text, TopicPartition};
-use crate::state::layout::{self, Role, Tag};
+use crate::state::layout::{Role, Tag};
+use crate::state::restore::{self, Changelog, Fill};
 use crate::state::{self, SlotLimits, Slots, Store, StoreName};
 use crate::topology::model::Start;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A question that cannot be answered now is put again after so long.
@@ -362,54 +365,43 @@ impl Core {
         let plan = &self.parts.program.plan;
         let assignment = self.assignment.as_mut().expect("asked for an assignment");
         let task = &mut assignment.tasks[at];
-        let mut jobs = Vec::new();
-        for (number, store) in task.stores.iter_mut().enumerate() {
+        let (mut jobs, mut total) = (Vec::new(), 0);
+        for (number, store) in task.stores.iter().enumerate() {
             let failed = |error| (number, error);
             let target = store.slots.store().clone();
-            let mut plans = Vec::new();
-            let mut usable = true;
+            let mut logs = Vec::new();
+            let mut changelogs = Vec::new();
             for followed in &store.followed {
                 let topic = usize::from(followed.topic);
                 let changelog = TopicPartition::new(plan.topics[topic].name.clone(), task.id.partition);
                 let span = ends.iter().find(|(partition, _)| *partition == changelog).map(|(_, span)| *span);
-                let span = span.expect("the ends of all changelogs were asked for");
-                let prepared = &self.parts.prepared.topics[topic];
-                let half_retention = i64::try_from(prepared.delete_retention.as_millis() / 2).unwrap_or(i64::MAX);
-                let checkpoint = match target.checkpoint(&changelog.topic) {
-                    Ok(checkpoint) => checkpoint,
-                    Err(state::Error::Damaged { .. } | state::Error::Unreadable { .. }) => None,
-                    Err(error) => return Err(failed(error)),
-                };
-                let good = checkpoint.filter(|checkpoint| {
-                    (span.start..=span.end).contains(&checkpoint.next_offset)
-                        && checkpoint.partitions == prepared.partitions
-                        && checkpoint.format == layout::FORMAT
-                        // Tombstones that were written since may be compacted away.
-                        && now.saturating_sub(checkpoint.applied_at) <= half_retention
-                });
-                usable &= good.is_some();
-                plans.push((followed.role, changelog, span, good.map(|good| good.next_offset), prepared.partitions));
+                let Span { start, end } = span.expect("the ends of all changelogs were asked for");
+                let PreparedTopic { partitions, delete_retention, .. } = self.parts.prepared.topics[topic];
+                let checkpoint = target.checkpoint(&changelog.topic).map_err(failed)?;
+                let delete_retention = i64::try_from(delete_retention.as_millis()).ok();
+                changelogs.push(Changelog { checkpoint, start, end, partitions, delete_retention });
+                logs.push(Log { changelog, role: followed.role, position: start, end, partitions });
             }
-            if !usable {
-                target.clear().map_err(failed)?;
+            let mut empty = changelogs.iter().all(|changelog| changelog.checkpoint.is_none());
+            let from = match restore::decide(&changelogs, now) {
+                restore::Start::Resume(from) => from,
+                restore::Start::Rebuild { from, reason } => {
+                    tracing::warn!(task = %task.id, store = %plan.stores[store.planned].name, %reason, "a store is filled anew");
+                    target.clear().map_err(failed)?;
+                    empty = true;
+                    from
+                }
+            };
+            for (log, from) in logs.iter_mut().zip(from) {
+                log.position = from;
+                total += (log.end - from).max(0);
             }
-            for (role, changelog, span, from, partitions) in plans {
-                let from = if usable { from.expect("usable stores have all checkpoints") } else { span.start };
-                jobs.push(Job {
-                    task: at,
-                    store: number,
-                    changelog,
-                    role,
-                    from,
-                    end: span.end,
-                    partitions,
-                    filling: !usable,
-                    target: target.clone(),
-                });
-            }
+            let name = plan.stores[store.planned].name.clone();
+            let fill = Fill::new(target.clone(), name, self.parts.settings.restore_chunk_bytes, empty);
+            jobs.push(Job { task: at, store: number, fill, logs, target });
         }
-        let total: i64 = jobs.iter().map(|job| (job.end - job.from).max(0)).sum();
-        task.gauges.to_restore.store(total.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+        task.gauges.restored.store(0, Ordering::Relaxed);
+        task.gauges.to_restore.store(total.unsigned_abs(), Ordering::Relaxed);
         self.takeover.unread.insert(at, jobs.len());
         for job in jobs {
             self.restore.add(job);
@@ -419,7 +411,6 @@ impl Core {
 
     /// Reads changelogs for a while. Returns the tasks that are ready now.
     pub(super) fn restore_slice(&mut self, mono: Duration) -> Result<Vec<usize>> {
-        use super::restore::Failed;
         let now = self.parts.clock.wall();
         let slice = match self.restore.slice(self.parts.settings.restore_slice, now) {
             Ok(slice) => slice,
@@ -438,7 +429,7 @@ impl Core {
         };
         let assignment = self.assignment.as_mut().expect("what is restored belongs to an assignment");
         for (task, read) in slice.read {
-            assignment.tasks[task].gauges.restored.fetch_add(read, std::sync::atomic::Ordering::Relaxed);
+            assignment.tasks[task].gauges.restored.fetch_add(read, Ordering::Relaxed);
             self.figures.restored += read;
         }
         for task in slice.moved {
@@ -448,10 +439,10 @@ impl Core {
         let topics = &self.parts.program.plan.topics;
         for finished in slice.finished {
             let store = &mut assignment.tasks[finished.task].stores[finished.store];
-            let followed = store.followed.iter_mut();
-            followed
-                .filter(|followed| topics[usize::from(followed.topic)].name == finished.changelog.topic)
-                .for_each(|followed| followed.next_offset = finished.next_offset);
+            for (followed, log) in store.followed.iter_mut().zip(&finished.logs) {
+                debug_assert_eq!(topics[usize::from(followed.topic)].name, log.changelog.topic);
+                followed.next_offset = log.position;
+            }
             let unread = self.takeover.unread.entry(finished.task).or_insert(1);
             *unread -= 1;
             if *unread == 0 {
@@ -579,7 +570,7 @@ fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
     }
     for task in &assignment.tasks {
         let lag: Offset = task.inputs.iter().map(|input| &assignment.inputs[*input]).map(lag_of).sum();
-        task.gauges.lag.store(lag.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+        task.gauges.lag.store(lag.unsigned_abs(), Ordering::Relaxed);
     }
 }
 

@@ -93,8 +93,10 @@ pub(super) struct Followed {
 /// An input partition of this thread.
 pub(super) struct Input {
     pub(super) partition: TopicPartition,
-    /// Index of its topic in the plan; the number of planned topics for one that only a pattern reads.
-    pub(super) topic: usize,
+    /// Index of its topic in the plan; `None` for one that only a pattern reads.
+    pub(super) topic: Option<usize>,
+    /// Partitions of that topic.
+    pub(super) partitions: Option<u32>,
     /// Its task, by index.
     pub(super) task: usize,
     /// Next offset to be processed.
@@ -258,7 +260,7 @@ impl Handling<'_, '_> {
         let record = self.record;
         let decoded = catch_unwind(AssertUnwindSafe(|| input.decoder.decode(record)));
         match decoded {
-            Ok(Ok(Some(event))) => self.steps(input.topic, record, &event),
+            Ok(Ok(Some(event))) => self.steps(input.topic, input.partitions, record, &event),
             Ok(Ok(None)) => {
                 self.epoch.figures.without_value += 1;
                 Ok(())
@@ -268,10 +270,16 @@ impl Handling<'_, '_> {
         }
     }
 
-    fn steps(&mut self, topic: usize, record: &RecordRef<'_>, event: &Event) -> Result<(), Standstill> {
+    fn steps(
+        &mut self,
+        topic: Option<usize>,
+        partitions: Option<u32>,
+        record: &RecordRef<'_>,
+        event: &Event,
+    ) -> Result<(), Standstill> {
         let routes = self.input.routes.clone();
         for route in &*routes {
-            self.step(route, &NodeInput { topic, record, event })?;
+            self.step(route, &NodeInput { topic, partitions, record, event })?;
         }
         Ok(())
     }
@@ -292,7 +300,7 @@ impl Handling<'_, '_> {
             return self.fail(route, input.record, Some(input.event), &failure);
         }
         let mark = self.epoch.mark();
-        let mut context = self.context(route, input.record, Some(input.event));
+        let mut context = self.context(route, input.record);
         let before = context.store.as_ref().map(|store| store.slots.savepoint());
         let result = catch_unwind(AssertUnwindSafe(|| node.step(input, &mut context)));
         let misplaced = context.misplaced;
@@ -341,7 +349,7 @@ impl Handling<'_, '_> {
         if failure.class() == Class::Engine || node.road(failure) == Road::Stop {
             return Err(self.halt(format!("node `{}`: {failure}", node.name())));
         }
-        let written = self.context(route, record, event).write_letter(failure);
+        let written = self.context(route, record).write_letter(failure);
         written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
         self.after_failure(route, record, event, failure)
     }
@@ -356,7 +364,7 @@ impl Handling<'_, '_> {
     ) -> Result<(), Standstill> {
         let node = &self.scene.program.nodes[route.node];
         let mark = self.epoch.mark();
-        let mut context = self.context(route, record, event);
+        let mut context = self.context(route, record);
         let before = context.store.as_ref().map(|store| store.slots.savepoint());
         let result = catch_unwind(AssertUnwindSafe(|| node.failed(record, event, failure, &mut context)));
         match result {
@@ -388,14 +396,14 @@ impl Handling<'_, '_> {
             return Err(self.halt(failure.to_string()));
         }
         let name = self.task.name.clone();
-        let mut context = self.context(&routes[0], record, None);
+        let mut context = self.context(&routes[0], record);
         context.node = &name;
         let written = context.write_letter(failure);
         written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
         routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))
     }
 
-    fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>, event: Option<&'s Event>) -> StepContext<'s> {
+    fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>) -> StepContext<'s> {
         StepContext {
             program: self.scene.program,
             epoch: self.epoch,
@@ -404,7 +412,6 @@ impl Handling<'_, '_> {
             tasks: self.task.tasks,
             node: self.scene.program.nodes[route.node].name(),
             record,
-            event,
             now: self.scene.now,
             mono: self.scene.mono,
             misplaced: false,

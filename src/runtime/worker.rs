@@ -200,7 +200,7 @@ impl Worker {
         let core = Core {
             sources,
             commit,
-            restore: Restore::new(reader, parts.settings.restore_chunk_bytes),
+            restore: Restore::new(reader),
             takeover: Takeover::default(),
             assignment: None,
             assignments: 0,
