@@ -105,8 +105,10 @@ pub(super) struct Input {
     pub(super) committed: Offset,
     /// The end, as far as is known.
     pub(super) end: Offset,
-    /// A record came since reading began here: the client's position is about this reading.
+    /// The client's position is about the reading under way, and not about one before a seek.
     pub(super) fresh: bool,
+    /// A record was processed since the last commit.
+    pub(super) unsaved: bool,
     /// Its group has committed an offset.
     pub(super) has_committed: bool,
     /// Transactional id of the last one who committed it.
@@ -207,13 +209,17 @@ impl Assignment {
         let at = self.index.find(record.topic, record.partition).expect("records come for accepted partitions only");
         let input = &mut self.inputs[at];
         let task = &mut self.tasks[input.task];
-        if !task.is_running() {
-            // It halted at a record before this one, in the same poll. What follows is read again, or by somebody else.
-            assert!(matches!(task.state, TaskState::Halted(_)), "records come for resumed partitions only");
+        if !task.is_running() || !task.resumed {
+            // It halted at a record before this one, in the same poll, or its seek has not succeeded yet. What follows is read
+            // again, or by somebody else.
+            assert!(
+                matches!(task.state, TaskState::Halted(_) | TaskState::Running),
+                "records come for resumed partitions only"
+            );
             return;
         }
         assert!(record.offset >= input.position, "no record comes twice, or before the one resumed at");
-        input.fresh = true;
+        (input.fresh, input.unsaved) = (true, true);
         epoch.involve(input.task, scene.mono);
         for store in &mut task.stores {
             store.before_record = store.slots.savepoint();

@@ -119,6 +119,8 @@ pub(super) struct Core {
     in_flight: Option<InFlight>,
     /// Batches of committed epochs that could not be applied because the disk is full.
     unapplied: Vec<Unapplied>,
+    /// Tasks whose inputs could not be sought yet.
+    to_resume: Vec<usize>,
     /// When a store was found full.
     full_since: Option<Duration>,
     phase: Phase,
@@ -207,6 +209,7 @@ impl Worker {
             epoch: Epoch::new(&parts.program, &parts.prepared),
             in_flight: None,
             unapplied: Vec::new(),
+            to_resume: Vec::new(),
             full_since: None,
             phase: Phase::Starting,
             stop: None,
@@ -276,6 +279,8 @@ impl Worker {
         if let Some(event) = self.poll(mono)? {
             self.rebalanced(event, mono)?;
         }
+        let again = std::mem::take(&mut self.core.to_resume);
+        self.resume(&again)?;
         if self.is_committing() {
             return Ok(());
         }
@@ -468,12 +473,33 @@ impl Worker {
                 self.core.stand_still(*at, halt);
                 continue;
             }
-            resume.extend(self.core.start_task(*at, mono));
+            self.core.start_task(*at, mono);
+            resume.push(*at);
         }
-        match &mut self.consumer {
-            Some(consumer) if !resume.is_empty() => consumer.resume_at(&resume).map_err(Error::Broker),
-            _ => Ok(()),
+        self.resume(&resume)
+    }
+
+    /// Lets the inputs of tasks flow from where they are to be read. What cannot be sought now is tried again; until then its
+    /// records are not taken.
+    fn resume(&mut self, tasks: &[usize]) -> Result<()> {
+        let (Some(consumer), Some(assignment)) = (&mut self.consumer, &mut self.core.assignment) else { return Ok(()) };
+        let inputs = |task: usize| assignment.tasks[task].inputs.iter().map(|input| &assignment.inputs[*input]);
+        let at = tasks.iter().flat_map(|task| inputs(*task)).map(|input| (input.partition.clone(), input.position));
+        let at: Vec<(TopicPartition, i64)> = at.collect();
+        if at.is_empty() {
+            return Ok(());
         }
+        match consumer.resume_at(&at) {
+            Ok(()) => tasks.iter().for_each(|task| assignment.tasks[*task].resumed = true),
+            Err(error) if error.class == ErrorClass::Retry => {
+                tracing::warn!(%error, "tried again");
+                let partitions: Vec<TopicPartition> = at.into_iter().map(|(partition, _)| partition).collect();
+                consumer.pause(&partitions).map_err(Error::Broker)?;
+                self.core.to_resume.extend(tasks);
+            }
+            Err(error) => return Err(Error::Broker(error)),
+        }
+        Ok(())
     }
 
     /// Closes the open epoch and hands it to the lane.
@@ -498,9 +524,8 @@ impl Worker {
                 self.core.figures.rollbacks += 1;
                 if !epoch.orphaned {
                     let resume = self.core.roll_back();
-                    if then == Then::GoOn && !resume.is_empty() {
-                        let consumer = self.consumer.as_mut().expect("an epoch has had records");
-                        consumer.resume_at(&resume).map_err(Error::Broker)?;
+                    if then == Then::GoOn {
+                        self.resume(&resume)?;
                     }
                 }
             }
@@ -588,25 +613,20 @@ impl Core {
         Ok(())
     }
 
-    /// A task runs from here on; gives where its inputs are to be resumed.
-    fn start_task(&mut self, at: usize, mono: Duration) -> Vec<(TopicPartition, i64)> {
+    /// A task runs from here on.
+    fn start_task(&mut self, at: usize, mono: Duration) {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
         let task = &mut assignment.tasks[at];
         task.state = TaskState::Running;
-        task.resumed = true;
         task.gauges.committed_at.store(self.parts.clock.wall(), Ordering::Relaxed);
-        let mut resume = Vec::with_capacity(task.inputs.len());
         for input in &task.inputs {
             let input = &mut assignment.inputs[*input];
-            input.fresh = false;
-            resume.push((input.partition.clone(), input.position));
             if !std::mem::replace(&mut input.has_committed, true) {
                 // Where a first start begins is committed soon, so that it is not decided anew after records have come.
                 self.epoch.involve(at, mono);
             }
         }
         self.tell_phase(at);
-        resume
     }
 
     /// Is the epoch to be closed now?
@@ -746,6 +766,7 @@ impl Core {
             for input in &task.inputs {
                 let input = &mut assignment.inputs[*input];
                 input.committed = input.position;
+                input.unsaved = false;
                 input.end = input.end.max(input.committed);
             }
             let lag: i64 = task.inputs.iter().map(|input| lag_of(&assignment.inputs[*input])).sum();
@@ -832,11 +853,10 @@ impl Core {
         Ok(())
     }
 
-    /// Takes the epoch in flight back: nothing was written, so forgetting is all. Gives where to read on.
-    fn roll_back(&mut self) -> Vec<(TopicPartition, i64)> {
-        let mut resume = Vec::new();
+    /// Takes the epoch in flight back: nothing was written, so forgetting is all. Gives the tasks that read again.
+    fn roll_back(&mut self) -> Vec<usize> {
         let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
-        let mut running = Vec::new();
+        let (mut resume, mut running) = (Vec::new(), Vec::new());
         for (at, task) in assignment.tasks.iter_mut().enumerate() {
             for store in &mut task.stores {
                 store.slots.forget();
@@ -849,12 +869,12 @@ impl Core {
             if !task.is_running() {
                 continue;
             }
-            task.resumed = true;
+            resume.push(at);
             for input in &task.inputs {
                 let input = &mut assignment.inputs[*input];
                 input.position = input.committed;
-                input.fresh = false;
-                resume.push((input.partition.clone(), input.position));
+                // Records that were read are met again; a move over control markers alone stays true.
+                input.fresh &= !std::mem::take(&mut input.unsaved);
             }
         }
         for task in running {
@@ -914,6 +934,7 @@ impl Core {
         }
         self.epoch.clear();
         self.unapplied.clear();
+        self.to_resume.clear();
         self.restore.forget(None);
         self.takeover = Takeover::default();
         self.commit.forget_questions(|_| true);

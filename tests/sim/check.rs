@@ -1,0 +1,191 @@
+//! What must hold in the end, computed from the logs alone by rules of its own.
+
+use crate::workload::{self, IN_PARTITIONS, Kind, MID_PARTITIONS, Sums};
+use crate::world::World;
+use skald::broker::{Broker, Isolation, Limit};
+use skald::record::{Offset, Record, RecordRef, TopicPartition};
+use skald::runtime::Lookup;
+use skald::state::layout::{HEADER, Tag, entity};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The committed records of a topic, partition by partition.
+pub(crate) fn read(world: &World, topic: &str, partitions: u32) -> Result<Vec<(Offset, Record)>, String> {
+    let mut reader = world.cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
+    let all: Vec<(TopicPartition, Offset)> =
+        (0..partitions as i32).map(|partition| (TopicPartition::new(topic, partition), 0)).collect();
+    reader.assign(&all).map_err(|error| error.to_string())?;
+    let mut records = Vec::new();
+    loop {
+        let before = records.len();
+        let limit = Limit { records: usize::MAX, time: Duration::ZERO };
+        let mut take = |record: RecordRef<'_>| records.push((record.offset, record.to_record()));
+        reader.poll(limit, &mut take).map_err(|trouble| format!("{trouble:?}"))?;
+        if records.len() == before {
+            break;
+        }
+    }
+    records.sort_by_key(|(offset, record)| (record.partition, *offset));
+    Ok(records)
+}
+
+fn text(bytes: Option<&bytes::Bytes>) -> String {
+    String::from_utf8(bytes.expect("records of the workload have both").to_vec()).expect("and they are text")
+}
+
+fn key(record: &Record) -> String {
+    text(record.key.as_ref())
+}
+
+/// What a stateful node makes of its input: per key its states, one after the other.
+#[derive(Default)]
+struct Model {
+    trails: BTreeMap<String, Vec<(i64, Sums)>>,
+}
+
+impl Model {
+    fn add(&mut self, key: String, number: i64) {
+        let trail = self.trails.entry(key).or_default();
+        let sums = trail.last().map_or_else(Sums::default, |(_, sums)| *sums);
+        trail.push((number, sums.add(number)));
+    }
+
+    fn last(&self) -> BTreeMap<String, (u64, Sums)> {
+        let last = |(key, trail): (&String, &Vec<(i64, Sums)>)| (key.clone(), (trail.len() as u64, trail[trail.len() - 1].1));
+        self.trails.iter().map(last).collect()
+    }
+}
+
+pub(crate) fn check(world: &World) -> Result<(), String> {
+    let (mut fold, mut taps, mut dead) = (Model::default(), BTreeMap::<String, Vec<i64>>::new(), BTreeSet::new());
+    for (offset, record) in read(world, "in", IN_PARTITIONS)? {
+        let (kind, number) = workload::parse(&text(record.value.as_ref()));
+        match kind {
+            Kind::Good => fold.add(key(&record), number),
+            Kind::Bad | Kind::Garbled => {
+                dead.insert((record.partition, offset));
+            }
+        }
+        if kind != Kind::Garbled {
+            taps.entry(key(&record)).or_default().push(number);
+        }
+    }
+    check_outputs("out", &fold, &read(world, "out", IN_PARTITIONS)?)?;
+
+    let mut tapped = BTreeMap::<String, Vec<i64>>::new();
+    for (_, record) in read(world, "taps", 2)? {
+        let number = text(record.value.as_ref()).parse().map_err(|_| "a tap wrote no number")?;
+        tapped.entry(key(&record)).or_default().push(number);
+    }
+    expect("taps", &taps, &tapped)?;
+
+    check_letters(world, &dead)?;
+
+    // What the first node has passed on is the input of the second: the same numbers, each once.
+    let mut bucket = Model::default();
+    let mut passed: Vec<i64> = Vec::new();
+    for (_, record) in read(world, "mid", MID_PARTITIONS)? {
+        let (_, number) = workload::parse(&text(record.value.as_ref()));
+        passed.push(number);
+        bucket.add(key(&record), number);
+    }
+    passed.sort_unstable();
+    let mut good: Vec<i64> = fold.trails.values().flatten().map(|(number, _)| *number).collect();
+    good.sort_unstable();
+    expect("numbers passed on", &good, &passed)?;
+    check_outputs("sums", &bucket, &read(world, "sums", 2)?)?;
+
+    check_state(world, "fold", "sim.fold.snapshots", IN_PARTITIONS, &fold)?;
+    check_state(world, "bucket", "sim.bucket.snapshots", MID_PARTITIONS, &bucket)?;
+    check_figures(world)
+}
+
+/// One output per update, in the order of the updates.
+fn check_outputs(what: &str, model: &Model, outputs: &[(Offset, Record)]) -> Result<(), String> {
+    let mut seen = BTreeMap::<String, Vec<String>>::new();
+    for (_, record) in outputs {
+        seen.entry(key(record)).or_default().push(text(record.value.as_ref()));
+    }
+    let wanted = model.trails.iter().map(|(key, trail)| {
+        let line = |(number, sums): &(i64, Sums)| format!("{number} {} {}", sums.count, sums.hash);
+        (key.clone(), trail.iter().map(line).collect())
+    });
+    expect(what, &wanted.collect(), &seen)
+}
+
+/// One dead letter per record that failed, and none besides.
+fn check_letters(world: &World, dead: &BTreeSet<(i32, Offset)>) -> Result<(), String> {
+    let partitions =
+        world.cluster.admin().and_then(|admin| admin.describe(&["sim.dlq".into()])).map_err(|error| error.to_string())?;
+    let letters = read(world, "sim.dlq", partitions[0].partitions)?;
+    let mut places = BTreeSet::new();
+    for (_, letter) in letters {
+        let header = |name: &str| {
+            let header = letter.headers.iter().find(|header| header.name == name);
+            header.and_then(|header| std::str::from_utf8(header.value.as_deref()?).ok()?.parse::<i64>().ok())
+        };
+        let place = header("__streams.errors.partition").zip(header("__streams.errors.offset"));
+        let (partition, offset) = place.ok_or("a dead letter does not name its record")?;
+        if !places.insert((partition as i32, offset)) {
+            return Err(format!("two dead letters of the record at {partition}:{offset}"));
+        }
+    }
+    expect("dead letters", dead, &places)
+}
+
+/// The state that can be asked for, the fold of the changelog, and the fold of the input are one.
+fn check_state(world: &World, node: &str, snapshots: &str, partitions: u32, model: &Model) -> Result<(), String> {
+    let wanted = model.last();
+    let mut logged = BTreeMap::<String, (u64, Sums)>::new();
+    for (offset, record) in read(world, snapshots, partitions)? {
+        let value = record.value.as_ref().ok_or("a tombstone that nobody wrote")?;
+        let head = record.headers.iter().find(|header| header.name == HEADER).and_then(|header| header.value.clone());
+        let head = entity::read_head(&head.ok_or("a snapshot without a head")?).map_err(|error| error.to_string())?;
+        let value = skald::record::json::read(value).map_err(|error| error.to_string())?;
+        let before = logged.insert(key(&record), (head.version, Sums::read(&value)));
+        if before.is_some_and(|(version, _)| version >= head.version) {
+            return Err(format!("{snapshots}: version {} of `{}` comes again at {offset}", head.version, key(&record)));
+        }
+    }
+    expect(&format!("fold of {snapshots}"), &wanted, &logged)?;
+
+    let mut asked = BTreeMap::new();
+    for key in wanted.keys() {
+        let partition = skald::record::partition_of(key.as_bytes(), partitions);
+        let alive = world.processes.iter().filter_map(|process| process.alive.as_ref());
+        let readers = alive.filter_map(|alive| match alive.registry.find(node, partition) {
+            Lookup::Running(reader) => Some(reader),
+            Lookup::Halted(_, halt) => panic!("{node} {partition} stands still: {halt:?}"),
+            _ => None,
+        });
+        let readers: Vec<_> = readers.collect();
+        let [reader] = &readers[..] else {
+            return Err(format!("`{node}` {partition} runs in {} processes", readers.len()));
+        };
+        let stored = reader.store.get(&Tag::State.key(key.as_bytes())).map_err(|error| error.to_string())?;
+        let stored = stored.ok_or_else(|| format!("`{node}` has no state of `{key}`"))?;
+        let entity = entity::read(&stored).map_err(|error| error.to_string())?;
+        asked.insert(key.clone(), (entity.version, Sums::read(&entity.value)));
+    }
+    expect(&format!("state of `{node}`"), &wanted, &asked)
+}
+
+/// Every record that a process committed is counted under one outcome per node that read it.
+fn check_figures(world: &World) -> Result<(), String> {
+    for alive in world.processes.iter().filter_map(|process| process.alive.as_ref()) {
+        let figures = alive.totals.get();
+        // `in` has two nodes, `mid` one; `fold` and `tap` see a record that cannot be decoded as one failure.
+        let outcomes = figures.processed + figures.failed;
+        if outcomes < figures.records_in || outcomes > 2 * figures.records_in {
+            return Err(format!("{} records have {outcomes} outcomes: {figures:?}", figures.records_in));
+        }
+        if figures.untaken + figures.without_value + figures.passed_over + figures.refused + figures.repeated > 0 {
+            return Err(format!("outcomes that the workload does not have: {figures:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, wanted: &T, found: &T) -> Result<(), String> {
+    if wanted == found { Ok(()) } else { Err(format!("{what}:\n  wanted {wanted:?}\n  found  {found:?}")) }
+}

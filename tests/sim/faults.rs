@@ -1,0 +1,101 @@
+//! What goes wrong, drawn from the seed.
+
+use skald::broker::ErrorClass;
+use skald::broker::embedded::{Call, CallKind, Faults, LaneFault, PollFault};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What went wrong in a run, by kind: a run in which nothing did proves nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fired(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Fired {
+    pub(crate) fn note(&self, kind: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How often what goes wrong, in thousandths of the calls that it can hit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) lane: u32,
+    pub(crate) poll: u32,
+    pub(crate) late_end: u32,
+}
+
+pub(crate) struct SeededFaults {
+    random: fastrand::Rng,
+    rates: Rates,
+    fired: Fired,
+    /// Shared with the world, which ends the trouble.
+    on: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl SeededFaults {
+    pub(crate) fn new(seed: u64, rates: Rates, fired: Fired, on: Arc<std::sync::atomic::AtomicBool>) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), rates, fired, on }
+    }
+
+    fn hits(&mut self, rate: u32) -> bool {
+        self.on.load(std::sync::atomic::Ordering::Relaxed) && self.random.u32(..1000) < rate
+    }
+}
+
+impl Faults for SeededFaults {
+    fn lane(&mut self, call: Call<'_>) -> Option<LaneFault> {
+        // The monitor looks on.
+        if !call.client_id.starts_with("sim.") {
+            return None;
+        }
+        let ends = matches!(call.kind, CallKind::Commit | CallKind::Abort);
+        if ends && self.hits(self.rates.late_end) {
+            self.fired.note("late EndTxn");
+            return Some(LaneFault::late_end(Duration::from_millis(self.random.u64(0..40))));
+        }
+        // Every operation takes a while, so that others come between.
+        let slow = LaneFault::slow(Duration::from_millis(self.random.u64(0..4)));
+        if !self.hits(self.rates.lane) {
+            return Some(slow);
+        }
+        let timeout = Duration::from_millis(self.random.u64(200..3000));
+        let in_transaction = !matches!(
+            call.kind,
+            CallKind::Init | CallKind::Rebuild | CallKind::Committed | CallKind::Ends | CallKind::Counts | CallKind::Fence
+        );
+        let (kind, fault) = match self.random.u32(..8) {
+            0 if in_transaction => ("abort", LaneFault::refused(ErrorClass::Abortable)),
+            1 if in_transaction => ("fatal", LaneFault::refused(ErrorClass::Fatal)),
+            2 => ("lost reply", LaneFault::lost_reply(timeout)),
+            3 => ("lost request", LaneFault::lost_request(timeout)),
+            4 => ("retriable", LaneFault::refused(ErrorClass::Retry)),
+            5 if in_transaction => ("fenced", LaneFault::fenced()),
+            6 => ("hang", LaneFault::hangs()),
+            _ => ("slow", LaneFault::slow(timeout)),
+        };
+        self.fired.note(kind);
+        Some(fault)
+    }
+
+    fn poll(&mut self, call: Call<'_>) -> Option<PollFault> {
+        if !self.hits(self.rates.poll) {
+            return None;
+        }
+        if call.kind == CallKind::Read {
+            self.fired.note("read nothing");
+            return Some(PollFault::Nothing);
+        }
+        let (kind, fault) = match self.random.u32(..20) {
+            0..=9 => ("poll nothing", PollFault::Nothing),
+            10..=14 => ("rebalance", PollFault::Rebalance),
+            15..=18 => ("session lost", PollFault::SessionLost),
+            _ => ("consumer dies", PollFault::Fatal),
+        };
+        self.fired.note(kind);
+        Some(fault)
+    }
+}

@@ -1,0 +1,141 @@
+//! The simulation: the production loop of several processes on the embedded broker, under virtual time, with trouble drawn from a
+//! seed.
+//!
+//! A run first has trouble (refused, lost, late and hanging requests, fencing, rebalances, lost sessions, stopped and killed
+//! processes, lost ends of disks), then calm; then everything that was sent must have been counted exactly once, everywhere. The
+//! same seed gives the same run. `SIM_SEED=17 cargo test --test sim -- one_seed` repeats one, `SIM_SEEDS=100000` runs more.
+
+mod check;
+mod faults;
+mod workload;
+mod world;
+
+use skald::runtime::Weakened;
+use skald::runtime::crash::POINTS;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use world::{Report, World};
+
+fn run(seed: u64, weakened: Weakened) -> Result<Report, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut world = World::new(seed, weakened);
+        let report = world.run()?;
+        check::check(&world)?;
+        Ok(report)
+    }));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(format!("panicked: {}", text.unwrap_or_default()))
+    })
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// What all seeds came to together.
+#[derive(Default)]
+struct Sum {
+    fired: BTreeMap<&'static str, u64>,
+    crashes: BTreeMap<&'static str, u64>,
+    epochs: u64,
+    steps: u64,
+    virtual_seconds: u64,
+    failures: Vec<(u64, String)>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, outcome: Result<Report, String>) {
+        match outcome {
+            Ok(report) => {
+                report.fired.into_iter().for_each(|(kind, count)| *self.fired.entry(kind).or_default() += count);
+                report.crashes.into_iter().for_each(|(label, count)| *self.crashes.entry(label).or_default() += count);
+                self.epochs += report.epochs;
+                self.steps += report.steps;
+                self.virtual_seconds += report.virtual_time.as_secs();
+            }
+            Err(failure) => self.failures.push((seed, failure)),
+        }
+    }
+}
+
+/// Runs seeds on two threads, until one fails if `stop_early`.
+fn run_many(first: u64, count: u64, weakened: Weakened, stop_early: bool) -> Sum {
+    let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || (stop_early && !sum.lock().unwrap().failures.is_empty()) {
+                        return;
+                    }
+                    let outcome = run(seed, weakened);
+                    sum.lock().unwrap().add(seed, outcome);
+                }
+            });
+        }
+    });
+    let mut sum = sum.into_inner().unwrap();
+    sum.failures.sort();
+    sum
+}
+
+#[test]
+fn every_record_counts_once_whatever_goes_wrong() {
+    let count = setting("SIM_SEEDS").unwrap_or(1000);
+    let sum = run_many(setting("SIM_FIRST").unwrap_or(0), count, Weakened::default(), true);
+    if let Some((seed, failure)) = sum.failures.first() {
+        panic!("seed {seed}: {failure}\n\nrun it again: SIM_SEED={seed} cargo test --test sim one_seed -- --nocapture");
+    }
+    println!(
+        "{count} seeds: {} epochs, {} steps, {} virtual seconds\n{:#?}\ncrashes {:#?}",
+        sum.epochs, sum.steps, sum.virtual_seconds, sum.fired, sum.crashes
+    );
+    if count >= 1000 {
+        // A run in which something never went wrong proves nothing about it.
+        for kind in FAULTS {
+            assert!(sum.fired.contains_key(kind), "`{kind}` never happened");
+        }
+        for label in POINTS {
+            assert!(sum.crashes.contains_key(label), "nobody died at {label}");
+        }
+    }
+}
+
+/// All kinds of trouble.
+const FAULTS: [&str; 21] = [
+    "abort",
+    "compaction",
+    "consumer dies",
+    "crash point",
+    "disk suffix lost",
+    "fatal",
+    "fenced",
+    "hang",
+    "kill",
+    "late EndTxn",
+    "lost reply",
+    "lost request",
+    "orderly stop",
+    "pause",
+    "poll nothing",
+    "process fenced",
+    "read nothing",
+    "rebalance",
+    "retriable",
+    "session lost",
+    "slow",
+];
+
+#[test]
+fn one_seed() {
+    let Some(seed) = setting("SIM_SEED") else { return };
+    match run(seed, Weakened::default()) {
+        Ok(report) => println!("{report:#?}"),
+        Err(failure) => panic!("seed {seed}: {failure}"),
+    }
+}

@@ -1,0 +1,277 @@
+//! What the simulated workers run: two stateful nodes in a chain and a stateless one, written by hand so that a seed costs
+//! milliseconds.
+//!
+//! `fold` counts and sums the numbers of each key, keeps a hash that tells their order, and marks every fifth number as seen: met
+//! again, the number shows that a committed record was processed twice. `bucket` sums what `fold` passes on under another key.
+//! `tap` passes on what it reads, also the records that `fold` fails on after it has written and sent.
+
+use skald::codec::{Event, moment};
+use skald::failure::{Class, Failure, Stage};
+use skald::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target};
+use skald::record::{Map, RecordRef, Text, Value};
+use skald::runtime::{Decode, Program, SourcePolicy};
+use skald::state::{Entity, Mark};
+use skald::topology::model::{Cleanup, StoreKind};
+use skald::topology::plan::{
+    NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, PlannedTopic, Role, SubTopology, TaskCount,
+};
+use std::sync::Arc;
+
+pub(crate) const TOPOLOGY: &str = "sim";
+pub(crate) const IN: usize = 0;
+pub(crate) const MID: usize = 1;
+pub(crate) const OUT: usize = 2;
+pub(crate) const SUMS: usize = 3;
+pub(crate) const TAPS: usize = 4;
+pub(crate) const FOLD_SNAPSHOTS: usize = 5;
+pub(crate) const FOLD_CHANGELOG: usize = 6;
+pub(crate) const BUCKET_SNAPSHOTS: usize = 7;
+pub(crate) const DEAD_LETTERS: usize = 8;
+
+pub(crate) const IN_PARTITIONS: u32 = 3;
+pub(crate) const MID_PARTITIONS: u32 = 4;
+
+/// How long a number counts as seen.
+const SEEN_MS: i64 = 15_000;
+
+/// A number on its way, and what is to become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Good,
+    /// Fails at `fold`.
+    Bad,
+    /// Cannot be decoded.
+    Garbled,
+}
+
+pub(crate) fn value_of(kind: Kind, number: i64) -> String {
+    match kind {
+        Kind::Good => number.to_string(),
+        Kind::Bad => format!("bad {number}"),
+        Kind::Garbled => format!("?{number}"),
+    }
+}
+
+pub(crate) fn parse(value: &str) -> (Kind, i64) {
+    let (kind, digits) = match (value.strip_prefix("bad "), value.strip_prefix('?')) {
+        (Some(digits), _) => (Kind::Bad, digits),
+        (_, Some(digits)) => (Kind::Garbled, digits),
+        _ => (Kind::Good, value),
+    };
+    (kind, digits.parse().expect("values are written by value_of"))
+}
+
+/// State of a key: count, sum, and a hash of the numbers in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) count: i64,
+    pub(crate) sum: i64,
+    pub(crate) hash: i64,
+}
+
+impl Sums {
+    pub(crate) fn add(self, number: i64) -> Self {
+        Self { count: self.count + 1, sum: self.sum + number, hash: (self.hash * 31 + number) % 1_000_003 }
+    }
+
+    pub(crate) fn read(value: &Value) -> Self {
+        let field = |name: &str| value.get(name).and_then(Value::as_int).expect("states are written by this workload");
+        Self { count: field("count"), sum: field("sum"), hash: field("hash") }
+    }
+
+    fn value(self) -> Value {
+        let field = |name: &'static str, number: i64| (Text::new_static(name), Value::Int(number));
+        Value::Map(Map::from_entries(vec![field("count", self.count), field("sum", self.sum), field("hash", self.hash)]))
+    }
+}
+
+struct Plain;
+
+impl Decode for Plain {
+    fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        let text = std::str::from_utf8(record.value.unwrap_or_default()).unwrap_or("?");
+        if text.starts_with('?') {
+            return Err(Failure::new(Class::Undecodable, "UNDECODABLE", Stage::Decode, "garbled"));
+        }
+        let id = Text::from(format!("{}-{}-{}", record.topic, record.partition, record.offset));
+        Ok(Some(Event {
+            correlation_id: id.clone(),
+            id,
+            kind: "number".into(),
+            source: Text::default(),
+            time: moment(record.timestamp),
+            version: None,
+            causation_id: None,
+            metadata: Map::new(),
+            data: text.into(),
+        }))
+    }
+}
+
+struct Summing {
+    name: Text,
+    store: usize,
+    out: usize,
+    /// Where numbers are passed on to.
+    next: Option<usize>,
+    marks: bool,
+}
+
+impl Node for Summing {
+    fn name(&self) -> &Text {
+        &self.name
+    }
+
+    fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
+        let key = input.record.key.expect("all records have keys");
+        let (kind, number) = parse(input.event.data.as_str().expect("numbers are text"));
+        let (sums, version) = match context.entity(self.store, key)? {
+            Some(entity) => (Sums::read(&entity.value), entity.version),
+            None => (Sums::default(), 0),
+        };
+        let sums = sums.add(number);
+        let last_event = Some(input.event.id.clone());
+        let entity = Entity { value: sums.value(), version: version + 1, last_event, state_version: 1 };
+        context.put_entity(self.store, key, Some(entity))?;
+        if self.marks && number % 5 == 0 {
+            let id = number.to_string();
+            if context.mark(self.store, id.as_bytes())?.is_some() {
+                return Err(Failure::new(Class::Engine, "TWICE", Stage::Step, format!("{number} was processed twice")).into());
+            }
+            let expires_at = context.now() + SEEN_MS;
+            context.put_mark(self.store, id.as_bytes(), Mark { expires_at, reply: Default::default() })?;
+        }
+        let text = format!("{number} {} {}", sums.count, sums.hash);
+        send(context, self.out, key, &text, input)?;
+        if let Some(next) = self.next {
+            send(context, next, format!("b{}", number % 7).as_bytes(), &number.to_string(), input)?;
+        }
+        if kind == Kind::Bad {
+            return Err(Failure::new(Class::Permanent, "BAD", Stage::Step, "a number that fails").into());
+        }
+        Ok(Outcome::Processed)
+    }
+
+    fn failed(&self, _: &RecordRef<'_>, _: Option<&Event>, _: &Failure, _: &mut dyn Context) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn road(&self, _: &Failure) -> Road {
+        Road::DeadLetter
+    }
+}
+
+struct Tap;
+
+impl Node for Tap {
+    fn name(&self) -> &Text {
+        const NAME: Text = Text::new_static("tap");
+        static STATIC: Text = NAME;
+        &STATIC
+    }
+
+    fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
+        let key = input.record.key.expect("all records have keys");
+        let (_, number) = parse(input.event.data.as_str().expect("numbers are text"));
+        send(context, TAPS, key, &number.to_string(), input)?;
+        Ok(Outcome::Processed)
+    }
+
+    fn failed(&self, _: &RecordRef<'_>, _: Option<&Event>, _: &Failure, _: &mut dyn Context) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn road(&self, _: &Failure) -> Road {
+        Road::DeadLetter
+    }
+}
+
+fn send(context: &mut dyn Context, topic: usize, key: &[u8], text: &str, input: &Input<'_>) -> Result<(), Failure> {
+    context.send(Outgoing {
+        target: Target::Planned(topic),
+        key: Some(key),
+        spread: key,
+        value: Some(text.as_bytes()),
+        headers: &[],
+        timestamp: input.record.timestamp,
+    })
+}
+
+/// The program, with its plan.
+pub(crate) fn program() -> Program {
+    let plain: Arc<dyn Decode> = Arc::new(Plain);
+    let plan = plan();
+    let mut decoders: Vec<Option<Arc<dyn Decode>>> = vec![None; plan.topics.len()];
+    decoders[IN] = Some(plain.clone());
+    decoders[MID] = Some(plain.clone());
+    let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true };
+    let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false };
+    let policies = plan.nodes.iter().map(|node| vec![SourcePolicy::default(); node.sources.len()]).collect();
+    Program {
+        nodes: vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap)],
+        decoders,
+        undeclared: plain,
+        policies,
+        plan: Arc::new(plan),
+    }
+}
+
+fn plan() -> Plan {
+    let topic = |name: &str, owner, partitions, cleanup, role| PlannedTopic {
+        name: name.into(),
+        roles: vec![role],
+        owner,
+        partitions,
+        replication: None,
+        cleanup,
+        config: Vec::new(),
+    };
+    let declared = |name: &str, partitions, role| topic(name, Owner::User, Partitions::Declared(partitions), None, role);
+    let of_part =
+        |name: &str, part, cleanup, role| topic(name, Owner::Engine, Partitions::OfSubTopology(part), Some(cleanup), role);
+    let node = |name: &str, index, subtopology, source, store| PlannedNode {
+        name: name.into(),
+        kind: NodeKind::Pipeline(index),
+        subtopology,
+        sources: vec![source],
+        patterns: Vec::new(),
+        store,
+    };
+    let part = |index, name: &str, source, nodes, store| SubTopology {
+        index,
+        name: name.into(),
+        sources: vec![source],
+        patterns: Vec::new(),
+        nodes,
+        stores: vec![store],
+        stateful: true,
+        count: TaskCount::OfSources,
+    };
+    let store = |node, name: &str, snapshots, changelog| PlannedStore {
+        node,
+        name: name.into(),
+        kind: StoreKind::Disk,
+        snapshots,
+        changelog,
+    };
+    Plan {
+        topology: TOPOLOGY.into(),
+        version: 1,
+        topics: vec![
+            declared("in", IN_PARTITIONS, Role::Source),
+            declared("mid", MID_PARTITIONS, Role::Source),
+            declared("out", IN_PARTITIONS, Role::Sink),
+            declared("sums", 2, Role::Sink),
+            declared("taps", 2, Role::Sink),
+            of_part("sim.fold.snapshots", 0, Cleanup::Compact, Role::Snapshots),
+            of_part("sim.fold.changelog", 0, Cleanup::Compact, Role::Changelog),
+            of_part("sim.bucket.snapshots", 1, Cleanup::Compact, Role::Snapshots),
+            topic("sim.dlq", Owner::Engine, Partitions::Cluster, None, Role::DeadLetters),
+        ],
+        subtopologies: vec![part(0, "fold", IN, vec![0, 2], 0), part(1, "bucket", MID, vec![1], 1)],
+        nodes: vec![node("fold", 0, 0, IN, Some(0)), node("bucket", 1, 1, MID, Some(1)), node("tap", 2, 0, IN, None)],
+        stores: vec![store(0, "fold", FOLD_SNAPSHOTS, Some(FOLD_CHANGELOG)), store(1, "bucket", BUCKET_SNAPSHOTS, None)],
+        dead_letters: DEAD_LETTERS,
+        subscription: "fold: in; bucket: mid".into(),
+    }
+}
