@@ -186,6 +186,13 @@ impl<Q: std::fmt::Debug> Commit<Q> {
         self.epoch = Some(Epoch { sealed, delivered: Vec::new(), fate: Fate::Open, trouble: false });
     }
 
+    /// Lets the epoch on its way show another ownership than that of its assignment: see [`super::Weakened::fresh_ownership`].
+    pub(super) fn replace_ownership(&mut self, ownership: Ownership) {
+        if let Some(epoch) = &mut self.epoch {
+            epoch.sealed.ownership = ownership;
+        }
+    }
+
     /// Asks the lane something, once no epoch is on its way.
     pub(super) fn ask(&mut self, question: Q, op: Op) {
         self.questions.push_back((question, op));

@@ -380,6 +380,7 @@ impl Core {
                 let checkpoint = target.checkpoint(&changelog.topic).map_err(failed)?;
                 let delete_retention = i64::try_from(delete_retention.as_millis()).ok();
                 changelogs.push(Changelog { checkpoint, start, end, partitions, delete_retention });
+                tracing::debug!(task = %task.id, %changelog, ?checkpoint, start, end, "restores");
                 logs.push(Log { changelog, role: followed.role, position: start, end, partitions });
             }
             let mut empty = changelogs.iter().all(|changelog| changelog.checkpoint.is_none());

@@ -147,6 +147,7 @@ enum Phase {
 
 /// A sealed epoch and what is to be done when its outcome is known.
 struct InFlight {
+    number: u64,
     then: Then,
     batch: Arc<Batch>,
     /// By task and store.
@@ -246,6 +247,11 @@ impl Worker {
         if self.core.stop.is_some_and(|deadline| mono >= deadline) {
             return Err(Error::StopDeadline);
         }
+        if self.core.parts.settings.weakened.fresh_ownership
+            && let Some(consumer) = &mut self.consumer
+        {
+            self.core.commit.replace_ownership(consumer.ownership());
+        }
         while let Some(event) = self.core.commit.step(mono)? {
             self.happened(event, mono)?;
             if self.core.phase == Phase::Stopped {
@@ -292,14 +298,14 @@ impl Worker {
         self.core.note_time(mono)?;
         self.core.reset_damaged(mono)?;
         if self.core.wants_seal(mono) {
-            self.seal(Then::GoOn, mono)?;
+            self.core.seal(Then::GoOn, mono)?;
         }
         Ok(())
     }
 
     fn go_on_stopping(&mut self, mono: Duration) -> Result<()> {
         if self.core.epoch.opened.is_some() && self.core.in_flight.is_none() {
-            return self.seal(Then::Stop, mono);
+            return self.core.seal(Then::Stop, mono);
         }
         if self.core.in_flight.is_none() {
             self.finish()?;
@@ -415,7 +421,7 @@ impl Worker {
                     return self.release();
                 }
                 point("c13")?;
-                self.seal(Then::Release, mono)
+                self.core.seal(Then::Release, mono)
             }
             Polled::Trouble(trouble) => self.core.troubled(&trouble).and_then(|()| self.pause_halted()),
             Polled::Fatal(error) if error.class == ErrorClass::Fenced => {
@@ -432,6 +438,7 @@ impl Worker {
         let ownership = consumer.ownership();
         consumer.accept(partitions).map_err(Error::Broker)?;
         let core = &mut self.core;
+        tracing::debug!(client = %core.client_id, ?partitions, "assigned");
         core.assignments += 1;
         core.phase = Phase::Running;
         core.takeover = Takeover::default();
@@ -445,6 +452,7 @@ impl Worker {
 
     /// Lets everything go that is assigned; what is not committed is dropped.
     fn release(&mut self) -> Result<()> {
+        tracing::debug!(client = %self.core.client_id, "released");
         self.core.release_tasks();
         let consumer = self.consumer.as_mut().expect("an event came from it");
         consumer.release().map_err(Error::Broker)?;
@@ -502,21 +510,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Closes the open epoch and hands it to the lane.
-    fn seal(&mut self, then: Then, mono: Duration) -> Result<()> {
-        let fresh = if self.core.parts.settings.weakened.fresh_ownership {
-            self.consumer.as_mut().map(|consumer| consumer.ownership())
-        } else {
-            None
-        };
-        self.core.seal(then, fresh, mono)
-    }
-
     /// The outcome of the epoch in flight.
     fn decided(&mut self, verdict: Verdict, mono: Duration) -> Result<()> {
         let epoch = self.core.in_flight.take().expect("a verdict is about an epoch in flight");
         self.core.last_outcome = mono;
         let then = if epoch.orphaned { Then::GoOn } else { epoch.then };
+        tracing::debug!(client = %self.core.client_id, epoch = epoch.number, ?verdict, orphaned = epoch.orphaned, "decided");
         match verdict {
             Verdict::Committed(delivered) => self.core.apply(epoch, &delivered, mono)?,
             Verdict::RolledBack(cause) => {
@@ -626,6 +625,7 @@ impl Core {
                 self.epoch.involve(at, mono);
             }
         }
+        tracing::debug!(client = %self.client_id, task = %self.task(at).id, "runs");
         self.tell_phase(at);
     }
 
@@ -661,7 +661,8 @@ impl Core {
         (dirty, bytes)
     }
 
-    fn seal(&mut self, then: Then, fresh: Option<crate::broker::Ownership>, mono: Duration) -> Result<()> {
+    /// Closes the open epoch and hands it to the lane.
+    fn seal(&mut self, then: Then, mono: Duration) -> Result<()> {
         let settings = &self.parts.settings;
         let assignment = self.assignment.as_mut().expect("an epoch is of an assignment");
         let tasks = std::mem::take(&mut self.epoch.tasks);
@@ -716,12 +717,14 @@ impl Core {
         let sealed = Sealed {
             number: self.epoch.number,
             offsets: offsets.collect(),
-            ownership: fresh.unwrap_or_else(|| assignment.ownership.clone()),
+            ownership: assignment.ownership.clone(),
             floors,
             batch: Arc::new(self.epoch.outputs.take()),
         };
         let patience = settings.session_timeout.min(settings.max_poll_interval) / 3;
+        tracing::debug!(client = %self.client_id, epoch = sealed.number, offsets = ?sealed.offsets, "sealed");
         self.in_flight = Some(InFlight {
+            number: sealed.number,
             then,
             batch: sealed.batch.clone(),
             writes,

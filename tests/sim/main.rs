@@ -134,8 +134,32 @@ const FAULTS: [&str; 21] = [
 #[test]
 fn one_seed() {
     let Some(seed) = setting("SIM_SEED") else { return };
+    if std::env::var_os("SIM_TRACE").is_some() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_writer(std::io::stderr).init();
+    }
     match run(seed, Weakened::default()) {
         Ok(report) => println!("{report:#?}"),
         Err(failure) => panic!("seed {seed}: {failure}"),
+    }
+}
+
+/// With a safety measure switched off a run must fail: a simulation that does not notice proves nothing.
+#[test]
+fn each_safety_measure_is_needed() {
+    type Switch = fn(&mut Weakened);
+    let controls: [(&str, Switch); 4] = [
+        ("P1: a producer in doubt is used again", |weakened| weakened.trust_doubtful_producer = true),
+        ("P6: ownership is taken at the commit", |weakened| weakened.fresh_ownership = true),
+        ("P29: stores are written before the commit", |weakened| weakened.apply_before_commit = true),
+        ("P32: a restore ends at the last stable offset", |weakened| weakened.restore_to_stable_end = true),
+    ];
+    for (what, switch) in controls {
+        let mut weakened = Weakened::default();
+        switch(&mut weakened);
+        let count = setting("SIM_SEEDS").unwrap_or(600);
+        let sum = run_many(0, count, weakened, true);
+        let failure = sum.failures.first();
+        let (seed, failure) = failure.unwrap_or_else(|| panic!("{what}: {count} seeds did not notice"));
+        println!("{what}: seed {seed}: {failure}");
     }
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Virtual time for everything to be in order once nothing goes wrong any more.
 const LIVENESS: Duration = Duration::from_secs(300);
+/// What is committed at the broker is applied by then.
+const SETTLING: Duration = Duration::from_secs(2);
 const SESSION: Duration = Duration::from_secs(6);
 
 /// What a run did.
@@ -170,6 +172,7 @@ impl World {
         let mut numbers: Vec<(Duration, Text, Kind, i64)> = self.numbers(horizon);
         let mut producer = self.cluster.producer().map_err(|error| error.to_string())?;
         let mut next_disturbance = self.after_a_while();
+        let mut settled_since = Duration::ZERO;
         loop {
             let now = self.clock.mono();
             let troubled = now < horizon;
@@ -203,7 +206,9 @@ impl World {
                 let next = [next_number, troubled.then_some(next_disturbance.min(horizon)), self.cluster.next_deadline()];
                 self.sleep(now, next.into_iter().flatten().min());
             }
-            if !troubled && numbers.is_empty() && self.monitor.is_drained() && self.is_settled() {
+            if troubled || !numbers.is_empty() || !self.monitor.is_drained() || !self.is_settled() {
+                settled_since = now;
+            } else if now >= settled_since + SETTLING {
                 break;
             }
         }
