@@ -14,8 +14,9 @@ use skald::runtime::Weakened;
 use skald::runtime::crash::POINTS;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use world::{Report, World};
 
 fn run(seed: u64, weakened: Weakened) -> Result<Report, String> {
@@ -65,21 +66,22 @@ impl Sum {
 /// Runs seeds on two threads, until one fails if `stop_early`.
 fn run_many(first: u64, count: u64, weakened: Weakened, stop_early: bool) -> Sum {
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
+    let lock = || sum.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count || (stop_early && !sum.lock().unwrap().failures.is_empty()) {
+                    if seed >= first + count || (stop_early && !lock().failures.is_empty()) {
                         return;
                     }
                     let outcome = run(seed, weakened);
-                    sum.lock().unwrap().add(seed, outcome);
+                    lock().add(seed, outcome);
                 }
             });
         }
     });
-    let mut sum = sum.into_inner().unwrap();
+    let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     sum.failures.sort();
     sum
 }

@@ -237,7 +237,7 @@ impl World {
                 (Duration::from_millis(at), Text::from(format!("k{}", random.u32(..keys))), kind, number)
             })
             .collect();
-        numbers.sort_by(|a, b| b.cmp_key().cmp(&a.cmp_key()));
+        numbers.sort_by_key(|(at, _, _, number)| std::cmp::Reverse((*at, *number)));
         numbers
     }
 
@@ -429,16 +429,6 @@ impl World {
             None => format!("{} is down", process.id),
         });
         format!("{}\n{}", self.monitor.lag_text(), tasks.collect::<Vec<_>>().join("\n"))
-    }
-}
-
-trait CmpKey {
-    fn cmp_key(&self) -> (Duration, i64);
-}
-
-impl CmpKey for (Duration, Text, Kind, i64) {
-    fn cmp_key(&self) -> (Duration, i64) {
-        (self.0, self.3)
     }
 }
 

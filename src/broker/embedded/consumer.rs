@@ -243,7 +243,13 @@ impl GroupConsumer for Consumer {
 
     fn ownership(&mut self) -> Ownership {
         let held = match self.stage {
-            Stage::Holding(generation) | Stage::Parting(generation) => Some((self.member, generation)),
+            Stage::Holding(generation) | Stage::Parting(generation) => {
+                // A client whose heartbeats were refused has forgotten who it was, before its caller hears of it: what it then
+                // shows is never refused (`pitfalls.md` §1).
+                let shared = self.shared.clone();
+                let lost = shared.with(|state| self.standing(state, Some(generation)) == Standing::Lost);
+                (!lost).then_some((self.member, generation))
+            }
             Stage::Joining | Stage::Dead(_) => None,
         };
         let (group, instance) = (self.settings.group.clone(), self.settings.instance.clone());
