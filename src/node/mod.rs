@@ -13,6 +13,7 @@ mod outbox;
 mod repartition;
 mod reply;
 mod require;
+mod stop;
 #[doc(hidden)]
 pub mod testing;
 mod world;
@@ -29,6 +30,7 @@ pub use outbox::{Drafted, Outbox};
 pub use repartition::compile as repartition;
 pub use reply::{Answer, asker};
 pub use require::{Refusal, first_refusal};
+pub use stop::Stop;
 pub use world::World;
 
 use crate::codec::Event;
@@ -61,17 +63,6 @@ pub enum Outcome {
     Refused(Text),
     /// A request that was answered before; its reply was repeated.
     Repeated,
-}
-
-/// Why a step ended without an outcome.
-#[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// The record failed at this node: its effects are taken back and it goes the road of the failure's class.
-    #[error(transparent)]
-    Record(#[from] Failure),
-    /// The state could not be read: nothing is known about the record; the task halts before it.
-    #[error(transparent)]
-    State(#[from] crate::state::Error),
 }
 
 /// What is done with a record that failed (`language.md` §6, `errors`).
