@@ -12,6 +12,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A slot of this size that loses nothing stays as it is; smaller ones are worth joining.
+const LEFT_ALONE_BYTES: usize = CHUNK_BYTES / 4;
+
+type LastOffsets = FxHashMap<Box<[u8]>, Offset>;
+
 /// What a compaction goes by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
@@ -30,17 +35,11 @@ impl Log {
         if cleanable == 0 {
             return Ok(());
         }
-        let chunks = self.slots.range(..cleanable).map(|slot| self.chunk(slot, load)).collect::<Result<Vec<_>, _>>()?;
-        let mut last: FxHashMap<&[u8], Offset> = FxHashMap::default();
-        for (slot, chunk) in self.slots.iter().zip(&chunks) {
-            if visible(slot) {
-                last.extend(chunk.from(self.start).filter_map(|entry| Some((entry.key()?, entry.offset()))));
-            }
-        }
-
-        let mut kept = VecDeque::with_capacity(self.slots.len() - cleanable + 1);
-        for (slot, chunk) in self.slots.range(..cleanable).zip(&chunks) {
-            if let Some(slot) = clean(slot, chunk, &last, rules, self.start) {
+        let last = self.last_offsets(cleanable, load)?;
+        let mut kept = VecDeque::with_capacity(self.slots.len());
+        for slot in self.slots.range(..cleanable) {
+            let chunk = self.chunk(slot, load)?;
+            if let Some(slot) = clean(slot, &chunk, &last, rules, self.start) {
                 join(&mut kept, slot);
             }
         }
@@ -75,6 +74,21 @@ impl Log {
         Ok(())
     }
 
+    /// The last offset of each key in the first slots. Chunks are read one by one: a log on disk may be larger than memory.
+    fn last_offsets(&self, slots: usize, load: Load<'_>) -> Result<LastOffsets, ReadError> {
+        let mut last = LastOffsets::default();
+        for slot in self.slots.range(..slots).filter(|slot| visible(slot)) {
+            for entry in self.chunk(slot, load)?.from(self.start) {
+                let Some(key) = entry.key() else { continue };
+                match last.get_mut(key) {
+                    Some(offset) => *offset = entry.offset(),
+                    None => _ = last.insert(key.into(), entry.offset()),
+                }
+            }
+        }
+        Ok(last)
+    }
+
     /// How many slots from the start may be cleaned.
     fn cleanable(&self, rules: Rules) -> usize {
         let stable = self.last_stable();
@@ -90,7 +104,7 @@ fn visible(slot: &Slot) -> bool {
 }
 
 /// What stays of a slot.
-fn clean(slot: &Slot, chunk: &Chunk, last: &FxHashMap<&[u8], Offset>, rules: Rules, start: Offset) -> Option<Slot> {
+fn clean(slot: &Slot, chunk: &Chunk, last: &LastOffsets, rules: Rules, start: Offset) -> Option<Slot> {
     let retention = Millis::try_from(rules.delete_retention.as_millis()).unwrap_or(Millis::MAX);
     let expired = slot.horizon.is_some_and(|horizon| rules.now >= horizon);
     let horizon = Some(slot.horizon.unwrap_or_else(|| rules.now.saturating_add(retention)));
@@ -118,6 +132,9 @@ fn clean(slot: &Slot, chunk: &Chunk, last: &FxHashMap<&[u8], Offset>, rules: Rul
         return None;
     }
     let horizon = if tombstones { horizon } else { None };
+    if kept.len() == chunk.len() && slot.bytes >= LEFT_ALONE_BYTES {
+        return Some(Slot { horizon, ..slot.clone() });
+    }
     let (base, bytes, newest) = (kept.base(), kept.size_bytes(), kept.newest());
     Some(Slot {
         base,

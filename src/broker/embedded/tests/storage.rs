@@ -3,6 +3,7 @@
 use super::*;
 use crate::broker::ErrorClass;
 use crate::record::Record;
+use proptest::prelude::*;
 use std::fs;
 
 fn copy(from: &Path, to: &Path) {
@@ -150,4 +151,84 @@ fn a_reader_from_the_start_reads_from_disk_what_left_memory() {
         reader.poll(limit, &mut |record| seen.push(String::from_utf8_lossy(record.value.unwrap()).into_owned())).unwrap();
     }
     assert_eq!(seen, expected);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<(u8, u8)>, usize),
+    Abort(Vec<(u8, u8)>),
+    Send(u8, u8),
+    Clean,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let records = || proptest::collection::vec((0..8_u8, 0..5_u8), 1..8);
+    prop_oneof![
+        6 => (records(), prop_oneof![Just(1), Just(3_000), Just(30_000)]).prop_map(|(records, size)| Step::Commit(records, size)),
+        1 => records().prop_map(Step::Abort),
+        3 => (0..8_u8, 0..5_u8).prop_map(|(key, value)| Step::Send(key, value)),
+        2 => Just(Step::Clean),
+        2 => Just(Step::Reopen),
+    ]
+}
+
+/// Does the step to a cluster that is not reopened by it.
+fn act(world: &World, step: &Step) {
+    let value = |value: u8, size: usize| if value == 0 { "-".to_owned() } else { value.to_string().repeat(size) };
+    let write = |records: &[(u8, u8)], size: usize, commit: bool| {
+        let texts: Vec<_> = records.iter().map(|(key, number)| (key.to_string(), value(*number, size))).collect();
+        let records: Vec<_> = texts.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut lane = world.ready("id");
+        if commit { lane.commit("table", &records) } else { lane.abort("table", &records) }
+    };
+    match step {
+        Step::Commit(records, size) => write(records, *size, true),
+        Step::Abort(records) => write(records, 1, false),
+        Step::Send(key, number) => {
+            let (key, value) = (key.to_string().into(), (*number > 0).then(|| value(*number, 1).into()));
+            let record =
+                Record { topic: "table".into(), partition: 0, timestamp: 0, key: Some(key), value, headers: Vec::new() };
+            world.cluster.producer().unwrap().send(&record).unwrap();
+        }
+        Step::Clean => {
+            world.cluster.clean_topic("table").unwrap();
+            world.clock.advance(Duration::from_secs(2));
+        }
+        Step::Reopen => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_folder_reopened_at_any_time_reads_as_memory_does(steps in proptest::collection::vec(step(), 1..25)) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = [("cleanup.policy", "compact"), ("delete.retention.ms", "3000")];
+        let options = Options { resident_bytes: 20_000, ..Options::default() };
+        let memory = World::new(Options::default());
+        memory.topic("table", 1, &config);
+        let mut disk = World::open(folder.path(), options.clone());
+        disk.topic("table", 1, &config);
+        for step in &steps {
+            act(&memory, step);
+            act(&disk, step);
+            let read = disk.read("table", 0, Isolation::ReadCommitted);
+            if let Step::Reopen = step {
+                let now = disk.clock.wall();
+                drop(disk);
+                disk = World::open(folder.path(), options.clone());
+                disk.clock.set_wall(now);
+                prop_assert_eq!(&disk.read("table", 0, Isolation::ReadCommitted), &read);
+            }
+            // Memory lays records out in other slots, so the same pass may leave more or less of what is outdated.
+            prop_assert_eq!(table(&read), table(&memory.read("table", 0, Isolation::ReadCommitted)));
+        }
+        let end = |world: &World| {
+            let mut lane = world.ready("id");
+            format!("{:?}", lane.done(Op::Ends { partitions: vec![at("table", 0)], isolation: Isolation::ReadUncommitted }))
+        };
+        prop_assert_eq!(end(&disk), end(&memory));
+    }
 }
