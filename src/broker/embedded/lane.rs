@@ -1,19 +1,16 @@
 //! The lane: a transactional client, one operation at a time, as librdkafka presents it.
 //!
-//! The client's own state is here, the coordinator's in `transactions`. An operation that the coordinator answers with
+//! The client's own state is here, what its operations do in `operations`, the coordinator's state in `transactions`. An operation that the coordinator answers with
 //! `CONCURRENT_TRANSACTIONS`, or a read that waits for open transactions, stays pending and is tried again when something moved.
 
 use super::append::{Outgoing, split};
 use super::client::ClientKey;
 use super::cluster::{Shared, State};
 use super::faults::{CallKind, LaneFault};
-use super::group::{Stale, Token};
-use super::storage::Storage;
 use super::timers::Work;
-use super::transactions::{Credentials, Refusal};
+use super::transactions::Credentials;
 use crate::broker::{
-    Batch, CommittedOffset, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Reply, Result, Span, TransactionSettings,
-    Transactions,
+    Batch, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Reply, Result, TransactionSettings, Transactions,
 };
 use crate::record::{Offset, Partition, Text, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,40 +26,41 @@ use std::time::Duration;
 ///  any ──fatal error, fenced──▶ Dead ──rebuild──▶ Ready
 /// ```
 #[derive(Clone, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Down,
     Ready(Credentials),
     Open(Credentials),
+    /// It says why again until it is aborted.
     Doomed(Credentials, Error),
     Dead(Error),
 }
 
 /// A lane's client.
 pub(super) struct Lane {
-    settings: TransactionSettings,
-    phase: Phase,
+    pub(super) settings: TransactionSettings,
+    pub(super) phase: Phase,
     /// Handed to the client, not sent yet.
-    outbox: VecDeque<Outgoing>,
+    pub(super) outbox: VecDeque<Outgoing>,
     /// Partitions and groups that the coordinator has in the open transaction, as far as the client knows.
-    registered: BTreeSet<TopicPartition>,
-    groups: BTreeSet<Text>,
-    delivered: BTreeMap<(u16, Partition), Option<Offset>>,
-    failed: Option<Error>,
+    pub(super) registered: BTreeSet<TopicPartition>,
+    pub(super) groups: BTreeSet<Text>,
+    pub(super) delivered: BTreeMap<(u16, Partition), Option<Offset>>,
+    pub(super) failed: Option<Error>,
     pending: Option<Pending>,
     reply: Option<(Duration, Reply)>,
 }
 
 /// The operation under way.
-struct Pending {
-    op: Request,
+pub(super) struct Pending {
+    pub(super) op: Request,
     fault: LaneFault,
     submitted: Duration,
     /// When the request reaches the broker.
-    arrives: Duration,
+    pub(super) arrives: Duration,
 }
 
 /// An operation as the client carries it out.
-enum Request {
+pub(super) enum Request {
     Init {
         fresh: bool,
     },
@@ -327,214 +325,14 @@ impl State {
         lane.suffer(&error, &pending.op);
         Some(Err(error))
     }
-
-    fn carry_out(&mut self, lane: &mut Lane, pending: &mut Pending) -> Option<Result<Outcome>> {
-        let done = |result: Result<()>| Some(result.map(|()| Outcome::Done));
-        match &mut pending.op {
-            Request::Init { fresh } => {
-                if std::mem::take(fresh) {
-                    lane.reset(Phase::Down);
-                }
-                if let Phase::Dead(error) = &lane.phase {
-                    return Some(Err(error.clone()));
-                }
-                let id = lane.settings.transactional_id.clone();
-                match self.init_producer(&id, lane.settings.transaction_timeout) {
-                    Ok(credentials) => {
-                        lane.reset(Phase::Ready(credentials));
-                        Some(Ok(Outcome::Done))
-                    }
-                    Err(_) => None,
-                }
-            }
-            Request::Begin => done(lane.begin()),
-            Request::Produce(queued) => done(std::mem::replace(queued, Ok(()))),
-            Request::Drain => self.drain(lane),
-            Request::SendOffsets { offsets, stamp, ownership } => self.send_offsets(lane, offsets, stamp, ownership),
-            Request::End { commit } => self.end(lane, *commit),
-            Request::Committed { partitions, isolation } => {
-                let group = &lane.settings.group;
-                if *isolation == Isolation::ReadCommitted && self.offsets.is_unstable(group, partitions) {
-                    if self.now < pending.arrives.saturating_add(self.options.stable_read_timeout) {
-                        return None;
-                    }
-                    let message = "an open transaction holds offsets of these partitions";
-                    return Some(Err(Error::new(ErrorClass::Retry, format!("committed offsets of `{group}`"), message)));
-                }
-                let committed =
-                    |partition: &TopicPartition| (partition.clone(), self.offsets.committed(group, partition).cloned());
-                Some(Ok(Outcome::Committed(partitions.iter().map(committed).collect())))
-            }
-            Request::Ends { partitions, isolation } => {
-                let span = |partition: &TopicPartition| {
-                    let log = self.topics.existing(partition, "ends of")?;
-                    Ok((partition.clone(), Span { start: log.start, end: log.end(*isolation) }))
-                };
-                Some(partitions.iter().map(span).collect::<Result<_>>().map(Outcome::Ends))
-            }
-            Request::OffsetsAt(at) => {
-                let storage = &mut self.storage;
-                let offset = |(partition, moment): &(TopicPartition, i64)| {
-                    let log = self.topics.existing(partition, "offsets by time of")?;
-                    let offset = log.offset_at(*moment, &mut |id, base| Storage::load(storage, id, base));
-                    let failed =
-                        |error| Error::new(ErrorClass::Fatal, format!("offsets by time of {partition}"), format!("{error:?}"));
-                    Ok((partition.clone(), offset.map_err(failed)?))
-                };
-                Some(at.iter().map(offset).collect::<Result<_>>().map(Outcome::Offsets))
-            }
-            Request::Counts(topics) => {
-                let count = |topic: &Text| (topic.clone(), self.topics.by_name.get(topic).map(|topic| topic.logs.len() as u32));
-                Some(Ok(Outcome::Counts(topics.iter().map(count).collect())))
-            }
-            Request::Fence(id) => {
-                let id = id.clone();
-                self.init_producer(&id, lane.settings.transaction_timeout).ok().map(|_| Ok(Outcome::Done))
-            }
-        }
-    }
-
-    /// Sends what the client has queued, as far as the coordinator lets it.
-    fn send_outbox(&mut self, lane: &mut Lane) {
-        while let Some(outgoing) = lane.outbox.front() {
-            let Phase::Open(by) = lane.phase else { return lane.outbox.clear() };
-            let id = lane.settings.transactional_id.clone();
-            let partition = outgoing.partition.clone();
-            let registered = match self.acceptable(outgoing) {
-                Err(error) => {
-                    lane.outbox.pop_front();
-                    lane.fail_delivery(by, error);
-                    continue;
-                }
-                Ok(()) if lane.registered.contains(&partition) => Ok(()),
-                Ok(()) => {
-                    let topic = self.topics.by_name[&partition.topic].id;
-                    self.add_partition(&id, by, &partition, topic)
-                }
-            };
-            match registered.and_then(|()| self.coordinator.verify(&id, by, &partition)) {
-                Ok(()) => {}
-                Err(Refusal::Concurrent) => return,
-                Err(Refusal::Fenced) => return lane.die_fenced(),
-                Err(Refusal::InvalidState) => {
-                    lane.outbox.clear();
-                    let message = "the transaction has ended without this client";
-                    return lane
-                        .fail_delivery(by, Error::new(ErrorClass::Abortable, format!("producing to {partition}"), message));
-                }
-            }
-            lane.registered.insert(partition.clone());
-            let Some(outgoing) = lane.outbox.pop_front() else { return };
-            let topic_index = outgoing.topic_index;
-            match self.append(outgoing, Some(by.producer)) {
-                Ok(next) => {
-                    lane.delivered.insert((topic_index, partition.partition), Some(next));
-                }
-                Err(error) => lane.fail_delivery(by, error),
-            }
-        }
-    }
-
-    fn drain(&mut self, lane: &mut Lane) -> Option<Result<Outcome>> {
-        if let Some(error) = lane.failed.clone() {
-            return Some(Err(error));
-        }
-        if let Err(error) = lane.open() {
-            return Some(Err(error));
-        }
-        if !lane.outbox.is_empty() {
-            return None;
-        }
-        let delivered = std::mem::take(&mut lane.delivered);
-        Some(Ok(Outcome::Drained(delivered.into_iter().map(|((topic, partition), next)| (topic, partition, next)).collect())))
-    }
-
-    fn send_offsets(
-        &mut self,
-        lane: &mut Lane,
-        offsets: &[(TopicPartition, Offset)],
-        stamp: &Text,
-        ownership: &Ownership,
-    ) -> Option<Result<Outcome>> {
-        let by = match lane.open() {
-            Ok(by) => by,
-            Err(error) => return Some(Err(error)),
-        };
-        let Some(token) = ownership.0.downcast_ref::<Token>() else {
-            return Some(Err(Error::new(ErrorClass::Fatal, lane.context(), "the ownership is of another broker")));
-        };
-        if offsets.is_empty() {
-            return Some(Ok(Outcome::Done));
-        }
-        match self.add_offsets(&lane.settings.transactional_id, by, &token.group) {
-            Ok(()) => {}
-            Err(Refusal::Concurrent) => return None,
-            Err(_) => {
-                lane.die_fenced();
-                return Some(lane.open().map(|_| Outcome::Done));
-            }
-        }
-        lane.groups.insert(token.group.clone());
-        let group = self.groups.by_name.get(&token.group);
-        let allowed =
-            group.map_or(if token.held.is_some() { Err(Stale::UnknownMember) } else { Ok(()) }, |group| group.check(token));
-        if let Err(stale) = allowed {
-            let message = match stale {
-                Stale::IllegalGeneration => "the group has gone on to another generation",
-                Stale::UnknownMember => "the group does not know this member",
-                Stale::FencedInstance => "a newer process has the static member id",
-            };
-            let error = Error::new(ErrorClass::Abortable, format!("sending offsets to group `{}`", token.group), message);
-            lane.phase = Phase::Doomed(by, error.clone());
-            return Some(Err(error));
-        }
-        let committed = |(partition, offset): &(TopicPartition, Offset)| {
-            (partition.clone(), CommittedOffset { offset: *offset, metadata: stamp.clone() })
-        };
-        self.offsets.stage(&token.group, by.producer, offsets.iter().map(committed));
-        Some(Ok(Outcome::Done))
-    }
-
-    fn end(&mut self, lane: &mut Lane, commit: bool) -> Option<Result<Outcome>> {
-        let by = match (&lane.phase, commit) {
-            (Phase::Open(by), _) => *by,
-            (Phase::Doomed(by, _), false) => *by,
-            (Phase::Doomed(_, cause), true) => {
-                let message = format!("the transaction can only be aborted: {}", cause.message);
-                return Some(Err(Error::new(ErrorClass::Abortable, lane.context(), message)));
-            }
-            (Phase::Down | Phase::Ready(_) | Phase::Dead(_), _) => return Some(lane.open().map(|_| Outcome::Done)),
-        };
-        if commit && !lane.outbox.is_empty() {
-            return None;
-        }
-        lane.outbox.clear();
-        if lane.has_begun() {
-            match self.end_transaction(&lane.settings.transactional_id, by, commit) {
-                Ok(()) => {}
-                Err(Refusal::Concurrent) => return None,
-                Err(Refusal::Fenced) => {
-                    lane.die_fenced();
-                    return Some(lane.open().map(|_| Outcome::Done));
-                }
-                Err(Refusal::InvalidState) => {
-                    let error = Error::new(ErrorClass::Fatal, lane.context(), "the transaction has ended the other way");
-                    lane.phase = Phase::Dead(error.clone());
-                    return Some(Err(error));
-                }
-            }
-        }
-        lane.reset(Phase::Ready(by));
-        Some(Ok(Outcome::Done))
-    }
 }
 
 impl Lane {
-    fn context(&self) -> String {
+    pub(super) fn context(&self) -> String {
         format!("transactional id `{}`", self.settings.transactional_id)
     }
 
-    fn credentials(&self) -> Option<Credentials> {
+    pub(super) fn credentials(&self) -> Option<Credentials> {
         match self.phase {
             Phase::Ready(by) | Phase::Open(by) | Phase::Doomed(by, _) => Some(by),
             Phase::Down | Phase::Dead(_) => None,
@@ -542,11 +340,11 @@ impl Lane {
     }
 
     /// Has the coordinator heard of the transaction? One that it has not needs no end.
-    fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         !self.registered.is_empty() || !self.groups.is_empty()
     }
 
-    fn reset(&mut self, phase: Phase) {
+    pub(super) fn reset(&mut self, phase: Phase) {
         self.phase = phase;
         self.outbox.clear();
         self.registered.clear();
@@ -555,7 +353,7 @@ impl Lane {
         self.failed = None;
     }
 
-    fn begin(&mut self) -> Result<()> {
+    pub(super) fn begin(&mut self) -> Result<()> {
         match &self.phase {
             Phase::Ready(by) => {
                 let by = *by;
@@ -568,21 +366,20 @@ impl Lane {
     }
 
     /// The producer's credentials while a transaction is open and may still commit.
-    fn open(&self) -> Result<Credentials> {
+    pub(super) fn open(&self) -> Result<Credentials> {
         match &self.phase {
             Phase::Open(by) => Ok(*by),
-            Phase::Doomed(_, error) => Err(Error::new(ErrorClass::Abortable, error.context.clone(), error.message.clone())),
-            Phase::Dead(error) => Err(error.clone()),
+            Phase::Doomed(_, error) | Phase::Dead(error) => Err(error.clone()),
             phase => Err(Error::new(ErrorClass::Fatal, self.context(), format!("no transaction is open: {}", name(phase)))),
         }
     }
 
-    fn fail_delivery(&mut self, by: Credentials, error: Error) {
+    pub(super) fn fail_delivery(&mut self, by: Credentials, error: Error) {
         self.phase = Phase::Doomed(by, error.clone());
         self.failed.get_or_insert(error);
     }
 
-    fn die_fenced(&mut self) {
+    pub(super) fn die_fenced(&mut self) {
         let message = "a newer producer has this transactional id, or the transaction was open for too long";
         self.outbox.clear();
         self.phase = Phase::Dead(Error::new(ErrorClass::Fenced, self.context(), message));

@@ -296,10 +296,14 @@ impl Log {
         }
     }
 
-    /// Offset of the first record at or after a moment; the last stable offset where there is none.
+    /// Offset of the first record at or after a moment; the last stable offset where there is none. Markers count as records,
+    /// with the time of their writing, as in Kafka.
     pub(super) fn offset_at(&self, moment: Millis, load: Load<'_>) -> Result<Offset, ReadError> {
         let end = self.last_stable();
         for slot in self.slots.iter().filter(|slot| slot.newest >= moment && slot.base < end) {
+            if let Kind::Marker(_) = slot.kind {
+                return Ok(slot.base);
+            }
             let chunk = self.chunk(slot, load)?;
             let found = chunk.from(self.start).find(|entry| entry.timestamp() >= moment).map(|entry: Entry<'_>| entry.offset());
             if let Some(offset) = found {

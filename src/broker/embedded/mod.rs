@@ -27,6 +27,7 @@ mod group;
 mod lane;
 mod log;
 mod offsets;
+mod operations;
 mod producer;
 mod reader;
 mod storage;

@@ -154,7 +154,7 @@ fn a_record_for_a_topic_that_is_not_there_fails_the_transaction() {
     lane.done(Op::Begin);
     lane.done(Op::Produce(batch("missing", &[("k", "v")])));
     assert_eq!(lane.run(Op::Drain).unwrap_err().class, ErrorClass::Missing("missing".into()));
-    assert_eq!(lane.run(Op::Commit).unwrap_err().class, ErrorClass::Abortable);
+    assert_eq!(lane.run(Op::Commit).unwrap_err().class, ErrorClass::Missing("missing".into()));
     lane.done(Op::Abort);
 }
 
