@@ -303,6 +303,14 @@ fn what_an_aggregate_does_not_handle_is_passed_over() {
     assert_eq!(bench.read("stock.commands", Some("a"), Some(&invalid), &[]), []);
     let failures = bench.failures();
     assert!(failures[0].starts_with("stock SCHEMA_INVALID (undecodable in decode)"), "{failures:?}");
+    assert_eq!(bench.sent(), [""; 0], "nobody asked, and errors are told of what could be decoded");
+
+    bench.memory.others.insert("web.replies".into());
+    bench.read("stock.commands", Some("a"), Some(&invalid), &[("reply-to", "web.replies")]);
+    let sent = bench.sent();
+    assert!(sent[0].starts_with(r#"web.replies a reply.rejected {"code":"SCHEMA_INVALID","details":null"#), "{sent:?}");
+    bench.read("stock.commands", Some("a"), Some("no JSON"), &[("reply-to", "web.replies")]);
+    assert_eq!(bench.sent(), [""; 0], "of what is no message nobody knows who asked");
 }
 
 #[test]

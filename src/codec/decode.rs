@@ -31,12 +31,7 @@ impl Decoder {
     /// correlation id from the id. Failures are of the class `undecodable`: `UNDECODABLE` where bytes or envelope are wrong,
     /// `SCHEMA_INVALID` where the payload is not what its type says.
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
-        let mut event = match (&self.contract.envelope, record.value) {
-            (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
-            (_, None) => return Ok(None),
-            (Envelope::Event, Some(value)) => enveloped(record, value)?,
-            (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
-        };
+        let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
         // A tombstone has no payload to be checked.
         if record.value.is_some()
             && let Some(schema) = self.contract.schema(&event.kind)
@@ -51,6 +46,16 @@ impl Decoder {
             })?;
         }
         Ok(Some(event))
+    }
+
+    /// The same without a look at schemas: of a record that is invalid, who asked can still be told.
+    pub fn decode_unchecked(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        Ok(Some(match (&self.contract.envelope, record.value) {
+            (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
+            (_, None) => return Ok(None),
+            (Envelope::Event, Some(value)) => enveloped(record, value)?,
+            (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
+        }))
     }
 
     /// `envelope: none`: the value is the payload, headers say the rest.

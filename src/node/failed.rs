@@ -1,6 +1,6 @@
 //! What is sent beside a dead letter, and the road of a failure.
 
-use super::{Answer, Context, Frame, Outbox, Refusal, Road, Stop, World};
+use super::{Answer, Context, Frame, Outbox, Refusal, Road, Stop, World, asker};
 use crate::codec::{Event, KeyFormat, failure_id, moment};
 use crate::failure::{Class, Failure};
 use crate::record::{Map, RecordRef, Text, Value};
@@ -46,12 +46,19 @@ pub fn failed(
     failure: &Failure,
     context: &mut dyn Context,
 ) -> Result<(), Stop> {
-    let Some(event) = event else { return Ok(()) };
     let Rejoinder { world, node, errors, replies, key_format } = rejoinder;
+    let Some(event) = event else {
+        // A payload that does not fit its schema comes in a good envelope: it says whom to tell.
+        let decoder = world.decoder(world.topic(record.topic));
+        if asker(record).is_some()
+            && let Ok(Some(event)) = decoder.decode_unchecked(record)
+        {
+            reject(&mut Outbox::new(world, node, record, &event).of_failure(), failure, replies, context);
+        }
+        return Ok(());
+    };
     let mut outbox = Outbox::new(world, node, record, event).of_failure();
-    if outbox.reply(Answer::Rejected(Refusal::of(failure)), replies, context).is_err() {
-        context.count("rejection_failed");
-    }
+    reject(&mut outbox, failure, replies, context);
     if errors.emit.is_empty() {
         return Ok(());
     }
@@ -70,6 +77,12 @@ pub fn failed(
         }
     }
     Ok(())
+}
+
+fn reject(outbox: &mut Outbox<'_>, failure: &Failure, replies: Option<usize>, context: &mut dyn Context) {
+    if outbox.reply(Answer::Rejected(Refusal::of(failure)), replies, context).is_err() {
+        context.count("rejection_failed");
+    }
 }
 
 /// `error`, as expressions see it.
