@@ -77,9 +77,7 @@ const CODES: &[(&str, &str)] = &[
     ("E803", "a step that is never reached"),
     ("E804", "the arm without `when` is not the last"),
     ("E808", "the data is no map here"),
-    ("E907", "a secret in the file"),
     ("E908", "the key of a message"),
-    ("E909", "a field that does not belong here"),
 ];
 
 /// What a code is about; `None`: this build never says it.

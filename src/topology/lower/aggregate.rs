@@ -1,10 +1,11 @@
 //! Aggregates.
 
-use super::exprs::{Want, trial_template};
+use super::exprs::Want;
 use super::fields::{Fields, Shape};
 use super::message::Sender;
 use super::sources::Input;
 use super::state::TypeOfSet;
+use super::usage::Words;
 use super::{Lower, topics::elements};
 use crate::expr::{Scope, Type, names};
 use crate::record::Text;
@@ -50,6 +51,18 @@ struct Common {
     fold: bool,
 }
 
+/// Messages that a handler writes.
+fn emits(handler: &Node) -> usize {
+    let rules = handler.get("require").map(elements).unwrap_or(&[]);
+    let places = rules.iter().chain(std::iter::once(handler));
+    places.filter_map(|node| node.get("emit")).map(|node| elements(node).len()).sum()
+}
+
+/// Those of them that were right.
+fn lowered_emits(handler: &Decide) -> usize {
+    handler.emit.len() + handler.require.iter().map(|rule| rule.emit.len()).sum::<usize>()
+}
+
 impl Lower<'_> {
     pub(super) fn aggregate(&mut self, entry: &Entry, defaults: Option<&Node>) -> Option<Aggregate> {
         let fields = self.fields(&entry.node, &AGGREGATE)?;
@@ -82,7 +95,9 @@ impl Lower<'_> {
         let mut evolve: Vec<Evolve> =
             evolves.iter().filter_map(|entry| self.evolve(entry, &input.sources, &common, &state)).collect();
         evolve.sort_by(|a, b| a.kind.cmp(&b.kind));
-        if !fold && decide.len() == decides.len() {
+        // A message that was wrong might have been the one.
+        let written: usize = decides.iter().map(|entry| emits(&entry.node)).sum();
+        if !fold && written == decide.iter().map(lowered_emits).sum::<usize>() {
             self.never_emitted(evolves, &decide);
         }
         let (updates, updates_locals) = self.updates(&fields, &common, &evolve);
@@ -207,7 +222,7 @@ impl Lower<'_> {
             let data = lower.evolve_data(&entry.key, sources, common);
             let mut scope = lower.evolve_scope(data, &common.key, state);
             lower.trial_lets(entry.node.get("let"), &mut scope);
-            trial_template(set, &scope)
+            lower.trial_template(set, &scope)
         };
         match fields.get("schema").map(|node| (node, self.schema(node))) {
             Some((node, Ok(Some(schema)))) => {
@@ -246,7 +261,7 @@ impl Lower<'_> {
             .message_scope(data, common.key.clone())
             .with(names::STATE, common.state.clone())
             .with(names::VERSION, Type::Int);
-        let lets = self.lets(fields.get("let"), &entry.node, &mut scope);
+        let lets = self.lets(fields.get("let"), &Words::of(&entry.node), &mut scope);
         let when = self.optional_expr(&fields, "when", &scope, Want::Bool);
         let sender = Sender::decide(common.events);
         let require = fields.get("require").map(|node| self.require(node, &scope, &sender)).unwrap_or_default();
@@ -276,7 +291,7 @@ impl Lower<'_> {
         self.locals = 0;
         let data = self.evolve_data(&kind, sources, common);
         let mut scope = self.evolve_scope(data, &common.key, &common.state);
-        let lets = self.lets(fields.get("let"), &entry.node, &mut scope);
+        let lets = self.lets(fields.get("let"), &Words::of(&entry.node), &mut scope);
         let set = match fields.get("set") {
             Some(node) => {
                 let (template, ty) = self.template(node, &scope)?;
@@ -367,9 +382,10 @@ impl Lower<'_> {
         if decide.is_empty() || evolve.is_empty() || shown {
             return;
         }
-        let read = fields
-            .get("decide")
-            .is_some_and(|node| super::usage::mentions(node, "state") || super::usage::mentions(node, "version"));
+        let read = fields.get("decide").is_some_and(|node| {
+            let words = Words::of(node);
+            words.has("state") || words.has("version")
+        });
         if !read {
             let message = format!("no decision of `{}` reads its state", entry.key);
             self.say(entry.key_range.clone(), finding("W601", message).hint("a pipeline decides without a state"));
@@ -393,7 +409,7 @@ impl Lower<'_> {
     }
 
     /// Names of a handler or step.
-    pub(super) fn lets(&mut self, node: Option<&Node>, within: &Node, scope: &mut Scope) -> Vec<Let> {
+    pub(super) fn lets(&mut self, node: Option<&Node>, words: &Words<'_>, scope: &mut Scope) -> Vec<Let> {
         let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
         let Some(entries) = self.map(node, "names with their expressions") else { return Vec::new() };
         let mut lets = Vec::new();
@@ -405,7 +421,7 @@ impl Lower<'_> {
             }
             let ty = compiled.as_ref().map_or(Type::Any, |(_, ty)| ty.clone());
             let slot = self.local(scope, &entry.key, ty.clone());
-            if !super::usage::mentions_outside(within, &entry.key, &entry.node) {
+            if !words.has(&entry.key) {
                 let found = finding("W306", format!("nothing reads `{}`", entry.key)).hint("leave it out");
                 self.say(entry.key_range.clone(), found);
             }

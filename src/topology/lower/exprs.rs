@@ -20,18 +20,50 @@ pub(super) enum Want {
     List,
 }
 
+/// Most that compiling one file may cost, in bytes of expressions and a fixed price for each.
+const COST_MAX: usize = 512 << 10;
+/// What an expression costs beside its length.
+const COST_EACH: usize = 64;
+
 impl Lower<'_> {
+    /// May these expressions still be compiled? A file can repeat an expression by aliases, at no cost of its own.
+    fn afford(&self, count: usize, bytes: usize) -> bool {
+        let spent = self.spent.get().saturating_add(bytes).saturating_add(count.saturating_mul(COST_EACH));
+        self.spent.set(spent);
+        spent <= COST_MAX
+    }
+
+    fn compile(&self, text: &str, scope: &Scope, want: Want) -> Option<expr::Compiled> {
+        self.afford(1, text.len()).then(|| compile(text, scope, want))
+    }
+
+    fn compile_template(&self, source: &TemplateSource, leaves: &[&Node], scope: &Scope) -> Option<Templated> {
+        let texts = leaves.iter().filter_map(|leaf| leaf.scalar()).map(|scalar| scalar.text.as_str());
+        let (count, bytes) =
+            texts.fold((0, 0), |(count, bytes), text| (count + 1 + text.matches('{').count(), bytes + text.len()));
+        self.afford(count, bytes).then(|| expr::Template::compile(source, scope))
+    }
+
+    fn overspend(&mut self, node: &Node) {
+        if !std::mem::replace(&mut self.overspent, true) {
+            let found = finding("E110", "the file has too many expressions").hint("split it into several topologies");
+            self.say(node.range.clone(), found);
+        }
+    }
+
     /// An expression, and its type.
     pub(super) fn expr(&mut self, node: &Node, scope: &Scope, want: Want) -> Option<(Expr, Type)> {
         let (text, skipped) = self.expression_text(node)?;
-        let compiled = compile(&text, scope, want);
+        let Some(compiled) = self.compile(&text, scope, want) else {
+            self.overspend(node);
+            return None;
+        };
         for problem in compiled.findings {
             let range = problem.range.start + skipped..problem.range.end + skipped;
             self.problem(node, range, problem);
         }
         let at = self.position(self.within(node, skipped));
         let program = compiled.program?;
-        self.texts.push(text.clone());
         Some((Expr { program: Arc::new(program), text: text.into(), at }, compiled.ty))
     }
 
@@ -43,7 +75,7 @@ impl Lower<'_> {
     /// What is wrong with an expression in a scope, with ranges in its scalar's text; nothing is said.
     pub(super) fn trial(&mut self, node: &Node, scope: &Scope) -> Vec<expr::Finding> {
         let Some((text, skipped)) = plain_text(node) else { return Vec::new() };
-        let mut findings = compile(text, scope, Want::Text).findings;
+        let mut findings = self.compile(text, scope, Want::Text).map_or_else(Vec::new, |compiled| compiled.findings);
         for found in &mut findings {
             found.range = found.range.start + skipped..found.range.end + skipped;
         }
@@ -53,20 +85,24 @@ impl Lower<'_> {
     /// The `key` of a topic; findings of some codes were said in words of their own.
     pub(super) fn key_expr(&mut self, node: &Node, scope: &Scope, said: &[&str]) -> Option<Expr> {
         let (text, skipped) = self.expression_text(node)?;
-        let compiled = compile(&text, scope, Want::Text);
+        let Some(compiled) = self.compile(&text, scope, Want::Text) else {
+            self.overspend(node);
+            return None;
+        };
         for problem in compiled.findings.into_iter().filter(|problem| !said.contains(&problem.code)) {
             let range = problem.range.start + skipped..problem.range.end + skipped;
             self.problem(node, range, problem);
         }
         let at = self.position(self.within(node, skipped));
-        self.texts.push(text.clone());
         compiled.program.map(|program| Expr { program: Arc::new(program), text: text.into(), at })
     }
 
     /// Declares the names of a `let` for a trial; nothing is said.
     pub(super) fn trial_lets(&self, node: Option<&Node>, scope: &mut Scope) {
         for entry in node.and_then(Node::map).unwrap_or(&[]) {
-            let ty = plain_text(&entry.node).map_or(Type::Any, |(text, _)| compile(text, scope, Want::Any).ty);
+            let ty = plain_text(&entry.node)
+                .and_then(|(text, _)| self.compile(text, scope, Want::Any))
+                .map_or(Type::Any, |compiled| compiled.ty);
             if scope.check_name(&entry.key).is_none() {
                 scope.local(&entry.key, ty);
             }
@@ -180,7 +216,10 @@ impl Lower<'_> {
                 whole = false;
             }
         }
-        let (compiled, ty, problems) = expr::Template::compile(&source, scope);
+        let Some((compiled, ty, problems)) = self.compile_template(&source, &leaves, scope) else {
+            self.overspend(node);
+            return None;
+        };
         for Placed { place, finding } in problems {
             if let Some(leaf) = leaves.get(place as usize) {
                 self.problem(leaf, finding.range.clone(), finding);
@@ -200,6 +239,13 @@ impl Lower<'_> {
         Some(template)
     }
 
+    /// The type that a template would have in a scope; nothing is said.
+    pub(super) fn trial_template(&self, node: &Node, scope: &Scope) -> Type {
+        let mut leaves = Vec::new();
+        let source = template_source(node, &mut leaves);
+        self.compile_template(&source, &leaves, scope).map_or(Type::Any, |(_, ty, _)| ty)
+    }
+
     /// The template `{}`.
     pub(super) fn empty_template(&mut self, at: usize) -> Template {
         let template = expr::Template::constant(Value::Map(crate::record::Map::new()));
@@ -207,10 +253,8 @@ impl Lower<'_> {
     }
 }
 
-/// The type that a template would have in a scope; nothing is said.
-pub(super) fn trial_template(node: &Node, scope: &Scope) -> Type {
-    expr::Template::compile(&template_source(node, &mut Vec::new()), scope).1
-}
+/// What compiling a template gives.
+type Templated = (Option<expr::Template>, Type, Vec<Placed>);
 
 /// A tree as a template; its texts are numbered in the order of `leaves`.
 fn template_source<'n>(node: &'n Node, leaves: &mut Vec<&'n Node>) -> TemplateSource {

@@ -50,7 +50,9 @@ impl Lower<'_> {
         let entries = self.map(node, shape.what)?;
         for entry in entries {
             let name = entry.key.as_str();
-            if shape.known.contains(&name) {
+            // `x-…` of the top level makes a place for anchors.
+            let place = name.starts_with("x-") && shape.known.contains(&"skald");
+            if place || shape.known.contains(&name) {
                 continue;
             }
             if shape.later.contains(&name) {

@@ -110,12 +110,12 @@ impl Lower<'_> {
     fn message_kind(&mut self, fields: &Fields<'_>, sender: &Sender<'_>) -> Option<MessageKind> {
         match fields.get("type") {
             Some(node) => {
-                let kind = self.word(node, &TYPE);
-                if kind.is_none() && node.scalar().is_some_and(|scalar| scalar.text.starts_with('=')) {
+                if node.scalar().is_some_and(|scalar| scalar.text.starts_with('=')) {
                     let found = finding("E114", "the type of a message is not computed");
                     self.say(node.range.clone(), found.hint("write one message per type, each with `when`"));
+                    return None;
                 }
-                kind.map(MessageKind::Named)
+                self.word(node, &TYPE).map(MessageKind::Named)
             }
             None if sender.current().is_some() => Some(MessageKind::Current),
             None => {

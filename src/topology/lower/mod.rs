@@ -31,6 +31,7 @@ use crate::expr::{Scope, Slot, Type, names};
 use crate::record::{Map, Text};
 use fields::Shape;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 use std::ops::Range;
 
 /// What a file is lowered with.
@@ -43,11 +44,12 @@ pub(super) struct Lower<'a> {
     topics: topics::Topics,
     /// Nodes by name, in the order of the file.
     nodes: Vec<NodeName>,
-    /// Texts of all expressions, to find out what nothing reads.
-    texts: Vec<String>,
     /// Most locals of the frame that is being built.
     locals: usize,
     schemas: FxHashMap<String, Option<super::model::Schema>>,
+    /// What compiling has cost so far, and was it said that it is too much.
+    spent: Cell<usize>,
+    overspent: bool,
 }
 
 /// A node that is declared.
@@ -91,9 +93,10 @@ pub(super) fn lower(
         secrets: Vec::new(),
         topics: topics::Topics::default(),
         nodes: Vec::new(),
-        texts: Vec::new(),
         locals: 0,
         schemas: FxHashMap::default(),
+        spent: Cell::new(0),
+        overspent: false,
     };
     lower.topology(root, overrides)
 }
@@ -133,7 +136,10 @@ impl Lower<'_> {
         let secrets = self.secrets.clone();
         let topology =
             Topology { name, version, description, params, secrets, topics, aggregates, pipelines, errors, reply_to };
-        self.unused(root, &topology);
+        // A part that was left out might have been what uses it.
+        if !self.findings.has_errors() {
+            self.unused(root, &topology);
+        }
         Some(topology)
     }
 

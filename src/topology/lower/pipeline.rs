@@ -7,6 +7,7 @@ use super::message::{Current, Sender};
 use super::scalars::TYPE;
 use super::sources::Input;
 use super::topics::elements;
+use super::usage::Words;
 use crate::expr::{Field, Object, Scope, Type, names};
 use crate::record::Text;
 use crate::topology::diagnostic::finding;
@@ -79,7 +80,7 @@ impl Lower<'_> {
         let mut flow = Flow { scope: scope.clone(), data, key, kinds, changed: false, ended: false };
         self.locals = 0;
         let steps = match self.required(&fields, "steps", &PIPELINE) {
-            Some(node) => self.steps(node, node, &mut flow),
+            Some(node) => self.steps(node, &Words::of(node), &mut flow),
             None => Vec::new(),
         };
         let locals = self.locals;
@@ -110,8 +111,8 @@ impl Lower<'_> {
         types
     }
 
-    /// Steps of the pipeline or of an arm; `whole` is all of the pipeline's steps.
-    fn steps(&mut self, node: &Node, whole: &Node, flow: &mut Flow) -> Vec<Step> {
+    /// Steps of the pipeline or of an arm; `words` are those of the whole pipeline.
+    fn steps(&mut self, node: &Node, words: &Words<'_>, flow: &mut Flow) -> Vec<Step> {
         let Kind::List(items) = &node.kind else {
             self.wrong_kind(node, "a list of steps");
             return Vec::new();
@@ -123,19 +124,19 @@ impl Lower<'_> {
                 self.say(self.head(item), found);
                 flow.ended = false;
             }
-            steps.extend(self.step(item, whole, flow));
+            steps.extend(self.step(item, words, flow));
         }
         steps
     }
 
-    fn step(&mut self, node: &Node, whole: &Node, flow: &mut Flow) -> Option<Step> {
+    fn step(&mut self, node: &Node, words: &Words<'_>, flow: &mut Flow) -> Option<Step> {
         let fields = self.fields(node, &STEP)?;
         let name = fields.get("name").and_then(|node| self.word(node, &super::scalars::NAME));
         if let Some(node) = fields.get("description") {
             self.text(node);
         }
         let mut scope = flow.scope.clone();
-        let lets = self.lets(fields.get("let"), whole, &mut scope);
+        let lets = self.lets(fields.get("let"), words, &mut scope);
         flow.scope = scope;
         let written: Vec<&str> = OPERATORS.iter().copied().filter(|name| fields.get(name).is_some()).collect();
         let unbuilt = STEP.later.iter().any(|name| fields.get(name).is_some());
@@ -146,7 +147,7 @@ impl Lower<'_> {
                 self.say(self.head(node), found);
                 return None;
             }
-            [only] => Some(self.operator(only, &fields, whole, flow)?),
+            [only] => Some(self.operator(only, &fields, words, flow)?),
             several => {
                 let found = finding("E801", format!("{} in one step", listed(several))).hint("write one step for each");
                 self.say(fields.key_range(several[1]), found);
@@ -156,7 +157,7 @@ impl Lower<'_> {
         Some(Step { name, lets, operator, at: self.position(node.range.start) })
     }
 
-    fn operator(&mut self, name: &str, fields: &Fields<'_>, whole: &Node, flow: &mut Flow) -> Option<Operator> {
+    fn operator(&mut self, name: &str, fields: &Fields<'_>, words: &Words<'_>, flow: &mut Flow) -> Option<Operator> {
         let node = fields.get(name)?;
         Some(match name {
             "filter" => {
@@ -212,14 +213,14 @@ impl Lower<'_> {
                 }
             },
             "require" => Operator::Require(self.require(node, &flow.scope, &flow.sender())),
-            "branch" => Operator::Branch(self.branch(node, whole, flow)?),
+            "branch" => Operator::Branch(self.branch(node, words, flow)?),
             "emit" => Operator::Emit(self.messages(node, &flow.scope, &flow.sender())),
             "reply" => Operator::Reply(self.template(node, &flow.scope)?.0),
             _ => return None,
         })
     }
 
-    fn branch(&mut self, node: &Node, whole: &Node, flow: &mut Flow) -> Option<Vec<Arm>> {
+    fn branch(&mut self, node: &Node, words: &Words<'_>, flow: &mut Flow) -> Option<Vec<Arm>> {
         let Kind::List(items) = &node.kind else {
             self.wrong_kind(node, "a list of arms, each with `when` and `steps`");
             return None;
@@ -239,7 +240,7 @@ impl Lower<'_> {
             }
             let mut inner = flow.clone();
             let steps = match self.required(&fields, "steps", &ARM) {
-                Some(node) => self.steps(node, whole, &mut inner),
+                Some(node) => self.steps(node, words, &mut inner),
                 None => Vec::new(),
             };
             if !inner.ended {

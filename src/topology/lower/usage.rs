@@ -6,35 +6,32 @@ use super::Lower;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Source, SourceFrom, Step, Topology};
 use crate::topology::yaml::{Kind, Node};
+use rustc_hash::FxHashSet;
 
-/// Does a name occur as a word in any text of a tree?
-pub(super) fn mentions(node: &Node, name: &str) -> bool {
-    any_text(node, &mut |_| false, &|text| has_word(text, name))
-}
+/// The words that occur in the texts of a tree.
+pub(super) struct Words<'n>(FxHashSet<&'n str>);
 
-/// The same, leaving out one node of the tree.
-pub(super) fn mentions_outside(node: &Node, name: &str, except: &Node) -> bool {
-    any_text(node, &mut |inner| std::ptr::eq(inner, except), &|text| has_word(text, name))
-}
-
-fn any_text(node: &Node, skip: &mut dyn FnMut(&Node) -> bool, holds: &dyn Fn(&str) -> bool) -> bool {
-    if skip(node) {
-        return false;
+impl<'n> Words<'n> {
+    pub(super) fn of(node: &'n Node) -> Self {
+        let mut words = Self(FxHashSet::default());
+        words.add(node);
+        words
     }
-    match &node.kind {
-        Kind::Scalar(scalar) => holds(&scalar.text),
-        Kind::List(items) => items.iter().any(|item| any_text(item, skip, holds)),
-        Kind::Map(entries) => entries.iter().any(|entry| holds(&entry.key) || any_text(&entry.node, skip, holds)),
-    }
-}
 
-fn has_word(text: &str, name: &str) -> bool {
-    let letter = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    text.match_indices(name).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(letter) && !after.is_some_and(letter)
-    })
+    pub(super) fn add(&mut self, node: &'n Node) {
+        match &node.kind {
+            Kind::Scalar(scalar) => {
+                let letter = |character: char| character.is_ascii_alphanumeric() || character == '_';
+                self.0.extend(scalar.text.split(|character| !letter(character)).filter(|word| !word.is_empty()));
+            }
+            Kind::List(items) => items.iter().for_each(|item| self.add(item)),
+            Kind::Map(entries) => entries.iter().for_each(|entry| self.add(&entry.node)),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
 }
 
 impl Lower<'_> {
@@ -47,13 +44,12 @@ impl Lower<'_> {
             let message = format!("nothing reads or writes `{}`", contract.name);
             self.say(entry.key_range.clone(), finding("W201", message).hint("leave it out"));
         }
+        let mut words = Words(FxHashSet::default());
+        for section in root.map().unwrap_or(&[]).iter().filter(|section| section.key != "params") {
+            words.add(&section.node);
+        }
         for entry in root.get("params").and_then(Node::map).unwrap_or(&[]) {
-            let read = root
-                .map()
-                .unwrap_or(&[])
-                .iter()
-                .filter(|section| section.key != "params")
-                .any(|section| mentions(&section.node, &entry.key));
+            let read = words.has(&entry.key);
             if !read {
                 let message = format!("nothing reads the param `{}`", entry.key);
                 self.say(entry.key_range.clone(), finding("W201", message).hint("leave it out"));

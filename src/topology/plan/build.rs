@@ -5,6 +5,7 @@ use super::{NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, Planne
 use crate::record::Text;
 use crate::topology::diagnostic::Findings;
 use crate::topology::model::{Aggregate, Cleanup, Contract, MessageTarget, Retention, Source, SourceFrom, Topology};
+use std::collections::BTreeSet;
 
 /// Plans a topology. What is wrong with the whole goes to the findings.
 pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -> Plan {
@@ -188,27 +189,25 @@ impl Building<'_> {
     /// For every node the number of its group: the first node of it.
     fn groups(&self) -> Vec<usize> {
         let mut groups: Vec<usize> = (0..self.nodes.len()).collect();
-        fn find(groups: &mut [usize], mut node: usize) -> usize {
-            while groups[node] != node {
-                groups[node] = groups[groups[node]];
-                node = groups[node];
+        let mut first_of_topic: Vec<Option<usize>> = vec![None; self.topics.len()];
+        let mut first_with_pattern: Option<usize> = None;
+        let mut patterns: BTreeSet<&Text> = BTreeSet::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            for topic in &node.sources {
+                let first = *first_of_topic[*topic].get_or_insert(index);
+                join(&mut groups, first, index);
             }
-            node
-        }
-        let joined = |a: &PlannedNode, b: &PlannedNode| {
-            let share = a.sources.iter().any(|topic| b.sources.contains(topic));
             // Whether two patterns meet cannot be told, so all of them are read together.
-            let patterns = !a.patterns.is_empty() && !b.patterns.is_empty();
-            let match_one =
-                |patterns: &[Text], topics: &[usize]| topics.iter().any(|topic| matches_any(patterns, &self.topics[*topic]));
-            share || patterns || match_one(&a.patterns, &b.sources) || match_one(&b.patterns, &a.sources)
-        };
-        for a in 0..self.nodes.len() {
-            for b in a + 1..self.nodes.len() {
-                if joined(&self.nodes[a], &self.nodes[b]) {
-                    let (a, b) = (find(&mut groups, a), find(&mut groups, b));
-                    let (low, high) = (a.min(b), a.max(b));
-                    groups[high] = low;
+            if !node.patterns.is_empty() {
+                join(&mut groups, *first_with_pattern.get_or_insert(index), index);
+            }
+            patterns.extend(&node.patterns);
+        }
+        if let Some(first_with_pattern) = first_with_pattern {
+            let patterns = Patterns::new(patterns);
+            for (topic, first) in first_of_topic.iter().enumerate() {
+                if let Some(first) = first.filter(|_| patterns.matches(&self.topics[topic])) {
+                    join(&mut groups, first_with_pattern, first);
                 }
             }
         }
@@ -303,10 +302,33 @@ pub(super) fn is_keyed_otherwise(topology: &Topology, aggregate: &Aggregate, sou
     key != "key" && topic.key.as_ref().is_none_or(|declared| normal(&declared.text) != key)
 }
 
-/// Does one of these patterns match a topic? Never the engine's and the brokers' own.
-pub(super) fn matches_any(patterns: &[Text], topic: &PlannedTopic) -> bool {
-    let own = topic.owner == Owner::Engine || topic.name.starts_with("__");
-    !own && patterns.iter().any(|text| super::pattern(text).is_some_and(|pattern| pattern.is_match(&topic.name)))
+/// The first node of a group.
+fn find(groups: &mut [usize], mut node: usize) -> usize {
+    while groups[node] != node {
+        groups[node] = groups[groups[node]];
+        node = groups[node];
+    }
+    node
+}
+
+fn join(groups: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (find(groups, a), find(groups, b));
+    groups[a.max(b)] = a.min(b);
+}
+
+/// Compiled patterns of sources.
+pub(super) struct Patterns(Vec<regex::Regex>);
+
+impl Patterns {
+    pub(super) fn new<'p>(patterns: impl IntoIterator<Item = &'p Text>) -> Self {
+        Self(patterns.into_iter().filter_map(|text| super::pattern(text)).collect())
+    }
+
+    /// Does one of them match a topic? Never the engine's and the brokers' own.
+    pub(super) fn matches(&self, topic: &PlannedTopic) -> bool {
+        let own = topic.owner == Owner::Engine || topic.name.starts_with("__");
+        !own && self.0.iter().any(|pattern| pattern.is_match(&topic.name))
+    }
 }
 
 impl Plan {

@@ -1,11 +1,11 @@
 //! What only the whole can tell: partition counts, loops, patterns that meet states.
 
-use super::build::{is_keyed_otherwise, matches_any};
+use super::build::{Patterns, is_keyed_otherwise};
 use super::{NodeKind, Owner, Partitions, Plan};
 use crate::record::Text;
 use crate::topology::diagnostic::{Findings, finding};
 use crate::topology::model::{Cleanup, MessageKey, MessageKind, MessageTarget, Position, Source, SourceFrom, Topology};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn check(topology: &Topology, plan: &Plan, findings: &mut Findings) {
     let mut check = Check { topology, plan, findings };
@@ -106,25 +106,32 @@ impl Check<'_> {
     /// E506 and E505: what a pattern must not match.
     fn patterns(&mut self) {
         let (topology, plan) = (self.topology, self.plan);
-        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !node.patterns.is_empty()) {
-            let matched = |topic: usize| matches_any(&node.patterns, &plan.topics[topic]);
-            let at = self.pattern_at(index);
-            let stateful = plan.nodes.iter().filter(|other| other.store.is_some());
-            for other in stateful {
-                for topic in other.sources.iter().filter(|topic| matched(**topic)) {
-                    let message =
-                        format!("the pattern matches `{}`, from which `{}` keeps a state", self.name(*topic), other.name);
-                    let found = finding("E506", message)
-                        .cause("members that see topics appear at different moments would share out its partitions differently")
-                        .hint("leave that topic out of the pattern");
-                    self.say(&at, found);
-                }
+        let mut written: BTreeSet<usize> = BTreeSet::new();
+        topology.each_message(&mut |_, message| {
+            if let MessageTarget::Topic(topic) = message.to {
+                written.insert(topic);
             }
-            let part = &plan.subtopologies[node.subtopology];
-            let shared = part.nodes.iter().find(|other| {
-                let other = &plan.nodes[**other];
-                other.store.is_some() && other.sources.iter().any(|topic| node.sources.contains(topic))
+        });
+        // One node that keeps a state from a topic is enough to say so.
+        let mut stateful: BTreeMap<usize, usize> = BTreeMap::new();
+        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| node.store.is_some()) {
+            node.sources.iter().for_each(|topic| {
+                stateful.entry(*topic).or_insert(index);
             });
+        }
+        for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| !node.patterns.is_empty()) {
+            let patterns = Patterns::new(&node.patterns);
+            let matched = |topic: usize| patterns.matches(&plan.topics[topic]);
+            let at = self.pattern_at(index);
+            for (topic, other) in stateful.iter().filter(|(topic, _)| matched(**topic)) {
+                let other = &plan.nodes[*other].name;
+                let message = format!("the pattern matches `{}`, from which `{other}` keeps a state", self.name(*topic));
+                let found = finding("E506", message)
+                    .cause("members that see topics appear at different moments would share out its partitions differently")
+                    .hint("leave that topic out of the pattern");
+                self.say(&at, found);
+            }
+            let shared = node.sources.iter().find_map(|topic| stateful.get(topic));
             if let Some(other) = shared {
                 let message = format!(
                     "`{}` reads a pattern and shares a topic with `{}`, which keeps a state",
@@ -132,14 +139,8 @@ impl Check<'_> {
                 );
                 self.say(&at, finding("E506", message).hint("put the pattern into a pipeline of its own"));
             }
-            let mut written: BTreeSet<usize> = BTreeSet::new();
-            topology.each_message(&mut |_, message| {
-                if let MessageTarget::Topic(topic) = message.to {
-                    written.insert(topic);
-                }
-            });
-            for topic in written.into_iter().filter(|topic| matched(*topic)) {
-                let message = format!("the pattern matches `{}`, which this topology writes", self.name(topic));
+            for topic in written.iter().filter(|topic| matched(**topic)) {
+                let message = format!("the pattern matches `{}`, which this topology writes", self.name(*topic));
                 let found = finding("E505", message).cause("its own output would come back to it");
                 self.say(&at, found.hint("leave that topic out of the pattern, or name the topics"));
             }

@@ -1,30 +1,98 @@
 //! Topology files in, findings out: `tests/topology/good` has files without errors, `tests/topology/bad` has files with what
-//! is found in them written beside.
+//! is found in them in a file of the same name beside. `UPDATE_EXPECTED=1` writes these; read what changed.
 
+mod hostile;
+mod plans;
 mod support;
 
-use super::{Severity, render};
-use support::{files, load_file};
+use super::{Loaded, Severity, across, codes, render};
+use std::collections::BTreeSet;
+use std::path::Path;
+use support::{expect, files, load_file};
 
 #[test]
 fn good_files_check_without_errors() {
     let paths = files("tests/topology/good");
     assert!(paths.len() >= 4);
     for path in paths {
-        let loaded = load_file(&path);
-        let errors: Vec<_> = loaded.findings.iter().filter(|found| found.severity() == Severity::Error).cloned().collect();
-        assert!(errors.is_empty(), "{}", render::text(&errors, |_| Some(&loaded.text), false));
-        assert!(loaded.checked.is_some());
-        eprintln!("{}", render::text(&loaded.findings, |_| Some(&loaded.text), false));
+        no_errors(&load_file(&path));
     }
 }
 
 #[test]
-fn samples() {
+fn the_samples_check_without_errors() {
+    let mut loaded = Vec::new();
     for name in ["analytics", "order-totals", "product", "shop", "users"] {
-        for path in files(&format!("topologies/{name}")) {
-            let loaded = load_file(&path);
-            eprintln!("{}", render::text(&loaded.findings, |_| Some(&loaded.text), false));
-        }
+        loaded.extend(files(&format!("topologies/{name}")).iter().map(|path| load_file(path)));
     }
+    assert!(loaded.len() >= 5);
+    loaded.iter().for_each(no_errors);
+}
+
+fn no_errors(loaded: &Loaded) {
+    let errors: Vec<_> = loaded.findings.iter().filter(|found| found.severity() == Severity::Error).cloned().collect();
+    assert!(errors.is_empty(), "{}", render::text(&errors, |_| Some(&loaded.text), false));
+    assert!(loaded.checked.is_some());
+}
+
+#[test]
+fn bad_files_say_all_that_is_wrong_and_where() {
+    for path in files("tests/topology/bad") {
+        let loaded = load_file(&path);
+        assert!(loaded.checked.is_none(), "{} was taken", path.display());
+        assert!(loaded.has_errors());
+        expect(&path.with_extension("expected"), &render::lines(&loaded.findings));
+    }
+}
+
+#[test]
+fn every_code_is_found_in_a_bad_file() {
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    for path in files("tests/topology/bad").iter().chain(&files("tests/topology/good")) {
+        found.extend(load_file(path).findings.iter().map(|found| found.code));
+    }
+    // Of params given from outside, and of several files.
+    let elsewhere = ["E210", "W202"];
+    let missing: Vec<&str> =
+        codes::all().map(|(code, _)| code).filter(|code| !found.contains(code) && !elsewhere.contains(code)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn params_from_outside_are_of_the_type_of_those_in_the_file() {
+    let text = "skald: 1\ntopology: t\nparams: { rate: 0.5, name: a, count: 1 }\n";
+    let load = |name: &str, value: &str| {
+        let overrides = [(name.to_owned(), value.to_owned())];
+        super::load("t.yaml", text.as_bytes(), &overrides, &super::NoSources)
+    };
+    for (name, value, shown) in [("rate", "1", "1.0"), ("rate", "0.25", "0.25"), ("name", "5", "\"5\""), ("count", "7", "7")] {
+        let loaded = load(name, value);
+        let (topology, _) = loaded.checked.as_ref().expect("a value of its type");
+        let found = topology.params.get(name).map(|found| super::schema::json_of(found).to_string());
+        assert_eq!(found.as_deref(), Some(shown));
+    }
+    for (name, value) in [("rate", "much"), ("count", "0.5"), ("nam", "x")] {
+        assert_eq!(load(name, value).findings.iter().filter(|found| found.code == "E210").count(), 1, "{name}={value}");
+    }
+}
+
+#[test]
+fn types_that_go_nowhere_are_found_over_all_files() {
+    let file = |name: &str, text: &str| super::load(name, text.as_bytes(), &[], &super::NoSources);
+    let topics = "topics: { x: { types: [a.v1, b.v1, c.v1] }, y: { types: [d.v1] } }";
+    let sends = format!(
+        "skald: 1\ntopology: one\n{topics}\npipelines:\n  p: {{ from: y, steps: [{{ emit: {{ type: a.v1, data: {{}} }} }}, {{ emit: {{ type: b.v1, data: {{}} }} }}] }}\n"
+    );
+    let reads = format!(
+        "skald: 1\ntopology: two\n{topics}\npipelines:\n  q: {{ from: x, type: [b.v1, c.v1], steps: [{{ filter: true }}] }}\n"
+    );
+    let (sends, reads) = (file("one.yaml", &sends), file("two.yaml", &reads));
+    assert!(across(std::slice::from_ref(&sends)).is_empty() && across(std::slice::from_ref(&reads)).is_empty());
+    let found: Vec<String> = across(&[sends, reads]).iter().map(|found| format!("{} {}", found.file, found.message)).collect();
+    assert_eq!(found, ["two.yaml nothing emits `c.v1` to `x`", "one.yaml nothing handles `a.v1` of `x`"]);
+}
+
+/// A path of this repository.
+fn here(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -45,3 +45,13 @@ pub(super) fn load_file(path: &Path) -> Loaded {
     let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
     load(&name, &bytes, &[], &Folder(path.parent().expect("a file has a folder").to_owned()))
 }
+
+/// Compares with the content of a file, or writes it when asked to.
+pub(super) fn expect(path: &Path, found: &str) {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path, found).expect("the file can be written");
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(found, expected, "{}: UPDATE_EXPECTED=1 writes it anew", path.display());
+}

@@ -66,7 +66,7 @@ fn leading_zero(digits: &str) -> bool {
 fn misread(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     // All of its spellings are all lower, all upper, or capitalised.
-    let spelt = text == lower || text == text.to_ascii_uppercase() || text[1..] == lower[1..];
+    let spelt = text == lower || text == text.to_ascii_uppercase() || text.get(1..) == lower.get(1..);
     match lower.as_str() {
         "yes" | "on" | "true" | "y" if spelt => return Some("true"),
         "no" | "off" | "false" | "n" if spelt => return Some("false"),

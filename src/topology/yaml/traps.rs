@@ -2,7 +2,7 @@
 //!
 //! Each is said once and mended, so that what follows reads what was meant.
 
-use super::{Kind, Node, Scalar, Style};
+use super::{Entry, Kind, Node, Scalar, Style};
 use crate::record::Value;
 use crate::topology::diagnostic::{Findings, finding};
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(in super::super) fn mend(node: &mut Node, findings: &mut Findings) {
             items.iter_mut().for_each(|item| mend(item, findings));
         }
         Kind::Map(entries) => {
-            let swallowed = flow && !entries.is_empty() && entries.iter().all(|entry| omitted(&entry.node, &source));
+            let swallowed = flow && !entries.is_empty() && entries.iter().all(|entry| omitted(entry, &source));
             if swallowed {
                 let written = source[node.range.clone()].to_owned();
                 let found = finding("E107", "a text that begins with `{` is a map to YAML");
@@ -35,8 +35,7 @@ pub(in super::super) fn mend(node: &mut Node, findings: &mut Findings) {
                 let mut end = at + 1;
                 let start = entries[at].node.range.start;
                 let mut whole = entries[at].node.range.clone();
-                while is_cut(&entries[at].node, &source, &whole)
-                    && entries.get(end).is_some_and(|next| omitted(&next.node, &source))
+                while is_cut(&entries[at].node, &source, &whole) && entries.get(end).is_some_and(|next| omitted(next, &source))
                 {
                     whole = start..entries[end].key_range.end;
                     end += 1;
@@ -75,9 +74,10 @@ fn cut(whole: &Range<usize>, source: &str, findings: &mut Findings) {
     findings.push(whole.clone(), found.hint(format!("quote it: `\"{}\"`, or use block style", &source[whole.clone()])));
 }
 
-/// Was the value of a flow map left out, as in `{ a }`?
-fn omitted(node: &Node, source: &str) -> bool {
-    node.is_null() && source.get(node.range.clone()).is_none_or(|written| !matches!(written, "~" | "null"))
+/// Was the value of an entry left out with its colon, as in `{ a }`?
+fn omitted(entry: &Entry, source: &str) -> bool {
+    let behind = source.get(entry.key_range.end..).unwrap_or("").trim_start();
+    entry.node.is_null() && !behind.starts_with(':')
 }
 
 /// Does a plain scalar open more brackets than it closes?

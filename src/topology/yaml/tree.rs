@@ -106,10 +106,15 @@ impl<'a> Reader<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let range = self.trimmed(range, style);
+                let mut text = text.into_owned();
                 if let Some(tag) = tag {
-                    self.tag(&tag.to_string(), &range);
+                    let written = self.tag(&tag.to_string(), &range);
+                    // What was meant is most likely a text that begins with `!`.
+                    if text.is_empty() {
+                        text = written;
+                    }
                 }
-                self.scalar(text.into_owned(), style, anchor, range)
+                self.scalar(text, style, anchor, range)
             }
             Event::SequenceStart(anchor, tag) => {
                 if let Some(tag) = tag {
@@ -257,6 +262,9 @@ impl<'a> Reader<'a> {
                     let range = node.range.clone();
                     let Kind::Scalar(scalar) = node.kind else { return self.no_key(range) };
                     let known = !open.keys.insert(scalar.text.clone());
+                    // The rest of a value that a comma cut; it is told there.
+                    let rest = scalar.text.ends_with([')', ']', '}']);
+                    let known = known && !rest;
                     let merge = scalar.text == "<<" && scalar.style == Style::Plain;
                     open.key = Some((scalar.text.clone(), range.clone(), !known && !merge));
                     if merge {
@@ -272,12 +280,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn tag(&mut self, tag: &str, range: &Range<usize>) {
+    /// Says that there is a tag, and gives the text from it to the end of the line.
+    fn tag(&mut self, tag: &str, range: &Range<usize>) -> String {
         let (start, line) = self.source.line_of(range.start);
         // The tag stands before the node that it is put on, mostly on the same line.
         let at = line.find(tag).or_else(|| line.find('!')).map_or(range.start, |at| start + at);
         let rest = self.source.text[at..].lines().next().unwrap_or("").trim_end().to_owned();
         self.tagged(&rest, at..at + rest.len());
+        rest
     }
 
     fn tagged(&mut self, written: &str, range: Range<usize>) {
@@ -350,18 +360,28 @@ fn explain(info: &str, at: usize, line_start: usize, value: Option<(usize, &str)
         }
         return (at..at, found);
     }
-    if text.contains(": ") || text.ends_with(':') {
-        let hint = if text.contains('"') {
-            format!("quote the whole: `'{}'`", text.replace('\'', "''"))
+    if text.starts_with(['{', '[']) {
+        let closes = text.ends_with(['}', ']']);
+        let hint = if closes && !info.contains("block mapping") {
+            "within `{ }` and `[ ]` quote what holds `,`, `[` or `{`, or use block style".to_owned()
         } else {
-            format!("quote the whole: `\"{text}\"`")
+            format!("YAML ends the value at the closing bracket: quote the whole: `{}`", in_quotes(text))
         };
+        return (at..at, found.hint(hint));
+    }
+    if text.contains(": ") || text.ends_with(':') {
+        let hint = format!("quote the whole: `{}`", in_quotes(text));
         return (range, found.cause("YAML takes what stands before `: ` for a key").hint(hint));
     }
     if text.starts_with(['@', '`', '%', '&', '*', '|', '>']) {
         return (range, found.hint("text that begins like this must be quoted"));
     }
     (at..at, found)
+}
+
+/// A text in quotes that it does not hold itself.
+fn in_quotes(text: &str) -> String {
+    if text.contains(['"', '\\']) { format!("'{}'", text.replace('\'', "''")) } else { format!("\"{text}\"") }
 }
 
 fn depth_of(node: &Node) -> usize {
