@@ -29,7 +29,7 @@ pub use armed::{Armed, arm, disarm, passed};
 
 #[cfg(debug_assertions)]
 mod armed {
-    use super::super::{Error, Result};
+    use crate::runtime::{Error, Result};
     use super::POINTS;
     use std::cell::RefCell;
     use std::sync::OnceLock;
