@@ -5,7 +5,7 @@ use super::task::{Assignment, Index, Input, Route, Task, TaskState};
 use super::{Prepared, Registry, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::record::{Millis, Text, TopicPartition};
-use crate::topology::plan::{Plan, PlannedNode};
+use crate::topology::plan::{self, Plan, PlannedNode};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,20 +23,20 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// The error is a pattern that is none, which the language refuses before.
-    pub(super) fn new(program: &Arc<Program>, prepared: &Arc<Prepared>) -> Result<Self, regex::Error> {
+    /// `None` when a pattern is none, which the language refuses before.
+    pub(super) fn new(program: &Arc<Program>, prepared: &Arc<Prepared>) -> Option<Self> {
         let plan = &program.plan;
         let mut planned = BTreeMap::new();
         let mut patterns = Vec::new();
         for part in &plan.subtopologies {
             planned.extend(part.sources.iter().map(|topic| (plan.topics[*topic].name.clone(), (*topic, part.index))));
             for pattern in &part.patterns {
-                patterns.push((part.index, whole(pattern)?));
+                patterns.push((part.index, plan::pattern(pattern)?));
             }
         }
-        let compile = |node: &PlannedNode| node.patterns.iter().map(|pattern| whole(pattern)).collect();
-        let node_patterns = plan.nodes.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { program: program.clone(), prepared: prepared.clone(), planned, patterns, node_patterns })
+        let compile = |node: &PlannedNode| node.patterns.iter().map(|pattern| plan::pattern(pattern)).collect();
+        let node_patterns = plan.nodes.iter().map(compile).collect::<Option<_>>()?;
+        Some(Self { program: program.clone(), prepared: prepared.clone(), planned, patterns, node_patterns })
     }
 
     /// Index in the plan, if it is there, and sub-topology.
@@ -101,7 +101,6 @@ impl Sources {
             let first = assignment.inputs.len();
             for (topic, partition) in members {
                 assignment.index.add(partition, assignment.inputs.len());
-                let decoder = topic.and_then(|topic| self.program.decoders[topic].clone());
                 assignment.inputs.push(Input {
                     partition: partition.clone(),
                     topic,
@@ -114,7 +113,7 @@ impl Sources {
                     unsaved: false,
                     has_committed: false,
                     last_owner: None,
-                    decoder: decoder.unwrap_or_else(|| self.program.undeclared.clone()),
+                    repartitioned: self.program.is_repartition(topic),
                     routes: self.routes(id.subtopology, topic, &partition.topic),
                 });
             }
@@ -136,8 +135,4 @@ impl Sources {
 /// Topics that no pattern reads: the broker's own and those that this topology makes.
 fn is_own(plan: &Plan, topic: &str) -> bool {
     topic.starts_with("__") || topic.strip_prefix(plan.topology.as_str()).is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn whole(pattern: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&format!("^(?:{pattern})$"))
 }

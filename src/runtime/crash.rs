@@ -29,8 +29,8 @@ pub use armed::{Armed, arm, disarm, passed};
 
 #[cfg(debug_assertions)]
 mod armed {
-    use crate::runtime::{Error, Result};
     use super::POINTS;
+    use crate::runtime::{Error, Result};
     use std::cell::RefCell;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};

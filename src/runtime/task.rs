@@ -12,13 +12,13 @@
 
 use super::context::StepContext;
 use super::epoch::Epoch;
-use super::program::{Decode, Program};
+use super::program::Program;
 use super::registry::Gauges;
 use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Outcome, Road, Stop};
+use crate::node::{Input as NodeInput, Outcome, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::state::layout::Role;
 use crate::state::{self, Savepoint, Slots};
@@ -113,7 +113,8 @@ pub(super) struct Input {
     pub(super) has_committed: bool,
     /// Transactional id of the last one who committed it.
     pub(super) last_owner: Option<Text>,
-    pub(super) decoder: Arc<dyn Decode>,
+    /// Its records come from other topics.
+    pub(super) repartitioned: bool,
     pub(super) routes: Arc<[Route]>,
 }
 
@@ -263,15 +264,26 @@ impl Handling<'_, '_> {
             self.epoch.figures.untaken += 1;
             return Ok(());
         }
-        let record = self.record;
-        let decoded = catch_unwind(AssertUnwindSafe(|| input.decoder.decode(record)));
-        match decoded {
-            Ok(Ok(Some(event))) => self.steps(input.topic, input.partitions, record, &event),
+        if !input.repartitioned {
+            return self.read(input.topic, input.partitions, self.record);
+        }
+        let mut headers = Vec::new();
+        match first_read(self.record, &mut headers) {
+            // It lies where another key put it: nothing follows from its partition.
+            Ok(origin) => self.read(self.scene.program.topic(origin.topic), None, &origin),
+            Err(failure) => self.undecodable(self.record, &failure),
+        }
+    }
+
+    fn read(&mut self, topic: Option<usize>, partitions: Option<u32>, record: &RecordRef<'_>) -> Result<(), Standstill> {
+        let decoder = self.scene.program.decoder(topic);
+        match catch_unwind(AssertUnwindSafe(|| decoder.decode(record))) {
+            Ok(Ok(Some(event))) => self.steps(topic, partitions, record, &event),
             Ok(Ok(None)) => {
                 self.epoch.figures.without_value += 1;
                 Ok(())
             }
-            Ok(Err(failure)) => self.undecodable(&failure),
+            Ok(Err(failure)) => self.undecodable(record, &failure),
             Err(panic) => Err(self.halt(format!("a panic while decoding: {}", super::driver::panic_text(&*panic)))),
         }
     }
@@ -394,8 +406,8 @@ impl Handling<'_, '_> {
     }
 
     /// One dead letter for the record, whoever reads it; every node that does may send beside it.
-    fn undecodable(&mut self, failure: &Failure) -> Result<(), Standstill> {
-        let (routes, record) = (self.input.routes.clone(), self.record);
+    fn undecodable(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
+        let routes = self.input.routes.clone();
         let nodes = &self.scene.program.nodes;
         self.epoch.figures.failed += 1;
         if failure.class() == Class::Engine || routes.iter().any(|route| nodes[route.node].road(failure) == Road::Stop) {

@@ -198,8 +198,10 @@ impl Worker {
             },
         );
         let reader = parts.broker.log_reader(Isolation::ReadCommitted).map_err(Error::Broker)?;
-        let sources = Sources::new(&parts.program, &parts.prepared)
-            .map_err(|error| Error::Broken { thread: parts.thread, message: format!("a source's pattern: {error}") })?;
+        let sources = Sources::new(&parts.program, &parts.prepared).ok_or_else(|| Error::Broken {
+            thread: parts.thread,
+            message: "a source's pattern is no regular expression".into(),
+        })?;
         let core = Core {
             sources,
             commit,
@@ -544,12 +546,13 @@ impl Core {
     fn join(&self, wake: &Wake) -> Result<Box<dyn GroupConsumer>> {
         let plan = &self.parts.program.plan;
         let read = plan.subtopologies.iter().flat_map(|part| &part.sources);
+        let patterns = plan.subtopologies.iter().flat_map(|part| &part.patterns);
         let settings = ConsumerSettings {
             group: plan.topology.clone(),
             instance: self.instance(),
             client_id: self.client_id.clone(),
             topics: read.map(|topic| plan.topics[*topic].name.clone()).collect(),
-            patterns: plan.subtopologies.iter().flat_map(|part| part.patterns.iter().cloned()).collect(),
+            patterns: patterns.map(|pattern| format!("^(?:{pattern})$").into()).collect(),
             session_timeout: self.parts.settings.session_timeout,
             max_poll_interval: self.parts.settings.max_poll_interval,
             wake: wake.clone(),

@@ -201,19 +201,12 @@ fn send(context: &mut dyn Context, topic: usize, key: &[u8], text: &str, input: 
 pub(crate) fn program() -> Program {
     let plain: Arc<dyn Decode> = Arc::new(Plain);
     let plan = plan();
-    let mut decoders: Vec<Option<Arc<dyn Decode>>> = vec![None; plan.topics.len()];
-    decoders[IN] = Some(plain.clone());
-    decoders[MID] = Some(plain.clone());
+    let decoders = vec![plain.clone(); plan.topics.len()];
     let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true };
     let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false };
     let policies = plan.nodes.iter().map(|node| vec![SourcePolicy::default(); node.sources.len()]).collect();
-    Program {
-        nodes: vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap)],
-        decoders,
-        undeclared: plain,
-        policies,
-        plan: Arc::new(plan),
-    }
+    let nodes: Vec<Arc<dyn Node>> = vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap)];
+    Program::of_parts(Arc::new(plan), nodes, decoders, plain, policies)
 }
 
 fn plan() -> Plan {
