@@ -3,6 +3,7 @@
 //! Generated is what both speak. What the language has otherwise (each † of `language.md` §3) is left out here and looked at
 //! in `language.rs`:
 //! - ints and doubles mix in arithmetic; in generated arithmetic both sides are of one kind;
+//! - ints are compared with doubles by value, where the crate rounds large ones: only small ones meet here;
 //! - division by zero is an error of doubles too: such cases are passed over;
 //! - `has`, `.?` and `[?]` treat null as missing: no generated field is null;
 //! - no `uint`; `type(x)` gives a string; durations also in days;
@@ -96,7 +97,7 @@ fn deeper(below: &Level) -> Level {
         filled("($0 <= $1)", [s, s, s]),
         filled("($0 > $1)", [b, b, b]),
         filled("($0 == $1)", [i, i, i]),
-        filled("($0 == $1)", [i, d, i]),
+        filled("(size($0) == $1)", [l, d, d]),
         filled("($0 != $1)", [d, d, d]),
         filled("($0 == $1)", [s, i, i]),
         filled("($0 == $1)", [l, l, l]),
