@@ -20,6 +20,7 @@ mod cluster;
 mod contract;
 mod contract_rows;
 mod drive;
+mod measure;
 mod members;
 mod readers;
 #[allow(dead_code, reason = "the tests of the whole engine use what is there")]

@@ -13,7 +13,7 @@ use crate::broker::{
     ConsumerSettings, Error, ErrorClass, GroupConsumer, Limit, Ownership, Parting, Polled, Result, Trouble, TroubleKind, Wake,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::record::{Offset, Partition, RecordRef, Text, TopicPartition};
+use crate::record::{Offset, RecordRef, Text, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
@@ -31,6 +31,9 @@ const RECORDS_BETWEEN_CLOCK_READS: usize = 32;
 const SEEK_TIMEOUT: Duration = Duration::from_millis(500);
 /// So long a partition may take from its assignment to accepting a seek, before it is taken for stopped.
 const SEEK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A nudge is a request whose answer is not waited for.
+const NUDGE_TIMEOUT: Duration = Duration::from_millis(2);
 
 /// Where a partition is put that is not read yet. A number, never `End` or `Beginning`: those are looked up, and an answer to
 /// the look-up that comes after a seek makes librdkafka look up again and jump there, over everything in between.
@@ -55,18 +58,11 @@ pub(super) struct Member {
     /// Partitions whose reading librdkafka has given up: only a new assignment starts it again.
     stopped: FxHashSet<TopicPartition>,
     /// Partitions that are read, with the offset they were resumed at.
-    resumed: FxHashMap<TopicPartition, Resumed>,
+    resumed: FxHashMap<TopicPartition, Offset>,
     /// Positions as of the last poll; looked up once between polls.
     positions: RefCell<Option<FxHashMap<TopicPartition, Offset>>>,
     probe: Option<Probe>,
     troubles: VecDeque<Trouble>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Resumed {
-    at: Offset,
-    /// The end that was reached, where an end was reported.
-    end: Option<Offset>,
 }
 
 impl Member {
@@ -131,10 +127,6 @@ impl Member {
         let about = About::new(format!("reading as a member of group `{}`", self.group)).of_group(self.group.clone());
         let reason = self.consumer().context().notes.last_reason();
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        if let KafkaError::PartitionEOF(partition) = error {
-            self.note_end(*partition, &reason);
-            return None;
-        }
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == Code::Fatal {
             // The code of a fatal error is the cause; the wrapper may only say "fatal".
             let cause = self.consumer().client().fatal_error();
@@ -170,31 +162,11 @@ impl Member {
             return;
         }
         let positions = self.known_positions();
-        let candidates = self
-            .resumed
-            .iter()
-            .map(|(input, resumed)| (input.clone(), positions.get(input).copied().unwrap_or(resumed.at)))
-            .collect();
+        let candidates =
+            self.resumed.iter().map(|(input, at)| (input.clone(), positions.get(input).copied().unwrap_or(*at))).collect();
         match Probe::start(&self.properties, &self.group, candidates, kind, self.wake.clone()) {
             Ok(probe) => self.probe = Some(probe),
             Err(error) => tracing::error!("{error}"),
-        }
-    }
-
-    /// The end of a partition was reached. The number alone names it where one topic has it, or where one is not there yet.
-    fn note_end(&mut self, partition: Partition, reason: &str) {
-        let Some(end) = end_offset(reason) else { return };
-        let positions = self.known_positions();
-        let mut behind =
-            self.resumed.iter_mut().filter(|(input, _)| input.partition == partition).filter(|(input, resumed)| {
-                positions.get(input).copied().unwrap_or(resumed.at).max(resumed.end.unwrap_or(-1)) < end
-            });
-        if let (Some((_, resumed)), None) = (behind.next(), behind.next()) {
-            resumed.end = Some(end);
-        } else if let [(_, resumed)] =
-            self.resumed.iter_mut().filter(|(input, _)| input.partition == partition).collect::<Vec<_>>().as_mut_slice()
-        {
-            resumed.end = Some(resumed.end.map_or(end, |known| known.max(end)));
         }
     }
 
@@ -239,6 +211,7 @@ impl Member {
                 Err(_) => list,
             };
             if late.count() == 0 {
+                self.nudge(at);
                 return Ok(true);
             }
             if self.clock.mono() - started >= SEEK_DEADLINE {
@@ -253,6 +226,22 @@ impl Member {
         }
     }
 
+    /// Wakes the client's threads of the brokers that lead these partitions, where a seek does not: a seek to offset 0 changes no
+    /// state in librdkafka, and its thread would sleep on for up to a second. Any request wakes it; the answer is not wanted.
+    fn nudge(&self, at: &[(TopicPartition, Offset)]) {
+        let mut list = TopicPartitionList::new();
+        for (one, _) in at.iter().filter(|(_, offset)| *offset == 0) {
+            if let Err(error) = list.add_partition_offset(&one.topic, one.partition, Place::End) {
+                tracing::debug!("{error}");
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer().offsets_for_times(list, NUDGE_TIMEOUT)
+        {
+            tracing::trace!("{error}");
+        }
+    }
+
     /// Assigns everything anew, these partitions at their offsets and the others where they are: the way to start a partition
     /// that librdkafka has stopped.
     fn assign_again(&mut self, at: &[(TopicPartition, Offset)]) -> Result<()> {
@@ -261,8 +250,8 @@ impl Member {
         let (mut all, mut paused, mut read) = (TopicPartitionList::new(), TopicPartitionList::new(), TopicPartitionList::new());
         for one in &self.accepted {
             let wanted = at.iter().find(|(asked, _)| asked == one).map(|(_, offset)| *offset);
-            let going = || self.resumed.get(one).filter(|_| !self.stopped.contains(one)).map(|resumed| resumed.at);
-            let offset = wanted.or_else(|| going().map(|at| positions.get(one).copied().unwrap_or(at)));
+            let going = || self.resumed.get(one).filter(|_| !self.stopped.contains(one));
+            let offset = wanted.or_else(|| going().map(|at| positions.get(one).copied().unwrap_or(*at)));
             let place = offset.map_or(NOWHERE, Place::Offset);
             all.add_partition_offset(&one.topic, one.partition, place).map_err(|error| about.error(&error))?;
             let list = if offset.is_some() { &mut read } else { &mut paused };
@@ -366,7 +355,7 @@ impl GroupConsumer for Member {
             self.assign_again(at)?;
         }
         for (one, offset) in at {
-            self.resumed.insert(one.clone(), Resumed { at: *offset, end: None });
+            self.resumed.insert(one.clone(), *offset);
         }
         Ok(())
     }
@@ -384,10 +373,7 @@ impl GroupConsumer for Member {
     }
 
     fn position(&self, partition: &TopicPartition) -> Option<Offset> {
-        let read = self.known_positions().get(partition).copied();
-        let end = self.resumed.get(partition).and_then(|resumed| resumed.end);
-        // An end that was reported is a position too; an older one than what was read since is not.
-        read.max(end)
+        self.known_positions().get(partition).copied()
     }
 
     fn close(mut self: Box<Self>, how: Parting, deadline: Duration) {
@@ -472,10 +458,4 @@ impl Parted {
 /// The topic of `Subscribed topic not available: <topic>: <why>`: the one error text that names an input.
 fn subscribed_topic(reason: &str) -> Option<&str> {
     reason.strip_prefix("Subscribed topic not available: ")?.split(": ").next()
-}
-
-/// The offset of `… reached end of partition at offset <n> (…`.
-pub(super) fn end_offset(reason: &str) -> Option<Offset> {
-    let (_, rest) = reason.split_once("reached end of partition at offset ")?;
-    rest.split_whitespace().next()?.parse().ok()
 }

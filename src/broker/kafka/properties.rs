@@ -210,7 +210,7 @@ impl Properties {
         // Each partition has its own queue here, so this is per partition.
         config.set("queued.max.messages.kbytes", "4096");
         self.own(&mut config);
-        config.set("group.id", group).set("group.protocol", "classic");
+        config.set("group.id", group).set("group.protocol", "classic").set("enable.partition.eof", "true");
         reads(&mut config, isolation);
         config
     }
@@ -267,6 +267,8 @@ impl Properties {
             .set("enable.metrics.push", "false");
         match role {
             Role::Consumer => config
+                // A seek waits for the fetch under way; an idle partition makes that the longest one.
+                .set("fetch.wait.max.ms", "100")
                 .set("fetch.queue.backoff.ms", "10")
                 .set("queued.min.messages", "5000")
                 .set("queued.max.messages.kbytes", "8192")
@@ -295,7 +297,6 @@ fn reads(config: &mut ClientConfig, isolation: Isolation) {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "true")
         .set("check.crcs", "true")
         .set(
             "isolation.level",
@@ -378,13 +379,13 @@ mod tests {
         let mut properties = Properties::new("localhost:9092");
         properties.set("linger.ms", "5").expect("linger");
         properties.set("producer.compression.type", "zstd").expect("compression");
-        properties.set("consumer.fetch.wait.max.ms", "100").expect("fetch wait");
+        properties.set("consumer.fetch.wait.max.ms", "50").expect("fetch wait");
         let producer = properties.idempotent();
         assert_eq!(producer.get("linger.ms"), Some("5"));
         assert_eq!(producer.get("compression.type"), Some("zstd"));
         assert_eq!(producer.get("fetch.wait.max.ms"), None);
         let reader = properties.reader("g", Isolation::ReadCommitted);
-        assert_eq!(reader.get("fetch.wait.max.ms"), Some("100"));
+        assert_eq!(reader.get("fetch.wait.max.ms"), Some("50"));
         assert_eq!(reader.get("compression.type"), None);
         assert_eq!(reader.get("auto.offset.reset"), Some("error"));
     }

@@ -1,9 +1,8 @@
 //! A reader of whole partitions.
 //!
 //! Each partition has a queue of its own, so an error and an end belong to a partition by the queue they come from. The end is
-//! needed: a log may end in batches that compaction has emptied, and no record leads over those.
+//! needed: a log may end in what this reader is not shown, and no record leads over that.
 
-use super::consumer::end_offset;
 use super::context::{ReaderContext, lock, trouble_kind};
 use super::error::About;
 use super::intake::hand_over;
@@ -176,4 +175,10 @@ impl Drop for Reader {
             tracing::debug!("{error}");
         }
     }
+}
+
+/// The offset of `… reached end of partition at offset <n> (…`.
+fn end_offset(reason: &str) -> Option<Offset> {
+    let (_, rest) = reason.split_once("reached end of partition at offset ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
