@@ -166,7 +166,7 @@ impl Cluster {
              inter.broker.listener.name=PLAINTEXT\n\
              log.dirs={}\n\
              auto.create.topics.enable=false\n\
-             log.retention.ms=-1\n\
+             log.initial.task.delay.ms=86400000\n\
              offsets.topic.replication.factor=1\n\
              offsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\n\
@@ -178,7 +178,7 @@ impl Cluster {
              group.min.session.timeout.ms=1000\n",
             logs.display()
         );
-        // Without retention: a test may write records of 1970, and the first check would delete them.
+        // Retention starts late: a test may write records of 1970, and the first check would delete them.
         fs::write(self.folder.join("server.properties"), text).expect("the temporary folder is writable");
         let format = java("kafka.tools.StorageTool")
             .args(["format", "-t", CLUSTER_ID, "-c"])
