@@ -10,6 +10,7 @@ mod exprs;
 mod fields;
 mod fit;
 mod head;
+mod lets;
 mod message;
 mod pipeline;
 mod repository;

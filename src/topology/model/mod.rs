@@ -191,3 +191,27 @@ pub enum Then {
     /// The partition halts at the record.
     Stop,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::glob_matches;
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (glob, name, matches) in [
+            ("*.replies", "app.replies", true),
+            ("*.replies", "app.replies.x", false),
+            ("*", "", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("", "", true),
+            ("", "a", false),
+            ("abc", "abc", true),
+        ] {
+            assert_eq!(glob_matches(glob, name), matches, "{glob} {name}");
+        }
+        assert!(!glob_matches(&"*a".repeat(120), &"a".repeat(119)));
+    }
+}

@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod count;
 mod describe;
 mod normal;
 

@@ -77,6 +77,42 @@ fn params_from_outside_are_of_the_type_of_those_in_the_file() {
 }
 
 #[test]
+fn variables_are_filled_into_scalars_and_take_the_type_of_their_field() {
+    let text = "skald: 1\ntopology: t\ntopics: { x: { partitions: \"${THREE}\", types: [a.v1] } }\nparams:\n";
+    let value = |written: &str| {
+        let text = format!("{text}  a: {written}\n");
+        let loaded = super::load("t.yaml", text.as_bytes(), &[], &support::Folder(here("tests/plan")));
+        match loaded.checked {
+            Some((topology, _)) => {
+                assert_eq!(topology.topics[0].partitions, Some(3));
+                let shown = topology.params.get("a").map(|value| super::schema::json_of(value).to_string());
+                Ok((shown.unwrap_or_default(), topology.secrets.len()))
+            }
+            None => Err(loaded.findings.iter().map(|found| found.code).collect::<Vec<_>>()),
+        }
+    };
+    for (written, shown) in [
+        ("${THREE}", "3"),
+        ("\"${THREE}\"", "3"),
+        ("a${THREE}b", "\"a3b\""),
+        ("${SET:-x}", "\"value\""),
+        ("${NOT_SET:-x y}", "\"x y\""),
+        ("${EMPTY:-x}", "\"x\""),
+        ("${EMPTY}", "null"),
+        ("$$${THREE}", "\"$3\""),
+        ("$${THREE}", "\"${THREE}\""),
+        ("5$", "\"5$\""),
+        ("[\"${THREE}\", { b: \"${SET}\" }]", "[3,{\"b\":\"value\"}]"),
+    ] {
+        assert_eq!(value(written), Ok((shown.to_owned(), 0)), "{written}");
+    }
+    assert_eq!(value("\"${file:secret.txt}\""), Ok(("\"hush\"".to_owned(), 1)));
+    for written in ["${NOT_SET}", "${NOT_SET:?why}", "${1A}", "${A B}", "\"${SET\"", "\"${file:none}\"", "${EMPTY:?why}"] {
+        assert_eq!(value(written), Err(vec!["E111"]), "{written}");
+    }
+}
+
+#[test]
 fn types_that_go_nowhere_are_found_over_all_files() {
     let file = |name: &str, text: &str| super::load(name, text.as_bytes(), &[], &super::NoSources);
     let topics = "topics: { x: { types: [a.v1, b.v1, c.v1] }, y: { types: [d.v1] } }";
