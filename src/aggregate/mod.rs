@@ -57,6 +57,11 @@ impl Aggregate {
         &self.world.topology.aggregates[self.index]
     }
 
+    fn handles(&self, kind: &str) -> bool {
+        let model = self.model();
+        if model.decide.is_empty() { model.evolve_of(kind).is_some() } else { model.decide_of(kind).is_some() }
+    }
+
     fn initial(&self, event: &Event) -> Result<Value, Failure> {
         if let Some(initial) = self.initial.get() {
             return Ok(initial.clone());
@@ -94,15 +99,13 @@ impl Node for Aggregate {
 
     fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
         let (model, event) = (self.model(), input.event);
-        let handler = model.decide_of(&event.kind);
-        let is_handled = handler.is_some() || (model.decide.is_empty() && model.evolve_of(&event.kind).is_some());
         // A record without a value says nothing to an aggregate, whatever its type.
-        if input.record.value.is_none() || !is_handled {
+        if input.record.value.is_none() || !self.handles(&event.kind) {
             return Ok(Outcome::PassedOver);
         }
         let key = instance_key(&self.world, &model.sources, model.key.as_ref(), input)?;
         let mut outbox = Outbox::new(&self.world, &model.name, input.record, event).with_instance(&key);
-        match handler {
+        match model.decide_of(&event.kind) {
             Some(handler) => self.decide(handler, input, &key, &mut outbox, context),
             None => {
                 let mut instance = self.load(&key, event, context)?;
@@ -132,6 +135,7 @@ impl Node for Aggregate {
             errors: &model.errors,
             replies: model.replies,
             key_format: self.world.key_format(topic),
+            handles: &|kind| self.handles(kind),
         };
         failed(rejoinder, record, event, key, failure, context)
     }

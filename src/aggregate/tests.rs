@@ -24,6 +24,7 @@ topics:
         properties: { sku: { type: string }, quantity: { type: integer }, orderId: { type: string } }
       stock.close.v1: { type: object, required: [sku], properties: { sku: { type: string } } }
       stock.break.v1: { type: object, required: [sku, by], properties: { sku: { type: string }, by: { type: integer } } }
+      stock.note.v1: { type: object, required: [sku], properties: { sku: { type: string }, text: { type: string } } }
   stock.events:
     partitions: 4
     key: data.sku
@@ -311,6 +312,10 @@ fn what_an_aggregate_does_not_handle_is_passed_over() {
     assert!(sent[0].starts_with(r#"web.replies a reply.rejected {"code":"SCHEMA_INVALID","details":null"#), "{sent:?}");
     bench.read("stock.commands", Some("a"), Some("no JSON"), &[("reply-to", "web.replies")]);
     assert_eq!(bench.sent(), [""; 0], "of what is no message nobody knows who asked");
+    let foreign = message("stock.note.v1", r#"{"sku":"a","text":5}"#);
+    bench.read("stock.commands", Some("a"), Some(&foreign), &[("reply-to", "web.replies")]);
+    assert_eq!(bench.failures().len(), 3);
+    assert_eq!(bench.sent(), [""; 0], "what a node does not handle is not for it to answer");
 }
 
 #[test]

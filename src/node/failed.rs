@@ -7,7 +7,7 @@ use crate::record::{Map, RecordRef, Text, Value};
 use crate::topology::model::{Errors, Then};
 
 /// Who tells others of a failure: a node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Rejoinder<'a> {
     /// What all nodes share.
     pub world: &'a World,
@@ -19,6 +19,8 @@ pub struct Rejoinder<'a> {
     pub replies: Option<usize>,
     /// Format of the record's key.
     pub key_format: KeyFormat,
+    /// Does it handle messages of a type?
+    pub handles: &'a dyn Fn(&str) -> bool,
 }
 
 /// Where a record that failed like this goes.
@@ -46,12 +48,13 @@ pub fn failed(
     failure: &Failure,
     context: &mut dyn Context,
 ) -> Result<(), Stop> {
-    let Rejoinder { world, node, errors, replies, key_format } = rejoinder;
+    let Rejoinder { world, node, errors, replies, key_format, handles } = rejoinder;
     let Some(event) = event else {
         // A payload that does not fit its schema comes in a good envelope: it says whom to tell.
         let decoder = world.decoder(world.topic(record.topic));
         if asker(record).is_some()
             && let Ok(Some(event)) = decoder.decode_unchecked(record)
+            && handles(&event.kind)
         {
             reject(&mut Outbox::new(world, node, record, &event).of_failure(), failure, replies, context);
         }

@@ -121,6 +121,7 @@ impl Node for Repartition {
             errors: self.errors(),
             replies: self.replies(),
             key_format: self.world.key_format(self.world.topic(record.topic)),
+            handles: &|kind| self.handles(kind),
         };
         failed(rejoinder, record, event, None, failure, context)
     }

@@ -176,6 +176,7 @@ impl Node for Pipeline {
             errors: &model.errors,
             replies: model.replies,
             key_format: self.world.key_format(self.world.topic(record.topic)),
+            handles: &|kind| model.handles(kind),
         };
         failed(rejoinder, record, event, None, failure, context)
     }
