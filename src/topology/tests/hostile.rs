@@ -167,7 +167,7 @@ fn damaged(mut text: String, damages: &[Damage]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_file_is_never_a_panic(which in any::<prop::sample::Index>(), damages in prop::collection::vec(damage(), 1..6)) {
