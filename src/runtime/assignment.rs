@@ -5,6 +5,7 @@ use super::task::{Assignment, Index, Input, Route, Task, TaskState};
 use super::{Prepared, Registry, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::record::{Millis, Text, TopicPartition};
+use crate::telemetry::{TaskMetrics, Telemetry};
 use crate::topology::plan::{self, Plan, PlannedNode};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -79,7 +80,7 @@ impl Sources {
         ownership: Ownership,
         number: u64,
         partitions: &[TopicPartition],
-        (registry, thread): (&Registry, usize),
+        (registry, thread, telemetry): (&Registry, usize, &Telemetry),
     ) -> Assignment {
         let mut by_task: BTreeMap<TaskId, Vec<(Option<usize>, &TopicPartition)>> = BTreeMap::new();
         for partition in partitions {
@@ -126,6 +127,7 @@ impl Sources {
                 stores: Vec::new(),
                 tasks: self.prepared.tasks[id.subtopology],
                 gauges,
+                metrics: TaskMetrics::new(telemetry, &plan.topology, &id.to_string()),
             });
         }
         assignment

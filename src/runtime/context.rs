@@ -1,6 +1,7 @@
 //! What a node sees of the runtime while it handles a record.
 
 use super::epoch::{Epoch, NotWritten};
+use super::meters::Note;
 use super::task::OpenStore;
 use super::{Program, TaskId};
 use crate::dlq::{self, Dead};
@@ -20,6 +21,7 @@ pub(super) struct StepContext<'a> {
     /// Number of tasks of the sub-topology: what a key's partition is counted by.
     pub(super) tasks: u32,
     pub(super) node: &'a Text,
+    pub(super) node_index: u16,
     pub(super) record: &'a RecordRef<'a>,
     pub(super) now: Millis,
     pub(super) mono: Duration,
@@ -66,6 +68,8 @@ impl StepContext<'_> {
         let written = (self.epoch.outputs).push(topic, spread, (letter.key, letter.value, &letter.headers()), letter.timestamp);
         written.map_err(|why| not_written(&why, "the topic of dead letters"))?;
         self.epoch.outputs.letters += 1;
+        let note = Note::Letter(failure.class().name(), failure.code().clone());
+        self.epoch.tallies.notes.push((self.node_index, note));
         Ok(())
     }
 }
@@ -110,7 +114,7 @@ impl Context for StepContext<'_> {
     }
 
     fn count(&mut self, what: &'static str) {
-        self.epoch.counts.push(what);
+        self.epoch.tallies.notes.push((self.node_index, Note::Remark(what)));
     }
 }
 

@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::record::Text;
 use crate::state::{Memory, Stores};
+use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -29,6 +30,8 @@ pub struct Engine {
     pub stores: Arc<dyn Stores>,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
+    /// Metrics of the process.
+    pub telemetry: Telemetry,
     /// Settings.
     pub settings: Settings,
 }
@@ -60,7 +63,7 @@ impl Engine {
             Some(id) => id.clone(),
             None => Text::from(format!("{:016x}", self.clock.draw())),
         };
-        let registry = Arc::new(Registry::new());
+        let registry = Arc::new(Registry::with_metrics(&self.telemetry, &self.program.plan.topology));
         let totals = Arc::new(Totals::default());
         let signals = Arc::new(Signals::new(self.settings.threads));
         let memory: Arc<dyn Stores> = Arc::new(Memory::new());
@@ -78,6 +81,7 @@ impl Engine {
                 settings: self.settings.clone(),
                 registry: registry.clone(),
                 totals: totals.clone(),
+                telemetry: self.telemetry.clone(),
                 siblings: siblings.clone(),
                 worker_id: worker_id.clone(),
                 thread,

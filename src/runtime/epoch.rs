@@ -3,8 +3,10 @@
 //! Outputs lie in one batch; writes of stores lie in the tasks' caches; offsets are the tasks' positions. A record that fails is
 //! taken back to a [`EpochMark`], a whole epoch is taken back by [`Epoch::clear`]. What becomes of it is `commit`'s matter.
 
+use super::meters::{Note, Tallies, Tally, TallyMark};
 use super::{Figures, Prepared, Program};
 use crate::broker::{Batch, BatchMark, NewRecord};
+use crate::node::Outcome;
 use crate::record::{HeaderRef, Millis, Partition, Text, partition_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,8 +32,8 @@ pub(super) struct Epoch {
     pub(super) outputs: Outputs,
     /// What it comes to.
     pub(super) figures: Figures,
-    /// Names of things counted, in order.
-    pub(super) counts: Vec<&'static str>,
+    /// The same for metrics, by node.
+    pub(super) tallies: Tallies,
     /// Tasks that took part, by index.
     pub(super) tasks: Vec<usize>,
 }
@@ -41,7 +43,8 @@ pub(super) struct Epoch {
 pub(super) struct EpochMark {
     batch: BatchMark,
     letters: u64,
-    counts: usize,
+    tallies: TallyMark,
+    written: usize,
 }
 
 impl Epoch {
@@ -51,19 +54,25 @@ impl Epoch {
             opened: None,
             outputs: Outputs::new(program, prepared.clone()),
             figures: Figures::default(),
-            counts: Vec::new(),
+            tallies: Tallies::default(),
             tasks: Vec::new(),
         }
     }
 
     pub(super) fn mark(&self) -> EpochMark {
-        EpochMark { batch: self.outputs.batch.mark(), letters: self.outputs.letters, counts: self.counts.len() }
+        EpochMark {
+            batch: self.outputs.batch.mark(),
+            letters: self.outputs.letters,
+            tallies: self.tallies.mark(),
+            written: self.outputs.written.len(),
+        }
     }
 
     pub(super) fn rollback_to(&mut self, mark: EpochMark) {
         self.outputs.batch.cut(mark.batch);
         self.outputs.letters = mark.letters;
-        self.counts.truncate(mark.counts);
+        self.tallies.rollback_to(mark.tallies);
+        self.outputs.written.truncate(mark.written);
     }
 
     /// Forgets everything; the next epoch has the next number.
@@ -72,8 +81,30 @@ impl Epoch {
         self.opened = None;
         self.outputs.clear();
         self.figures = Figures::default();
-        self.counts.clear();
+        self.tallies.clear();
         self.tasks.clear();
+    }
+
+    /// A node has handled a record.
+    pub(super) fn count_outcome(&mut self, node: u16, outcome: Outcome) {
+        let figures = &mut self.figures;
+        let (figure, tally) = match outcome {
+            Outcome::Processed => (&mut figures.processed, Tally::Processed),
+            Outcome::PassedOver => (&mut figures.passed_over, Tally::PassedOver),
+            Outcome::Refused(code) => {
+                self.tallies.notes.push((node, Note::Refusal(code)));
+                (&mut figures.refused, Tally::Refused)
+            }
+            Outcome::Repeated => (&mut figures.repeated, Tally::Repeated),
+        };
+        *figure += 1;
+        self.tallies.steps.push((node, tally));
+    }
+
+    /// A record failed at a node.
+    pub(super) fn count_failure(&mut self, node: u16) {
+        self.figures.failed += 1;
+        self.tallies.steps.push((node, Tally::Failed));
     }
 
     /// A task takes part from `now` on.
@@ -94,6 +125,8 @@ pub(super) struct Outputs {
     facts: Vec<Facts>,
     named: BTreeMap<Text, Named>,
     dead_letters: u16,
+    /// Topic and size of each record that is no changelog's.
+    pub(super) written: Vec<(u16, u32)>,
     /// Dead letters among the records.
     pub(super) letters: u64,
     /// A topic that a record could not be written to because nothing is known of it: to be looked up.
@@ -130,7 +163,16 @@ impl Outputs {
             .map(|topic| Facts { partitions: topic.partitions, message_bytes_max: topic.message_bytes_max })
             .collect();
         let dead_letters = u16::try_from(program.plan.dead_letters).expect("a plan's topics are far fewer");
-        Self { prepared, batch: Batch::new(topics), facts, named: BTreeMap::new(), dead_letters, letters: 0, unknown: None }
+        Self {
+            prepared,
+            batch: Batch::new(topics),
+            facts,
+            named: BTreeMap::new(),
+            dead_letters,
+            letters: 0,
+            written: Vec::new(),
+            unknown: None,
+        }
     }
 
     /// Index of the topic of dead letters.
@@ -199,6 +241,7 @@ impl Outputs {
         }
         let partition = partition_of(spread, facts.partitions);
         self.batch.push(NewRecord { topic, partition, timestamp, key, value, headers });
+        self.written.push((topic, u32::try_from(bytes).unwrap_or(u32::MAX)));
         Ok(())
     }
 
@@ -225,6 +268,7 @@ impl Outputs {
 
     fn clear(&mut self) {
         self.batch.clear();
+        self.written.clear();
         self.letters = 0;
         self.unknown = None;
     }

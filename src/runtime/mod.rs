@@ -15,6 +15,7 @@ mod driver;
 mod engine;
 mod epoch;
 mod error;
+mod meters;
 mod prepare;
 mod program;
 mod progress;

@@ -1,8 +1,6 @@
 //! What an engine has done so far, in figures that are committed.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 macro_rules! figures {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -19,7 +17,6 @@ macro_rules! figures {
         #[derive(Debug, Default)]
         pub struct Totals {
             $($name: AtomicU64,)*
-            counts: Mutex<BTreeMap<&'static str, u64>>,
         }
 
         impl Totals {
@@ -33,23 +30,6 @@ macro_rules! figures {
             }
         }
     };
-}
-
-impl Totals {
-    /// What nodes counted by a name of their own.
-    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn count(&self, names: &[&'static str]) {
-        if names.is_empty() {
-            return;
-        }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in names {
-            *counts.entry(name).or_default() += 1;
-        }
-    }
 }
 
 figures! {

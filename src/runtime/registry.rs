@@ -5,6 +5,7 @@
 
 use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use crate::state::Store;
+use crate::telemetry::{TasksByState, Telemetry};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -117,6 +118,7 @@ struct Entry {
 /// All tasks of this process.
 #[derive(Default)]
 pub struct Registry {
+    by_state: Option<TasksByState>,
     tasks: RwLock<BTreeMap<TaskId, Entry>>,
     /// Which thread may write the stores of a task. A thread that has lost a task without knowing it yet may still have to write.
     locks: Mutex<BTreeMap<TaskId, usize>>,
@@ -126,6 +128,26 @@ impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty registry that tells how many tasks are in which state.
+    pub(super) fn with_metrics(telemetry: &Telemetry, topology: &str) -> Self {
+        Self { by_state: Some(TasksByState::new(telemetry, topology)), ..Self::default() }
+    }
+
+    fn count(&self, tasks: &BTreeMap<TaskId, Entry>) {
+        let Some(by_state) = &self.by_state else { return };
+        let mut counts = [0_u32; 4];
+        for entry in tasks.values() {
+            counts[match entry.phase {
+                TaskPhase::Waiting => 0,
+                TaskPhase::Restoring => 1,
+                TaskPhase::Running => 2,
+                TaskPhase::Halted(_) => 3,
+            }] += 1;
+        }
+        let gauges = [&by_state.waiting, &by_state.restoring, &by_state.running, &by_state.halted];
+        gauges.into_iter().zip(counts).for_each(|(gauge, count)| gauge.set(f64::from(count)));
     }
 
     /// All tasks in order.
@@ -184,7 +206,9 @@ impl Registry {
         let entry = Entry { thread, name, phase, stores: Vec::new(), stateful, gauges: gauges.clone() };
         // A thread that comes by a task before another one of this process has let go of it takes the entry over: the other
         // removes only what is still its own.
-        self.tasks.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
+        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        tasks.insert(id, entry);
+        self.count(&tasks);
         gauges
     }
 
@@ -196,6 +220,7 @@ impl Registry {
                 entry.stores = stores;
             }
         }
+        self.count(&tasks);
     }
 
     pub(super) fn leave(&self, id: TaskId, thread: usize) {
@@ -203,5 +228,6 @@ impl Registry {
         if tasks.get(&id).is_some_and(|entry| entry.thread == thread) {
             tasks.remove(&id);
         }
+        self.count(&tasks);
     }
 }

@@ -12,10 +12,11 @@ use super::task::{Assignment, Followed, OpenStore, Standstill, TaskState};
 use super::worker::Core;
 use super::{Error, Halt, PreparedTopic, Result, Weakened};
 use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
-use crate::record::{Offset, Text, TopicPartition};
+use crate::record::{Text, TopicPartition};
 use crate::state::layout::{Role, Tag};
 use crate::state::restore::{self, Changelog, Fill};
 use crate::state::{self, SlotLimits, Slots, Store, StoreName};
+use crate::telemetry::StoreMetrics;
 use crate::topology::model::Start;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,8 @@ pub(super) enum What {
 /// Tasks that are not there yet.
 #[derive(Default)]
 pub(super) struct Takeover {
+    /// When a task was begun to be taken over.
+    begun: BTreeMap<usize, Duration>,
     /// Since when a task makes no progress.
     since: BTreeMap<usize, Duration>,
     /// Changelogs that a task has yet to read.
@@ -96,6 +99,7 @@ impl Core {
             if self.parts.registry.lock(id, self.parts.thread) {
                 open_stores(&self.parts, assignment, task)?;
                 self.takeover.since.insert(task, mono);
+                self.takeover.begun.insert(task, mono);
                 ready.push(task);
             } else {
                 self.takeover.locked_out.push(task);
@@ -430,7 +434,7 @@ impl Core {
         };
         let assignment = self.assignment.as_mut().expect("what is restored belongs to an assignment");
         for (task, read) in slice.read {
-            assignment.tasks[task].gauges.restored.fetch_add(read, Ordering::Relaxed);
+            assignment.tasks[task].note_restored(read);
             self.figures.restored += read;
         }
         for task in slice.moved {
@@ -447,6 +451,9 @@ impl Core {
             let unread = self.takeover.unread.entry(finished.task).or_insert(1);
             *unread -= 1;
             if *unread == 0 {
+                if let Some(begun) = self.takeover.begun.remove(&finished.task) {
+                    self.meters.thread.restore_seconds.record(mono.saturating_sub(begun).as_secs_f64());
+                }
                 self.takeover.settled(finished.task);
                 ready.push(finished.task);
             }
@@ -462,6 +469,7 @@ impl Core {
             state::Error::Full { .. } => {}
             state::Error::Damaged { .. } => {
                 tracing::error!(task = %id, %error, "a store is set aside and restored from its changelog");
+                self.meters.thread.stores_set_aside.increment(1);
                 set_aside(&self.parts, assignment, task, store)?;
                 open_stores(&self.parts, assignment, task)?;
             }
@@ -480,6 +488,7 @@ impl Core {
     pub(super) fn reset_task(&mut self, task: usize, store: usize, mono: Duration) -> Result<()> {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
         tracing::error!(task = %assignment.tasks[task].id, "a store is set aside and restored from its changelog");
+        self.meters.thread.stores_set_aside.increment(1);
         set_aside(&self.parts, assignment, task, store)?;
         assignment.tasks[task].stores.clear();
         assignment.tasks[task].state = TaskState::Restoring;
@@ -569,14 +578,7 @@ fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
             assignment.inputs[input].end = span.end;
         }
     }
-    for task in &assignment.tasks {
-        let lag: Offset = task.inputs.iter().map(|input| &assignment.inputs[*input]).map(lag_of).sum();
-        task.gauges.lag.store(lag.unsigned_abs(), Ordering::Relaxed);
-    }
-}
-
-pub(super) fn lag_of(input: &super::task::Input) -> Offset {
-    (input.end - input.committed).max(0)
+    assignment.tasks.iter().for_each(|task| task.note_lag(&assignment.inputs));
 }
 
 /// Opens the stores of a task; one that is damaged is set aside first.
@@ -613,7 +615,8 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
             .min()
             .unwrap_or(usize::MAX);
         let slots = Slots::new(opened, store.name.clone(), SlotLimits { cache_bytes, record_bytes });
-        task.stores.push(OpenStore::new(*planned, slots, followed));
+        let metrics = StoreMetrics::new(&parts.telemetry, &plan.topology, &store.name, task.id.partition);
+        task.stores.push(OpenStore::new(*planned, slots, followed, metrics));
     }
     Ok(())
 }

@@ -12,19 +12,22 @@
 
 use super::context::StepContext;
 use super::epoch::Epoch;
+use super::meters::Note;
 use super::program::Program;
 use super::registry::Gauges;
 use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Outcome, Road, Stop, first_read};
+use crate::node::{Input as NodeInput, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::state::layout::Role;
 use crate::state::{self, Savepoint, Slots};
+use crate::telemetry::{StoreMetrics, TaskMetrics};
 use crate::topology::model::Start;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A sub-topology on a partition that is assigned to this thread.
@@ -41,6 +44,7 @@ pub(super) struct Task {
     /// Number of tasks of its sub-topology.
     pub(super) tasks: u32,
     pub(super) gauges: Arc<Gauges>,
+    pub(super) metrics: TaskMetrics,
 }
 
 /// See the module.
@@ -76,6 +80,7 @@ pub(super) struct OpenStore {
     pub(super) slots: Slots,
     /// Its topics, and the offset that it has reached in each.
     pub(super) followed: Vec<Followed>,
+    pub(super) metrics: StoreMetrics,
     /// At the start of the record in hand.
     before_record: Savepoint,
 }
@@ -174,13 +179,27 @@ impl Index {
 }
 
 impl OpenStore {
-    pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>) -> Self {
+    pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>, metrics: StoreMetrics) -> Self {
         let before_record = slots.savepoint();
-        Self { planned, slots, followed, before_record }
+        Self { planned, slots, followed, metrics, before_record }
     }
 }
 
 impl Task {
+    /// Notes how far behind its inputs are.
+    pub(super) fn note_lag(&self, inputs: &[Input]) {
+        let lag: Offset = self.inputs.iter().map(|input| (inputs[*input].end - inputs[*input].committed).max(0)).sum();
+        self.gauges.lag.store(lag.unsigned_abs(), Ordering::Relaxed);
+        self.metrics.lag.set(lag as f64);
+    }
+
+    /// Notes how far its restore is.
+    pub(super) fn note_restored(&self, read: u64) {
+        let restored = self.gauges.restored.fetch_add(read, Ordering::Relaxed) + read;
+        let left = self.gauges.to_restore.load(Ordering::Relaxed).saturating_sub(restored);
+        self.metrics.restore_left.set(left as f64);
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.state == TaskState::Running
     }
@@ -227,7 +246,9 @@ impl Assignment {
         }
         let (mark, figures) = (epoch.mark(), epoch.figures);
         epoch.figures.records_in += 1;
-        epoch.figures.bytes_in += record.size_bytes() as u64;
+        let bytes = record.size_bytes();
+        epoch.figures.bytes_in += bytes as u64;
+        epoch.tallies.read[usize::from(input.repartitioned)].add(bytes);
         let result = Handling { scene, epoch, task, input, record }.run();
         match result {
             Ok(()) => {
@@ -330,13 +351,7 @@ impl Handling<'_, '_> {
                 "the record lies in another partition than its key belongs to",
             ),
             Ok(Ok(outcome)) => {
-                let figures = &mut self.epoch.figures;
-                match outcome {
-                    Outcome::Processed => figures.processed += 1,
-                    Outcome::PassedOver => figures.passed_over += 1,
-                    Outcome::Refused(_) => figures.refused += 1,
-                    Outcome::Repeated => figures.repeated += 1,
-                }
+                self.epoch.count_outcome(node_index(route), outcome);
                 return Ok(());
             }
             Ok(Err(Stop::Record(failure))) => failure,
@@ -363,7 +378,7 @@ impl Handling<'_, '_> {
     ) -> Result<(), Standstill> {
         self.look_up()?;
         let node = &self.scene.program.nodes[route.node];
-        self.epoch.figures.failed += 1;
+        self.epoch.count_failure(node_index(route));
         if failure.class() == Class::Engine || node.road(failure) == Road::Stop {
             return Err(self.halt(format!("node `{}`: {failure}", node.name())));
         }
@@ -401,7 +416,7 @@ impl Handling<'_, '_> {
             self.task.stores[store].slots.rollback_to(before);
         }
         self.look_up()?;
-        self.epoch.counts.push("failure_emit_failed");
+        self.epoch.tallies.notes.push((node_index(route), Note::Remark("failure_emit_failed")));
         Ok(())
     }
 
@@ -409,7 +424,7 @@ impl Handling<'_, '_> {
     fn undecodable(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
         let routes = self.input.routes.clone();
         let nodes = &self.scene.program.nodes;
-        self.epoch.figures.failed += 1;
+        self.epoch.count_failure(node_index(&routes[0]));
         if failure.class() == Class::Engine || routes.iter().any(|route| nodes[route.node].road(failure) == Road::Stop) {
             return Err(self.halt(failure.to_string()));
         }
@@ -429,6 +444,7 @@ impl Handling<'_, '_> {
             task: self.task.id,
             tasks: self.task.tasks,
             node: self.scene.program.nodes[route.node].name(),
+            node_index: node_index(route),
             record,
             now: self.scene.now,
             mono: self.scene.mono,
@@ -455,4 +471,8 @@ impl Handling<'_, '_> {
     fn halt(&self, reason: String) -> Standstill {
         Standstill::Record(Halt { input: self.input.partition.clone(), offset: Some(self.record.offset), reason })
     }
+}
+
+fn node_index(route: &Route) -> u16 {
+    u16::try_from(route.node).expect("a plan's nodes are far fewer")
 }

@@ -20,9 +20,10 @@ use super::assignment::Sources;
 use super::commit::{Commit, CommitSettings, Event, Sealed, Verdict};
 use super::crash::point;
 use super::epoch::Epoch;
+use super::meters::{Meters, Tallies, Written};
 use super::progress::Totals;
 use super::restore::Restore;
-use super::takeover::{Question, Takeover, What, lag_of};
+use super::takeover::{Question, Takeover, What};
 use super::task::{Assignment, Scene, Standstill, TaskState};
 use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, punctuate, shutdown};
 use crate::broker::{
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::record::{HeaderRef, Text, TopicPartition};
 use crate::state::layout::HEADER;
 use crate::state::{self, Checkpoint, Store, Stores, Write, layout};
+use crate::telemetry::{Rebalance, Telemetry};
 use crate::topology::model::StoreKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,6 +71,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Committed figures of this process.
     pub totals: Arc<Totals>,
+    /// Metrics of this process.
+    pub telemetry: Telemetry,
     /// Worker threads of this process that have not ended.
     pub siblings: Arc<AtomicUsize>,
     /// Id of the process among the group's.
@@ -135,6 +139,7 @@ pub(super) struct Core {
     /// Figures that do not belong to an epoch.
     pub(super) figures: Figures,
     client_id: Text,
+    pub(super) meters: Meters,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +159,9 @@ struct InFlight {
     writes: Vec<(usize, usize, Vec<Write>)>,
     tasks: Vec<usize>,
     figures: Figures,
-    counts: Vec<&'static str>,
+    tallies: Tallies,
+    written: Written,
+    sealed: Duration,
     /// From then on a rebalance waits no longer.
     deadline: Option<Duration>,
     /// Its tasks were let go: whatever its outcome is, nothing is left to apply it to.
@@ -224,6 +231,7 @@ impl Worker {
             last_positions: Duration::ZERO,
             figures: Figures::default(),
             client_id,
+            meters: Meters::new(&parts.telemetry, &parts.program),
             parts,
         };
         Ok(Self { wake, consumer: None, core })
@@ -416,9 +424,11 @@ impl Worker {
             Polled::Assigned(partitions) => self.assigned(&partitions, mono),
             Polled::Revoked { lost: true } => {
                 tracing::warn!("partitions were lost: what is not committed is dropped");
+                self.core.meters.thread.rebalanced(Rebalance::Lost);
                 self.release()
             }
             Polled::Revoked { lost: false } => {
+                self.core.meters.thread.rebalanced(Rebalance::Revoked);
                 if self.core.epoch.opened.is_none() || self.core.in_flight.is_some() {
                     return self.release();
                 }
@@ -441,10 +451,11 @@ impl Worker {
         consumer.accept(partitions).map_err(Error::Broker)?;
         let core = &mut self.core;
         tracing::debug!(client = %core.client_id, ?partitions, "assigned");
+        core.meters.thread.rebalanced(Rebalance::Assigned);
         core.assignments += 1;
         core.phase = Phase::Running;
         core.takeover = Takeover::default();
-        let place = (&*core.parts.registry, core.parts.thread);
+        let place = (&*core.parts.registry, core.parts.thread, &core.parts.telemetry);
         let assignment = core.sources.assign(ownership, core.assignments, partitions, place);
         let tasks = 0..assignment.tasks.len();
         let whole = tasks.filter(|task| assignment.tasks[*task].state == TaskState::Restoring).collect();
@@ -523,6 +534,7 @@ impl Worker {
             Verdict::RolledBack(cause) => {
                 tracing::warn!(%cause, "an epoch was rolled back");
                 self.core.figures.rollbacks += 1;
+                self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
                 if !epoch.orphaned {
                     let resume = self.core.roll_back();
                     if then == Then::GoOn {
@@ -673,6 +685,10 @@ impl Core {
         let mut figures = self.epoch.figures;
         figures.dead_letters = outputs.letters;
         figures.records_out = outputs.batch.len() as u64 - outputs.letters;
+        let mut written = Written::default();
+        for (topic, bytes) in outputs.written.drain(..) {
+            written[self.meters.role_of(topic)].add(bytes as usize);
+        }
         let now = self.parts.clock.wall();
         let mut writes = Vec::new();
         let mut floors = Vec::new();
@@ -684,6 +700,8 @@ impl Core {
                 let sealed = store.slots.seal(&mut |entry| {
                     let topic = followed.iter().find(|followed| followed.role == entry.role);
                     let topic = topic.expect("a store has a topic for every kind of entry that it keeps").topic;
+                    let bytes = entry.key.len() + entry.value.map_or(0, <[u8]>::len) + entry.head.map_or(0, <[u8]>::len);
+                    written[self.meters.role_of(topic)].add(bytes);
                     let head = [HeaderRef { name: HEADER, value: entry.head }];
                     outputs.push_changelog(NewRecord {
                         topic,
@@ -733,7 +751,9 @@ impl Core {
             writes,
             tasks,
             figures,
-            counts: std::mem::take(&mut self.epoch.counts),
+            tallies: std::mem::take(&mut self.epoch.tallies),
+            written,
+            sealed: mono,
             deadline: (then == Then::Release).then_some(mono + patience),
             orphaned: false,
         });
@@ -744,10 +764,11 @@ impl Core {
 
     /// The epoch is committed: its writes go to the stores, its positions are the committed ones.
     fn apply(&mut self, epoch: InFlight, delivered: &[(u16, i32, Option<i64>)], mono: Duration) -> Result<()> {
-        let InFlight { batch, writes, tasks, mut figures, orphaned, .. } = epoch;
+        let InFlight { batch, writes, tasks, mut figures, orphaned, tallies, written, sealed, .. } = epoch;
         figures.epochs = 1;
         self.figures.add(&figures);
-        self.parts.totals.count(&epoch.counts);
+        self.meters.count(&tallies, &written);
+        self.meters.thread.epoch_committed(mono.saturating_sub(sealed), figures.records_in);
         if orphaned {
             return Ok(());
         }
@@ -775,8 +796,7 @@ impl Core {
                 input.unsaved = false;
                 input.end = input.end.max(input.committed);
             }
-            let lag: i64 = task.inputs.iter().map(|input| lag_of(&assignment.inputs[*input])).sum();
-            task.gauges.lag.store(lag.unsigned_abs(), Ordering::Relaxed);
+            task.note_lag(&assignment.inputs);
             task.gauges.committed_at.store(now, Ordering::Relaxed);
         }
         if let Ok(batch) = Arc::try_unwrap(batch) {
@@ -909,9 +929,20 @@ impl Core {
             } else if mono >= self.last_lag + LAG_EVERY {
                 self.last_lag = mono;
                 self.ask(What::Lag);
+                self.note_stores();
             }
         }
         Ok(())
+    }
+
+    /// Tells how large stores and caches are.
+    fn note_stores(&mut self) {
+        let Some(assignment) = &mut self.assignment else { return };
+        for store in assignment.tasks.iter_mut().flat_map(|task| &mut task.stores) {
+            let counts = store.slots.counts();
+            store.metrics.note_reads(counts.hits, counts.misses, counts.evictions);
+            store.metrics.note_sizes(store.slots.store().size_bytes(), store.slots.size().1);
+        }
     }
 
     /// Tasks with a damaged store are taken over anew, once nothing of theirs is open.
@@ -950,6 +981,17 @@ impl Core {
         self.figures.add(&self.commit.take_figures());
         let figures = std::mem::take(&mut self.figures);
         if figures != Figures::default() {
+            let thread = &self.meters.thread;
+            let counters = [
+                (&thread.unknown_outcomes, figures.unknown_outcomes),
+                (&thread.producer_rebuilds, figures.rebuilds),
+                (&thread.producer_fences, figures.fenced),
+                (&thread.fenced_predecessors, figures.predecessors_fenced),
+                (&thread.untaken, figures.untaken),
+                (&thread.restored, figures.restored),
+                (&thread.expired_marks, figures.expired),
+            ];
+            counters.into_iter().filter(|(_, count)| *count > 0).for_each(|(counter, count)| counter.increment(count));
             self.parts.totals.add(&figures);
         }
     }

@@ -12,9 +12,10 @@ use skald::runtime::crash::{self, Armed};
 use skald::runtime::worker::{Parts, Wait, Worker};
 use skald::runtime::{Error, Prepared, Program, Registry, Settings, TaskPhase, Totals, Weakened, client_suffix, prepare};
 use skald::state::{Memory, SimulatedDisk};
+use skald::telemetry::Telemetry;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Virtual time for everything to be in order once nothing goes wrong any more.
@@ -444,6 +445,9 @@ impl Process {
         let (registry, totals) = (Arc::new(Registry::new()), Arc::new(Totals::default()));
         let siblings = Arc::new(AtomicUsize::new(self.threads));
         let memory = Arc::new(Memory::new());
+        // One for all: nobody looks at it, and making one takes longer than a run.
+        static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(Telemetry::new);
+        let telemetry = TELEMETRY.clone();
         let workers = (0..self.threads).map(|thread| {
             let woken = Arc::new(AtomicBool::new(false));
             let flag = woken.clone();
@@ -458,6 +462,7 @@ impl Process {
                 settings: Settings { worker: Some(self.id.clone()), threads: self.threads, ..settings.clone() },
                 registry: registry.clone(),
                 totals: totals.clone(),
+                telemetry: telemetry.clone(),
                 siblings: siblings.clone(),
                 worker_id: self.id.clone(),
                 thread,
