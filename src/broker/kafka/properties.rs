@@ -101,6 +101,16 @@ const DANGEROUS: [&str; 6] = [
     "ssl_engine_callback_data",
 ];
 
+/// Other names of the same property. One of them is kept, or it would be chance whether the user's value or the default holds.
+const ALIASES: [(&str, &str); 6] = [
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("compression.codec", "compression.type"),
+    ("message.send.max.retries", "retries"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+];
+
 /// Whose values are not shown.
 const SECRET_PARTS: [&str; 9] =
     ["password", "secret", "passphrase", "pem", "token", "ssl_key", "oauthbearer.config", "username", "assertion"];
@@ -147,6 +157,7 @@ impl Properties {
         if name == "sasl.oauthbearer.token.endpoint.url" && !value.starts_with("https://") && !is_loopback_url(value) {
             return Err(refused("tokens are fetched by https only, unless from this host".into()));
         }
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, kept)| kept);
         self.entries.push(Entry { role, key: name.to_owned(), value: value.to_owned() });
         Ok(())
     }
@@ -154,12 +165,9 @@ impl Properties {
     /// Are the properties safe together? Passwords and tokens do not travel in the clear, except on this host.
     pub fn check(&self) -> Result<(), PropertyRefused> {
         for role in [Role::Consumer, Role::Producer] {
-            let last = |names: &[&str]| {
-                let mut found = self.entries.iter().rev().filter(|entry| entry.role.is_none_or(|of| of == role));
-                found.find(|entry| names.contains(&entry.key.as_str())).map(|entry| entry.value.to_ascii_lowercase())
-            };
-            let protocol = last(&["security.protocol"]).unwrap_or_else(|| "plaintext".into());
-            let mechanism = last(&["sasl.mechanism", "sasl.mechanisms"]).unwrap_or_default();
+            let last = |name| self.user(role, name).map(str::to_ascii_lowercase);
+            let protocol = last("security.protocol").unwrap_or_else(|| "plaintext".into());
+            let mechanism = last("sasl.mechanism").unwrap_or_default();
             let clear = protocol == "sasl_plaintext";
             if clear && mechanism != "gssapi" && !self.bootstrap.split(',').all(is_loopback) {
                 return Err(PropertyRefused {
@@ -167,8 +175,8 @@ impl Properties {
                     reason: "`sasl_plaintext` would send credentials in the clear: use `sasl_ssl`".into(),
                 });
             }
-            let unverified = last(&["enable.ssl.certificate.verification"]).is_some_and(|value| value == "false");
-            if unverified || last(&["ssl.endpoint.identification.algorithm"]).is_some_and(|value| value == "none") {
+            let unverified = last("enable.ssl.certificate.verification").is_some_and(|value| value == "false");
+            if unverified || last("ssl.endpoint.identification.algorithm").is_some_and(|value| value == "none") {
                 tracing::warn!(
                     "the brokers' certificates are not fully verified: anybody on the way can read and change records"
                 );
@@ -218,10 +226,10 @@ impl Properties {
     pub(super) fn transactional(&self, settings: &TransactionSettings, transactional_id: &str) -> ClientConfig {
         let mut config = self.start(Role::Producer);
         // librdkafka refuses a message time-out beyond the transaction's; a user's own value is left to that check.
-        if self.user(Role::Producer, &["message.timeout.ms", "delivery.timeout.ms"]).is_none() {
+        if self.user(Role::Producer, "message.timeout.ms").is_none() {
             config.set("message.timeout.ms", millis(MESSAGE_TIMEOUT.min(settings.transaction_timeout)));
         }
-        if self.user(Role::Producer, &["socket.timeout.ms"]).is_none() {
+        if self.user(Role::Producer, "socket.timeout.ms").is_none() {
             config.set("socket.timeout.ms", millis(SOCKET_TIMEOUT.min(settings.transaction_timeout)));
         }
         self.own(&mut config);
@@ -244,19 +252,20 @@ impl Properties {
 
     /// How long the lane waits for deliveries before it calls them failed.
     pub(super) fn message_timeout(&self) -> Duration {
-        let user = self.user(Role::Producer, &["message.timeout.ms", "delivery.timeout.ms"]);
+        let user = self.user(Role::Producer, "message.timeout.ms");
         user.and_then(|text| text.parse().ok()).map_or(MESSAGE_TIMEOUT, Duration::from_millis)
     }
 
-    fn user(&self, role: Role, names: &[&str]) -> Option<&str> {
+    /// The user's last word on a property.
+    fn user(&self, role: Role, name: &str) -> Option<&str> {
         let mut found = self.entries.iter().rev().filter(|entry| entry.role.is_none_or(|of| of == role));
-        found.find(|entry| names.contains(&entry.key.as_str())).map(|entry| entry.value.as_str())
+        found.find(|entry| entry.key == name).map(|entry| entry.value.as_str())
     }
 
     /// The engine's defaults and what the user set over them.
     fn start(&self, role: Role) -> ClientConfig {
         let mut config = ClientConfig::new();
-        let debug = self.user(role, &["debug"]).is_some();
+        let debug = self.user(role, "debug").is_some();
         config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
             .set("client.id", "skald")
@@ -362,7 +371,7 @@ mod tests {
             ("ssl.engine.location", "/tmp/x.so", "foreign code"),
             ("rebalance_cb", "1", "pointer"),
             ("no.such.property", "1", "no such configuration property"),
-            ("linger.ms", "soon", "linger.ms"),
+            ("linger.ms", "soon", "invalid value"),
             ("consumer.", "1", "no such"),
             ("client.rack", "a\0b", "zero byte"),
             ("sasl.oauthbearer.token.endpoint.url", "http://10.0.0.1/token", "https"),
@@ -377,11 +386,13 @@ mod tests {
     #[test]
     fn a_prefix_restricts_a_property_to_its_clients_and_the_engines_own_stay() {
         let mut properties = Properties::new("localhost:9092");
-        properties.set("linger.ms", "5").expect("linger");
+        properties.set("linger.ms", "4").expect("linger");
+        properties.set("queue.buffering.max.ms", "5").expect("its other name");
         properties.set("producer.compression.type", "zstd").expect("compression");
         properties.set("consumer.fetch.wait.max.ms", "50").expect("fetch wait");
         let producer = properties.idempotent();
-        assert_eq!(producer.get("linger.ms"), Some("5"));
+        assert_eq!(producer.get("linger.ms"), Some("5"), "the last word holds, under either name");
+        assert_eq!(producer.get("queue.buffering.max.ms"), None);
         assert_eq!(producer.get("compression.type"), Some("zstd"));
         assert_eq!(producer.get("fetch.wait.max.ms"), None);
         let reader = properties.reader("g", Isolation::ReadCommitted);
