@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod api;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod config;

@@ -11,9 +11,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "skald", version, max_term_width = 120, propagate_version = true, after_help = AFTER)]
 pub struct Flags {
-    /// What to log, by room: `info`, `skald=debug,skald::broker=warn`
-    #[arg(long, env = "SKALD_LOG", global = true, default_value = "info", value_name = "FILTER", value_parser = parse::filter)]
-    pub log: String,
+    /// What to log: `info`, `warn,skald::runtime=debug` [default: info; dev on a terminal: warn]
+    #[arg(long, env = "SKALD_LOG", global = true, value_name = "FILTER", value_parser = parse::filter)]
+    pub log: Option<String>,
 
     /// Log lines for people or for programs
     #[arg(long, env = "SKALD_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]

@@ -21,6 +21,7 @@ pub use reference::flags_page;
 
 use clap::Parser;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,10 +30,19 @@ use std::time::Duration;
 pub struct Settings {
     /// How to log.
     pub log: Log,
-    /// Colours on a terminal?
-    pub color: bool,
+    /// Where colours go.
+    pub color: Colors,
     /// The command.
     pub action: Action,
+}
+
+/// Which streams get colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colors {
+    /// Stdout.
+    pub out: bool,
+    /// Stderr.
+    pub talk: bool,
 }
 
 /// How to log.
@@ -160,16 +170,21 @@ const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// Reads a command line and the environment.
 pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Settings, Error> {
-    resolve(Flags::try_parse_from(arguments)?, std::io::IsTerminal::is_terminal(&std::io::stderr()))
+    let terminals = Colors { out: std::io::stdout().is_terminal(), talk: std::io::stderr().is_terminal() };
+    resolve(Flags::try_parse_from(arguments)?, terminals)
 }
 
-fn resolve(flags: Flags, terminal: bool) -> Result<Settings, Error> {
+fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let color = match flags.color {
-        flags::Color::Always => true,
-        flags::Color::Never => false,
-        flags::Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        flags::Color::Always => Colors { out: true, talk: true },
+        flags::Color::Auto if wanted => terminals,
+        flags::Color::Auto | flags::Color::Never => Colors { out: false, talk: false },
     };
-    let log = Log { format: flags.log_format, filter: flags.log };
+    // A screen that is drawn again and again has no room for the usual notices.
+    let draws = matches!(&flags.command, Command::Dev(dev) if dev.output == OutputFormat::Table && terminals.talk);
+    let filter = flags.log.unwrap_or_else(|| if draws { "warn" } else { "info" }.into());
+    let log = Log { format: flags.log_format, filter };
     let action = match flags.command {
         Command::Check(raw) => Action::Check(Check {
             paths: raw.paths,

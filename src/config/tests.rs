@@ -7,7 +7,7 @@ use std::path::Path;
 fn settings(line: &str) -> Result<Settings, String> {
     let arguments = std::iter::once("skald").chain(line.split(' ').filter(|word| !word.is_empty()));
     let flags = Flags::try_parse_from(arguments).map_err(|error| error.to_string())?;
-    resolve(flags, false).map_err(|error| error.to_string())
+    resolve(flags, Colors { out: false, talk: false }).map_err(|error| error.to_string())
 }
 
 fn run_of(line: &str) -> Run {

@@ -5,8 +5,12 @@
 //! and the broker in this process are put together by `cli`.
 
 pub mod check;
-pub mod process;
 mod pump;
+pub mod sample;
+mod screen;
+mod tail;
 pub mod traffic;
 
 pub use pump::{Parts, Pump};
+pub use screen::{Screen, View, grouped};
+pub use tail::{Count, Tail};

@@ -53,6 +53,14 @@ impl Verdict {
         self.lost == 0 && self.duplicated == 0
     }
 
+    /// Adds what another check found. States are counted by the first.
+    pub fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.findings.extend(other.findings);
+        self.findings.truncate(FINDINGS_MAX);
+    }
+
     fn lose(&mut self, count: u64, finding: impl FnOnce() -> String) {
         if count > 0 {
             self.lost += count;

@@ -1,0 +1,145 @@
+//! The engines of a process: started together, watched, stopped together.
+
+use super::assemble;
+use super::load::Checked;
+use super::problem::Problem;
+use super::signals::Signals;
+use crate::api;
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::config::{Exit, Listen};
+use crate::runtime::{self, Engine, Prepared, Running, Settings, Watch};
+use crate::state::Stores;
+use crate::telemetry::Telemetry;
+use crate::topology::plan;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the process looks whether something has ended or a signal came.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A topology that runs.
+pub(super) struct Member {
+    pub(super) checked: Checked,
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) watch: Watch,
+    running: Running,
+}
+
+/// All topologies of this process.
+pub(super) struct Fleet {
+    pub(super) members: Vec<Member>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) problem: Option<Problem>,
+}
+
+impl Fleet {
+    pub(super) fn new() -> Self {
+        Self { members: Vec::new() }
+    }
+
+    /// Compares a topology with the cluster, creates what it needs, and starts its engine.
+    pub(super) fn start(
+        &mut self,
+        checked: &Checked,
+        broker: &Arc<dyn Broker>,
+        stores: Arc<dyn Stores>,
+        clock: &Arc<dyn Clock>,
+        settings: Settings,
+        create_declared: bool,
+    ) -> Result<(), Problem> {
+        let admin = broker.admin().map_err(|error| Problem::of(Exit::BrokerUnreachable, &error))?;
+        let prepared = runtime::prepare(&checked.plan, &*admin, create_declared).map_err(|error| failed(&error))?;
+        runtime::refuse_other_plans(&*admin, &checked.plan).map_err(|error| failed(&error))?;
+        for topic in &prepared.created {
+            tracing::info!(topology = %checked.plan.topology, %topic, "topic created");
+        }
+        let prepared = Arc::new(prepared);
+        let program = assemble::program(checked.topology.clone(), checked.plan.clone());
+        let engine =
+            Engine { program, prepared: prepared.clone(), broker: broker.clone(), stores, clock: clock.clone(), settings };
+        let running = engine.start().map_err(|error| failed(&error))?;
+        self.members.push(Member { checked: checked.clone(), prepared, watch: running.watch(), running });
+        Ok(())
+    }
+
+    /// What HTTP shows of it.
+    pub(super) fn surface(&self, telemetry: &Telemetry) -> api::Surface {
+        let topologies = self.members.iter().map(|member| {
+            let plan = &member.checked.plan;
+            let aggregates = plan.stores.iter().map(|store| api::Aggregate {
+                name: store.name.clone(),
+                snapshots: plan.topics[store.snapshots].name.clone(),
+                partitions: member.prepared.topics[store.snapshots].partitions,
+            });
+            api::Topology {
+                name: plan.topology.clone(),
+                description: plan::json(&member.checked.topology, plan),
+                aggregates: aggregates.collect(),
+                engine: Arc::new(member.watch.clone()),
+            }
+        });
+        let telemetry = telemetry.clone();
+        api::Surface { topologies: topologies.collect(), metrics: Box::new(move || telemetry.render()) }
+    }
+
+    /// Has one of the engines ended?
+    pub(super) fn is_over(&self) -> bool {
+        self.members.iter().any(|member| member.running.is_over())
+    }
+
+    /// Waits until it is asked to stop or one of the engines has ended. Then all are stopped.
+    pub(super) fn wait(self, signals: &Signals) -> Ended {
+        while !signals.stop_asked() && !self.is_over() {
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        self.stop()
+    }
+
+    /// Stops all engines in order; the worst of their ends.
+    pub(super) fn stop(self) -> Ended {
+        for member in &self.members {
+            member.watch.stop();
+        }
+        let mut ended = Ended { exit: Exit::Ok, problem: None };
+        for member in self.members {
+            let topology = member.checked.plan.topology.clone();
+            match member.running.wait() {
+                runtime::Exit::Stopped => tracing::info!(%topology, "stopped, everything is committed"),
+                runtime::Exit::Interrupted => ended.exit = Exit::Failed,
+                runtime::Exit::Failed(error) => {
+                    let problem = failed(&error);
+                    ended.exit = problem.exit;
+                    ended.problem = Some(problem.within(&format!("topology `{topology}`")));
+                }
+            }
+        }
+        ended
+    }
+}
+
+/// Starts HTTP where it is wanted.
+pub(super) fn serve(listen: Listen, surface: api::Surface) -> Result<Option<api::Server>, Problem> {
+    let Listen::At(address) = listen else { return Ok(None) };
+    let server = api::start(api::Settings::at(address), surface).map_err(|error| {
+        Problem::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+            .hint("choose another address with `--listen`, or `--listen off`")
+    })?;
+    tracing::info!(address = %server.address(), "HTTP endpoints are there");
+    Ok(Some(server))
+}
+
+/// The engine's own errors, with the code that scripts act on.
+fn failed(error: &runtime::Error) -> Problem {
+    match error {
+        runtime::Error::Broker(cause) if cause.class == crate::broker::ErrorClass::Retry => {
+            Problem::of(Exit::BrokerUnreachable, error)
+        }
+        _ => Problem::of(Exit::Failed, error),
+    }
+}

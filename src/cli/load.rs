@@ -1,0 +1,110 @@
+//! Topologies from files, checked; or their findings, told.
+
+use super::Problem;
+use super::files::{self, Found};
+use crate::config::{Exit, Param};
+use crate::topology::model::Topology;
+use crate::topology::plan::Plan;
+use crate::topology::{Diagnostic, Loaded, Severity, Sources, across, load, render};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A topology that can be run.
+#[derive(Clone)]
+pub(super) struct Checked {
+    pub(super) topology: Arc<Topology>,
+    pub(super) plan: Arc<Plan>,
+}
+
+/// Everything that was loaded, with what is found when all files are looked at together.
+pub(super) struct Reading {
+    pub(super) files: Vec<Loaded>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl Reading {
+    /// Reads the files behind these paths.
+    pub(super) fn of(paths: &[PathBuf], params: &[Param]) -> Result<Self, Problem> {
+        let params = overrides(params);
+        let mut files = Vec::new();
+        for found in files::find(paths)? {
+            let loaded = load(&found.name, &found.bytes, &params, &FileSources { folder: &found.folder });
+            if found.named || loaded.marked {
+                files.push(loaded);
+            }
+        }
+        if files.is_empty() {
+            return Err(Problem::new(Exit::NotFound, "there is no topology file in these folders")
+                .hint("topology files end in `.yaml` or `.yml` and begin with `skald: 1`"));
+        }
+        Ok(Self::together(files))
+    }
+
+    /// Reads one file whose text and schemas are given.
+    pub(super) fn of_text(found: &Found, params: &[Param], sources: &dyn Sources) -> Self {
+        Self::together(vec![load(&found.name, &found.bytes, &overrides(params), sources)])
+    }
+
+    fn together(files: Vec<Loaded>) -> Self {
+        let mut findings: Vec<Diagnostic> = files.iter().flat_map(|file| file.findings.iter().cloned()).collect();
+        findings.extend(across(&files));
+        Self { files, findings }
+    }
+
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|found| found.severity() == severity).count()
+    }
+
+    /// The findings for people.
+    pub(super) fn text(&self, color: bool) -> String {
+        render::text(
+            &self.findings,
+            |file| self.files.iter().find(|known| *known.file == *file).map(|known| &*known.text),
+            color,
+        )
+    }
+
+    /// The topologies, if there is no error; the findings go to stderr.
+    pub(super) fn checked(self, color: bool) -> Result<Vec<Checked>, Problem> {
+        // Nowhere to write to is nothing to write about.
+        let _ = io::stderr().write_all(self.text(color).as_bytes());
+        let errors = self.count(Severity::Error);
+        if errors > 0 {
+            return Err(Problem::new(Exit::Findings, format!("{errors} findings in the topology files, nothing was started")));
+        }
+        let checked = self.files.into_iter().filter_map(|file| file.checked);
+        let all: Vec<Checked> =
+            checked.map(|(topology, plan)| Checked { topology: Arc::new(topology), plan: Arc::new(plan) }).collect();
+        for (at, one) in all.iter().enumerate() {
+            if all[..at].iter().any(|other| other.plan.topology == one.plan.topology) {
+                let text = format!("two files are the topology `{}`", one.plan.topology);
+                return Err(Problem::new(Exit::Failed, text).hint("a topology is one file; give each its own name"));
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn overrides(params: &[Param]) -> Vec<(String, String)> {
+    params.iter().map(|param| (param.name.clone(), param.value.clone())).collect()
+}
+
+/// Schemas and secrets from the file system, names relative to the folder of the topology file; variables of this process.
+struct FileSources<'a> {
+    folder: &'a Path,
+}
+
+impl Sources for FileSources<'_> {
+    fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        files::whole(&self.folder.join(path), limit)
+    }
+
+    fn secret(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        files::whole(&self.folder.join(path), limit)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}

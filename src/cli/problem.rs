@@ -1,0 +1,64 @@
+//! Why a command could not do what it was asked: told once, with causes and the next step.
+
+use crate::config::Exit;
+use std::error::Error;
+use std::io::Write as _;
+
+/// The end of a command that failed.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) exit: Exit,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// From an error with its chain of causes.
+    pub(super) fn of(exit: Exit, error: &dyn Error) -> Self {
+        let mut problem = Self::new(exit, error.to_string());
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            problem.causes.push(error.to_string());
+            cause = error.source();
+        }
+        problem
+    }
+
+    /// Adds an error and its chain as the cause.
+    pub(super) fn because(mut self, error: &dyn Error) -> Self {
+        let cause = Self::of(self.exit, error);
+        self.causes.push(cause.message);
+        self.causes.extend(cause.causes);
+        self
+    }
+
+    /// Says of what it is about.
+    pub(super) fn within(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn tell(&self) {
+        let mut text = format!("error: {}", self.message);
+        for cause in &self.causes {
+            text.push_str("\n  because ");
+            text.push_str(cause);
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str("\n  hint: ");
+            text.push_str(hint);
+        }
+        // Nowhere to write to is nothing to write about.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}

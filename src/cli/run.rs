@@ -1,0 +1,92 @@
+//! `skald run`: topologies on a Kafka cluster.
+
+use super::fleet::{Fleet, serve};
+use super::load::Reading;
+use super::problem::Problem;
+use super::signals::Signals;
+use crate::broker::kafka::{Kafka, Properties};
+use crate::broker::{Broker, Parting};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Colors, Exit, Run};
+use crate::runtime;
+use crate::state::{Directory, Disk};
+use crate::telemetry::Telemetry;
+use std::sync::Arc;
+
+pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
+    let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
+    let kafka = Kafka::new(properties(settings)?).map_err(|error| Problem::of(Exit::Usage, &error))?;
+    no_core_dumps();
+    let signals = Signals::take()?;
+    kafka.contact().map_err(|error| {
+        Problem::new(Exit::BrokerUnreachable, format!("no broker answers at {}", settings.brokers))
+            .because(&error)
+            .hint("check the address; to try a topology without Kafka: `skald dev`")
+    })?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let state = |error: &crate::state::Error| {
+        Problem::of(Exit::Failed, error).hint("each worker of a host has a state directory of its own: `--state-dir`")
+    };
+    // Held to the end: its lock keeps a second process away from the stores.
+    let directory = Directory::open(&settings.state_dir).map_err(|error| state(&error))?;
+    let worker = match &settings.worker {
+        Some(worker) => worker.as_str().into(),
+        None => directory.worker(&*clock).map_err(|error| state(&error))?,
+    };
+    let broker: Arc<dyn Broker> = Arc::new(kafka);
+    let mut fleet = Fleet::new();
+    for checked in &all {
+        let path = directory.of_topology(&checked.plan.topology).map_err(|error| state(&error))?;
+        let (disk, damage) = Disk::open_or_set_aside(&path).map_err(|error| state(&error))?;
+        if let Some(damage) = damage {
+            tracing::warn!(topology = %checked.plan.topology, %damage, "the stores were damaged and set aside; they are restored");
+        }
+        let engine = runtime::Settings {
+            worker: Some(worker.clone()),
+            threads: settings.threads,
+            commit_interval: settings.group.commit_interval,
+            session_timeout: settings.group.session_timeout,
+            max_poll_interval: settings.group.max_poll_interval,
+            transaction_timeout: settings.group.transaction_timeout,
+            parting: if settings.stay { Parting::Stay } else { Parting::Leave },
+            stop_deadline: settings.stop_timeout,
+            ..runtime::Settings::default()
+        };
+        let started = fleet.start(checked, &broker, Arc::new(disk), &clock, engine, settings.create_topics);
+        if let Err(problem) = started {
+            // What runs already lets go in order.
+            fleet.stop();
+            return Err(problem.within(&format!("topology `{}`", checked.plan.topology)));
+        }
+        tracing::info!(topology = %checked.plan.topology, %worker, threads = settings.threads, "started");
+    }
+    let telemetry = Telemetry::new();
+    let server = match serve(settings.listen, fleet.surface(&telemetry)) {
+        Ok(server) => server,
+        Err(problem) => {
+            fleet.stop();
+            return Err(problem);
+        }
+    };
+    let ended = fleet.wait(&signals);
+    drop(server);
+    drop(directory);
+    ended.problem.map_or(Ok(ended.exit), Err)
+}
+
+fn properties(settings: &Run) -> Result<Properties, Problem> {
+    let mut properties = Properties::new(settings.brokers.as_str());
+    for property in &settings.properties {
+        properties.set(&property.key, &property.value).map_err(|error| Problem::of(Exit::Usage, &error))?;
+    }
+    Ok(properties)
+}
+
+/// A core dump would put records and credentials on disk.
+fn no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
+}
