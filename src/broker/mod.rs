@@ -332,7 +332,7 @@ pub struct TopicInfo {
 pub struct TopicSpec {
     /// Name.
     pub name: Text,
-    /// Number of partitions.
+    /// Number of partitions; 0 takes the cluster's default.
     pub partitions: u32,
     /// Replicas of each; `None` takes the cluster's default.
     pub replication: Option<u16>,

@@ -16,7 +16,7 @@ use crate::dev::{Count, Parts, Pump, Screen, Tail, View, sample};
 use crate::record::{Text, Value};
 use crate::runtime::{self, Figures, Prepared, Snapshot, TaskPhase, Watch};
 use crate::state::{Directory, Disk, Memory, Stores};
-use crate::telemetry::{Telemetry, process_usage};
+use crate::telemetry::process_usage;
 use crate::topology::model::{AggregateKind, Envelope, Schema, SourceFrom};
 use crate::topology::plan::{PlannedTopic, Role};
 use std::collections::BTreeMap;
@@ -64,7 +64,6 @@ struct Bench {
     fleet: Fleet,
     pump: Option<Pump>,
     cluster: Cluster,
-    telemetry: Telemetry,
     server: Option<crate::api::Server>,
     clock: Arc<dyn Clock>,
     _ticker: Ticker,
@@ -101,7 +100,6 @@ impl Bench {
         let mut fleet = Fleet::new();
         fleet.start(&checked, &broker, stores, &clock, engine, true)?;
         let (prepared, watch) = (fleet.members[0].prepared.clone(), fleet.members[0].watch.clone());
-        let telemetry = Telemetry::new();
         let mut bench = Self {
             is_sample: settings.path.is_none(),
             fresh: settings.data_dir.is_none(),
@@ -112,7 +110,6 @@ impl Bench {
             fleet,
             pump: None,
             cluster,
-            telemetry,
             server: None,
             clock,
             _ticker: ticker,
@@ -130,7 +127,7 @@ impl Bench {
 
     /// HTTP and traffic, once the engine runs.
     fn begin(&mut self, settings: &Dev) -> Result<(), Problem> {
-        self.server = serve(settings.listen, self.fleet.surface(&self.telemetry))?;
+        self.server = serve(settings.listen, self.fleet.surface())?;
         let Some(traffic) = self.traffic(settings.seed)? else {
             tracing::warn!("no traffic is made: nothing is known of what this topology reads");
             return Ok(());

@@ -1,6 +1,5 @@
 //! The engines of a process: started together, watched, stopped together.
 
-use super::assemble;
 use super::load::Checked;
 use super::problem::Problem;
 use super::signals::Signals;
@@ -8,7 +7,8 @@ use crate::api;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Exit, Listen};
-use crate::runtime::{self, Engine, Prepared, Running, Settings, Watch};
+use crate::node::World;
+use crate::runtime::{self, Engine, Prepared, Program, Running, Settings, Watch};
 use crate::state::Stores;
 use crate::telemetry::Telemetry;
 use crate::topology::plan;
@@ -29,6 +29,7 @@ pub(super) struct Member {
 /// All topologies of this process.
 pub(super) struct Fleet {
     pub(super) members: Vec<Member>,
+    telemetry: Telemetry,
 }
 
 /// How it ended.
@@ -40,7 +41,7 @@ pub(super) struct Ended {
 
 impl Fleet {
     pub(super) fn new() -> Self {
-        Self { members: Vec::new() }
+        Self { members: Vec::new(), telemetry: Telemetry::new() }
     }
 
     /// Compares a topology with the cluster, creates what it needs, and starts its engine.
@@ -60,16 +61,24 @@ impl Fleet {
             tracing::info!(topology = %checked.plan.topology, %topic, "topic created");
         }
         let prepared = Arc::new(prepared);
-        let program = assemble::program(checked.topology.clone(), checked.plan.clone());
-        let engine =
-            Engine { program, prepared: prepared.clone(), broker: broker.clone(), stores, clock: clock.clone(), settings };
+        let world = World::new(checked.topology.clone(), checked.plan.clone());
+        let program = Arc::new(Program::compile(&world));
+        let engine = Engine {
+            program,
+            prepared: prepared.clone(),
+            broker: broker.clone(),
+            stores,
+            clock: clock.clone(),
+            settings,
+            telemetry: self.telemetry.clone(),
+        };
         let running = engine.start().map_err(|error| failed(&error))?;
         self.members.push(Member { checked: checked.clone(), prepared, watch: running.watch(), running });
         Ok(())
     }
 
     /// What HTTP shows of it.
-    pub(super) fn surface(&self, telemetry: &Telemetry) -> api::Surface {
+    pub(super) fn surface(&self) -> api::Surface {
         let topologies = self.members.iter().map(|member| {
             let plan = &member.checked.plan;
             let aggregates = plan.stores.iter().map(|store| api::Aggregate {
@@ -84,7 +93,7 @@ impl Fleet {
                 engine: Arc::new(member.watch.clone()),
             }
         });
-        let telemetry = telemetry.clone();
+        let telemetry = self.telemetry.clone();
         api::Surface { topologies: topologies.collect(), metrics: Box::new(move || telemetry.render()) }
     }
 

@@ -3,7 +3,6 @@
 //! Stdout is data, stderr is talk. What went wrong is said once, here, with its causes and with what to do next; rooms below
 //! return errors and print nothing.
 
-mod assemble;
 mod check;
 mod dev;
 mod files;

@@ -10,7 +10,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Colors, Exit, Run};
 use crate::runtime;
 use crate::state::{Directory, Disk};
-use crate::telemetry::Telemetry;
 use std::sync::Arc;
 
 pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
@@ -61,8 +60,7 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
         }
         tracing::info!(topology = %checked.plan.topology, %worker, threads = settings.threads, "started");
     }
-    let telemetry = Telemetry::new();
-    let server = match serve(settings.listen, fleet.surface(&telemetry)) {
+    let server = match serve(settings.listen, fleet.surface()) {
         Ok(server) => server,
         Err(problem) => {
             fleet.stop();

@@ -294,7 +294,8 @@ impl State {
     pub(super) fn create_topic(&mut self, spec: &TopicSpec) -> Result<()> {
         let config = Config::read(&spec.config)
             .map_err(|message| Error::new(ErrorClass::Fatal, format!("creating topic `{}`", spec.name), message))?;
-        self.topics.create(&spec.name, spec.partitions, config)?;
+        // Kafka's own default of `num.partitions`.
+        self.topics.create(&spec.name, spec.partitions.max(1), config)?;
         self.changed_topics.insert(spec.name.clone());
         self.topic_changed(&spec.name);
         Ok(())

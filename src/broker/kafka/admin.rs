@@ -101,7 +101,11 @@ impl Admin for KafkaAdmin {
             .iter()
             .map(|topic| {
                 let replication = topic.replication.map_or(-1, i32::from);
-                let partitions = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+                // The protocol's −1 is the cluster's default.
+                let partitions = match topic.partitions {
+                    0 => -1,
+                    partitions => i32::try_from(partitions).unwrap_or(i32::MAX),
+                };
                 let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(replication));
                 topic.config.iter().fold(new, |new, (key, value)| new.set(key, value))
             })
