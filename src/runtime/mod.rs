@@ -28,6 +28,9 @@ mod takeover;
 mod task;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Engine, Running, Snapshot, Watch};
 pub use error::{Error, Exit, Result};
 pub use prepare::{Prepared, PreparedTopic, TopicProblem, client_suffix, prepare, refuse_other_plans};

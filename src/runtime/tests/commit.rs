@@ -1,0 +1,366 @@
+//! The commit machine against a lane that answers what a test says.
+
+use crate::broker::{self, Batch, CommittedOffset, Error, ErrorClass, NewRecord, Op, Outcome, Ownership, Reply, Transactions};
+use crate::record::{Text, TopicPartition};
+use crate::runtime;
+use crate::runtime::commit::{Commit, CommitSettings, Event, Sealed, Verdict, id_of_stamp};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the lane was asked, by name, and what it will answer.
+#[derive(Default)]
+struct Script {
+    asked: Vec<String>,
+    answers: VecDeque<Option<Answer>>,
+    waiting: bool,
+}
+
+struct Answer {
+    took: Duration,
+    trouble: bool,
+    result: broker::Result<Outcome>,
+}
+
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+impl Transactions for Scripted {
+    fn submit(&mut self, op: Op) {
+        let mut script = self.0.lock().unwrap();
+        assert!(!std::mem::replace(&mut script.waiting, true), "one operation at a time");
+        let name = match op {
+            Op::Init => "init".into(),
+            Op::Begin => "begin".into(),
+            Op::Produce(batch) => format!("produce {}", batch.len()),
+            Op::Drain => "drain".into(),
+            Op::SendOffsets { offsets, stamp, .. } => format!("offsets {} {stamp}", offsets.len()),
+            Op::Commit => "commit".into(),
+            Op::Abort => "abort".into(),
+            Op::Rebuild => "rebuild".into(),
+            Op::Committed { .. } => "committed".into(),
+            Op::Counts(_) => "counts".into(),
+            other => format!("{other:?}"),
+        };
+        script.asked.push(name);
+    }
+
+    fn reply(&mut self) -> Option<Reply> {
+        let mut script = self.0.lock().unwrap();
+        // `None` in the script is an answer that does not come.
+        if matches!(script.answers.front(), Some(None)) {
+            return None;
+        }
+        let answer = script.answers.pop_front().flatten();
+        script.waiting = false;
+        let Answer { took, trouble, result } = answer.unwrap_or_else(|| {
+            let last = script.asked.last().expect("a reply follows a question").as_str();
+            let outcome = match last {
+                "drain" => Outcome::Drained(vec![(0, 1, Some(12))]),
+                "committed" => Outcome::Committed(vec![(place(), None)]),
+                _ => Outcome::Done,
+            };
+            Answer { took: Duration::from_millis(5), trouble: false, result: Ok(outcome) }
+        });
+        Some(Reply { took, transport_trouble: trouble, result })
+    }
+
+    fn abandon(&mut self) {
+        let mut script = self.0.lock().unwrap();
+        script.asked.push("abandon".into());
+        script.answers.pop_front();
+        script.waiting = false;
+    }
+}
+
+impl Scripted {
+    fn answers(&self, answers: impl IntoIterator<Item = Option<Answer>>) {
+        self.0.lock().unwrap().answers.extend(answers);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+fn ok() -> Option<Answer> {
+    Some(Answer { took: Duration::from_millis(5), trouble: false, result: Ok(Outcome::Done) })
+}
+
+fn drained() -> Option<Answer> {
+    Some(Answer { result: Ok(Outcome::Drained(vec![(0, 1, Some(12))])), ..ok().unwrap() })
+}
+
+fn fails(class: ErrorClass) -> Option<Answer> {
+    Some(Answer { took: Duration::from_millis(5), trouble: false, result: Err(Error::new(class, "here", "why")) })
+}
+
+fn place() -> TopicPartition {
+    TopicPartition::new("in", 1)
+}
+
+struct Bench {
+    lane: Scripted,
+    commit: Commit<&'static str>,
+    now: Duration,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let lane = Scripted::default();
+        let settings = CommitSettings {
+            id: "shop.w.00".into(),
+            run: 0xab,
+            lane_timeout: Duration::from_secs(10),
+            trust_doubtful_producer: false,
+        };
+        let commit = Commit::new(Box::new(lane.clone()), settings);
+        let mut bench = Self { lane, commit, now: Duration::from_secs(1) };
+        assert!(matches!(bench.step(), Some(Event::Ready)));
+        assert_eq!(bench.lane.asked(), ["init"]);
+        bench
+    }
+
+    fn step(&mut self) -> Option<Event<&'static str>> {
+        self.commit.step(self.now).expect("the machine goes on")
+    }
+
+    fn commit(&mut self) {
+        let mut batch = Batch::new(vec!["log".into()]);
+        batch.push(NewRecord { topic: 0, partition: 1, timestamp: 0, key: None, value: Some(b"v"), headers: &[] });
+        self.commit.commit(Sealed {
+            number: 7,
+            batch: Arc::new(batch),
+            offsets: vec![(place(), 5)],
+            ownership: Ownership(Arc::new(())),
+            floors: vec![(0, 1, 11)],
+        });
+    }
+
+    /// Steps through pauses until something happens.
+    fn verdict(&mut self) -> Verdict {
+        for _ in 0..100 {
+            match self.step() {
+                Some(Event::Verdict(verdict)) => return verdict,
+                Some(other) => panic!("{other:?}"),
+                None => self.now += Duration::from_secs(1),
+            }
+        }
+        panic!("no verdict");
+    }
+
+    fn committed(&mut self) {
+        let verdict = self.verdict();
+        assert!(matches!(&verdict, Verdict::Committed(ends) if *ends == [(0, 1, Some(12))]), "{verdict:?}");
+    }
+
+    fn rolled_back(&mut self) -> ErrorClass {
+        match self.verdict() {
+            Verdict::RolledBack(cause) => cause.class,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const WHOLE: [&str; 5] = ["begin", "produce 1", "drain", "offsets 1 shop.w.00#ab.7", "commit"];
+
+#[test]
+fn an_epoch_is_committed_in_the_order_that_makes_it_safe() {
+    let mut bench = Bench::new();
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), WHOLE);
+}
+
+#[test]
+fn an_epoch_that_cannot_be_committed_is_aborted_and_rolled_back() {
+    let doomed = || fails(ErrorClass::Abortable);
+    for (answers, last) in [
+        (vec![ok(), doomed()], 2),
+        (vec![ok(), ok(), doomed()], 3),
+        (vec![ok(), ok(), drained(), doomed()], 4),
+        (vec![ok(), ok(), drained(), ok(), doomed()], 5),
+    ] {
+        let mut bench = Bench::new();
+        bench.lane.answers(answers);
+        bench.commit();
+        assert_eq!(bench.rolled_back(), ErrorClass::Abortable);
+        let asked = bench.lane.asked();
+        assert_eq!(asked[..last], WHOLE[..last]);
+        assert_eq!(asked[last..], ["abort"]);
+        // And the next one goes its way.
+        bench.commit();
+        bench.committed();
+        assert_eq!(bench.lane.asked(), WHOLE);
+    }
+}
+
+#[test]
+fn a_dead_producer_before_the_commit_means_rolled_back_and_a_new_producer() {
+    for class in [ErrorClass::Fatal, ErrorClass::Fenced] {
+        let mut bench = Bench::new();
+        bench.lane.answers([ok(), ok(), fails(class.clone())]);
+        bench.commit();
+        assert_eq!(bench.rolled_back(), class);
+        bench.lane.asked();
+        bench.commit();
+        bench.committed();
+        assert_eq!(bench.lane.asked()[0], "rebuild");
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_found_out_by_the_stamp() {
+    let stamped = |stamp: &str| {
+        let offset = CommittedOffset { offset: 5, metadata: Text::from(stamp) };
+        let outcome = Outcome::Committed(vec![(TopicPartition::new("in", 0), None), (place(), Some(offset))]);
+        Some(Answer { result: Ok(outcome), ..ok().unwrap() })
+    };
+    for class in [ErrorClass::Retry, ErrorClass::Fatal, ErrorClass::Fenced] {
+        for (stamp, is_committed) in
+            [("shop.w.00#ab.7", true), ("shop.w.00#ab.6", false), ("shop.w.00#aa.7", false), ("shop.v.00#ab.7", false)]
+        {
+            let mut bench = Bench::new();
+            let unanswered = fails(ErrorClass::Retry);
+            bench.lane.answers([ok(), ok(), drained(), ok(), fails(class.clone()), ok(), unanswered, stamped(stamp)]);
+            bench.commit();
+            if is_committed {
+                bench.committed()
+            } else {
+                drop(bench.rolled_back())
+            }
+            assert_eq!(bench.lane.asked()[5..], ["rebuild", "committed", "committed"], "{class:?} {stamp}");
+        }
+    }
+}
+
+#[test]
+fn an_operation_that_hangs_is_given_up_and_its_producer_with_it() {
+    // While offsets are sent nothing can have been committed; while the commit is under way nobody knows.
+    let mut bench = Bench::new();
+    bench.lane.answers([ok(), ok(), drained(), None]);
+    bench.commit();
+    assert_eq!(bench.rolled_back(), ErrorClass::Retry);
+    assert_eq!(bench.lane.asked()[4..], ["abandon"]);
+
+    let mut bench = Bench::new();
+    bench.lane.answers([ok(), ok(), drained(), ok(), None]);
+    bench.commit();
+    assert_eq!(bench.rolled_back(), ErrorClass::Abortable);
+    assert_eq!(bench.lane.asked()[5..], ["abandon", "rebuild", "committed"]);
+}
+
+#[test]
+fn a_producer_in_doubt_is_rebuilt_before_it_begins_again() {
+    let slow = || Some(Answer { took: Duration::from_millis(300), ..ok().unwrap() });
+    let troubled = || Some(Answer { trouble: true, ..ok().unwrap() });
+    for (answers, in_doubt) in [
+        (vec![ok(), ok(), drained(), ok(), slow()], true),
+        (vec![ok(), ok(), drained(), ok(), troubled()], true),
+        (vec![ok(), troubled(), drained(), ok(), ok()], true),
+        (vec![slow(), slow(), drained(), slow(), ok()], false),
+    ] {
+        let mut bench = Bench::new();
+        bench.lane.answers(answers);
+        bench.commit();
+        bench.committed();
+        bench.lane.asked();
+        bench.commit();
+        bench.committed();
+        assert_eq!(bench.lane.asked()[0] == "rebuild", in_doubt);
+    }
+}
+
+#[test]
+fn slow_commits_are_no_reason_once_they_are_usual() {
+    let mut bench = Bench::new();
+    for took in [200, 800, 2000] {
+        let answer = Some(Answer { took: Duration::from_millis(took), ..ok().unwrap() });
+        bench.lane.answers([ok(), ok(), drained(), ok(), answer]);
+        bench.commit();
+        bench.committed();
+    }
+    assert!(!bench.lane.asked().contains(&"rebuild".to_owned()));
+}
+
+#[test]
+fn a_refusal_that_does_not_pass_stops_the_worker_at_the_third_time() {
+    for class in [ErrorClass::Denied("Topic shop.dlq: Write".into()), ErrorClass::TooLarge, ErrorClass::Missing("out".into())] {
+        let mut bench = Bench::new();
+        for _ in 0..2 {
+            bench.lane.answers([ok(), fails(class.clone())]);
+            bench.commit();
+            assert_eq!(bench.rolled_back(), class);
+        }
+        bench.lane.answers([ok(), fails(class.clone())]);
+        bench.commit();
+        let error = loop {
+            match bench.commit.step(bench.now) {
+                Err(error) => break error,
+                Ok(event) => assert!(event.is_none(), "{event:?}"),
+            }
+            bench.now += Duration::from_secs(1);
+        };
+        assert!(matches!(error, runtime::Error::Permanent(cause) if cause.class == class));
+    }
+}
+
+#[test]
+fn two_processes_with_one_id_do_not_fence_each_other_for_ever() {
+    let mut bench = Bench::new();
+    // Beginning, and making a producer anew, meet the other one in turn.
+    bench.lane.answers([fails(ErrorClass::Fenced)]);
+    bench.commit();
+    assert_eq!(bench.rolled_back(), ErrorClass::Fenced);
+    bench.lane.answers([fails(ErrorClass::Fenced), ok(), fails(ErrorClass::Fenced)]);
+    bench.commit();
+    assert!(bench.step().is_none(), "the second time");
+    bench.now += Duration::from_secs(5);
+    let error = bench.commit.step(bench.now).expect_err("three times within a minute");
+    assert!(matches!(error, runtime::Error::Fenced { id } if id == "shop.w.00"));
+}
+
+#[test]
+fn a_changelog_whose_offsets_go_back_is_another_topic() {
+    let mut bench = Bench::new();
+    let again = Some(Answer { result: Ok(Outcome::Drained(vec![(0, 1, Some(3))])), ..ok().unwrap() });
+    bench.lane.answers([ok(), ok(), again]);
+    bench.commit();
+    let error = bench.commit.step(bench.now).expect_err("the offset fell");
+    assert!(matches!(error, runtime::Error::Recreated { before: 11, now: 3, .. }));
+}
+
+#[test]
+fn an_offset_that_the_client_does_not_know_is_told_as_such() {
+    let mut bench = Bench::new();
+    let unknown = Some(Answer { result: Ok(Outcome::Drained(vec![(0, 1, None)])), ..ok().unwrap() });
+    bench.lane.answers([ok(), ok(), unknown]);
+    bench.commit();
+    let verdict = bench.verdict();
+    assert!(matches!(&verdict, Verdict::Committed(ends) if *ends == [(0, 1, None)]), "{verdict:?}");
+}
+
+#[test]
+fn questions_wait_for_the_epoch_and_are_answered_in_order() {
+    let mut bench = Bench::new();
+    bench.commit();
+    bench.commit.ask("first", Op::Counts(Vec::new()));
+    bench.commit.ask("second", Op::Counts(Vec::new()));
+    bench.committed();
+    for expected in ["first", "second"] {
+        assert!(matches!(bench.step(), Some(Event::Answer(question, Ok(_))) if question == expected));
+    }
+}
+
+#[test]
+fn the_id_of_a_stamp_is_what_comes_before_the_last_hash() {
+    for (stamp, id) in [
+        ("shop.w.00#ab.7", Some("shop.w.00")),
+        ("a#b#c", Some("a#b")),
+        ("", None),
+        ("#1.2", None),
+        ("written by another tool", None),
+    ] {
+        assert_eq!(id_of_stamp(stamp), id, "{stamp}");
+    }
+}

@@ -1,0 +1,222 @@
+//! Engines on threads of their own, on the embedded broker in real time.
+
+use crate::broker::embedded::{Cluster, Options};
+use crate::broker::{Broker, Isolation, Limit};
+use crate::clock::SystemClock;
+use crate::node::World;
+use crate::record::{Offset, Record, TopicPartition, partition_of};
+use crate::runtime::{Engine, Exit, Lookup, Prepared, Program, Running, Settings, TaskPhase, prepare};
+use crate::state::layout::{Tag, entity};
+use crate::state::{Memory, Stores};
+use crate::telemetry::Telemetry;
+use crate::topology::model::Topology;
+use crate::topology::plan::Plan;
+use crate::topology::{self, NoSources};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A topology file without findings that matter.
+pub(super) fn checked(text: &str) -> (Topology, Plan) {
+    let loaded = topology::load("test.yaml", text.as_bytes(), &[], &NoSources);
+    assert!(!loaded.has_errors(), "{:#?}", loaded.findings);
+    loaded.checked.expect("a file without errors has a plan")
+}
+
+/// Orders keyed by their id are counted per customer, so they go through a repartition topic; every total is told, large ones to
+/// a topic whose name is computed.
+const TOPOLOGY: &str = r#"
+skald: 1
+topology: counts
+topics:
+  orders: { partitions: 3, key: data.id, types: { order.placed.v1: {} } }
+  totals: { partitions: 2, types: { total.v1: {} } }
+aggregates:
+  customers:
+    from: orders
+    key: data.customer
+    initial: { n: 0, sum: 0 }
+    evolve:
+      order.placed.v1:
+        set: { n: =state.n + 1, sum: =state.sum + data.amount }
+    updates:
+      - { type: total.v1, to: totals, key: key, data: { customer: =key, n: =state.n, sum: =state.sum } }
+pipelines:
+  large:
+    from: orders
+    steps:
+      - filter: data.amount > 90
+      - emit: { type: large.v1, to: ="large." + data.customer, key: data.id }
+"#;
+
+struct Bench {
+    cluster: Cluster,
+    clock: Arc<SystemClock>,
+    program: Arc<Program>,
+    prepared: Arc<Prepared>,
+    stores: Arc<dyn Stores>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let cluster = Cluster::new(clock.clone(), Options::default());
+        let (topology, plan) = checked(TOPOLOGY);
+        let plan = Arc::new(plan);
+        let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("an empty cluster takes all");
+        let program = Program::compile(&World::new(Arc::new(topology), plan));
+        Self { cluster, clock, program: Arc::new(program), prepared: Arc::new(prepared), stores: Arc::new(Memory::new()) }
+    }
+
+    fn start(&self, worker: &str, threads: usize) -> Running {
+        let engine = Engine {
+            program: self.program.clone(),
+            prepared: self.prepared.clone(),
+            broker: Arc::new(self.cluster.clone()),
+            stores: self.stores.clone(),
+            clock: self.clock.clone(),
+            telemetry: Telemetry::new(),
+            settings: Settings { worker: Some(worker.into()), threads, ..Settings::default() },
+        };
+        engine.start().expect("threads can be had")
+    }
+
+    fn send(&self, numbers: std::ops::Range<i64>) {
+        let mut producer = self.cluster.producer().expect("there is one");
+        for number in numbers {
+            let key = format!("o{number}");
+            let value = format!(
+                r#"{{"id":"e{number}","type":"order.placed.v1","data":{{"id":"{key}","customer":"c{}","amount":{}}}}}"#,
+                number % 7,
+                number % 100
+            );
+            let record = Record {
+                topic: "orders".into(),
+                partition: partition_of(key.as_bytes(), 3),
+                timestamp: number,
+                key: Some(key.into_bytes().into()),
+                value: Some(value.into_bytes().into()),
+                headers: Vec::new(),
+            };
+            producer.send(&record).expect("sent");
+        }
+    }
+
+    fn read(&self, topic: &str, partitions: i32) -> Vec<Record> {
+        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).expect("there is one");
+        let from: Vec<(TopicPartition, Offset)> =
+            (0..partitions).map(|partition| (TopicPartition::new(topic, partition), 0)).collect();
+        reader.assign(&from).expect("the topic is there");
+        let mut records = Vec::new();
+        let limit = Limit { records: usize::MAX, time: Duration::ZERO };
+        loop {
+            let before = records.len();
+            reader.poll(limit, &mut |record| records.push(record.to_record())).expect("readable");
+            if records.len() == before {
+                return records;
+            }
+        }
+    }
+}
+
+/// Waits for a condition, at most a minute.
+fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if is() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("never came: {what}");
+}
+
+fn sums(numbers: std::ops::Range<i64>) -> BTreeMap<String, (i64, i64)> {
+    let mut sums = BTreeMap::<String, (i64, i64)>::new();
+    for number in numbers {
+        let (count, sum) = sums.entry(format!("c{}", number % 7)).or_default();
+        (*count, *sum) = (*count + 1, *sum + number % 100);
+    }
+    sums
+}
+
+/// The last total told of each customer.
+fn told(bench: &Bench) -> BTreeMap<String, (i64, i64)> {
+    let mut told = BTreeMap::new();
+    for record in bench.read("totals", 2) {
+        let value = crate::record::json::read(&record.value.expect("no tombstones here")).expect("JSON");
+        let data = value.get("data").expect("an envelope");
+        let number = |field: &str| data.get(field).and_then(|value| value.as_int()).expect("a number");
+        let customer = data.get("customer").and_then(|value| value.as_str()).expect("text").to_owned();
+        told.insert(customer, (number("n"), number("sum")));
+    }
+    told
+}
+
+#[test]
+fn engines_share_the_work_hand_it_over_and_count_every_record_once() {
+    let bench = Bench::new();
+    bench.send(0..500);
+    let first = bench.start("a", 2);
+    wait_for("the first five hundred", || told(&bench) == sums(0..500));
+    assert!(first.snapshot().ready);
+
+    let second = bench.start("b", 1);
+    wait_for("a share for the second", || !second.registry().tasks().is_empty());
+    bench.send(500..1000);
+    wait_for("a thousand", || told(&bench) == sums(0..1000));
+
+    first.stop();
+    assert!(matches!(first.wait(), Exit::Stopped));
+    bench.send(1000..1500);
+    wait_for("the second alone", || told(&bench) == sums(0..1500));
+    assert_eq!(bench.read("totals", 2).len(), 1500, "one update per order");
+
+    // What can be asked is what was told.
+    let partitions = bench.prepared.tasks[1].max(bench.prepared.tasks[0]);
+    wait_for("every task to run", || second.registry().tasks().iter().all(|task| task.phase == TaskPhase::Running));
+    for (customer, (n, sum)) in sums(0..1500) {
+        let partition = partition_of(customer.as_bytes(), partitions);
+        let Lookup::Running(reader) = second.registry().find("customers", partition) else { panic!("it runs here") };
+        let stored = reader.store.get(&Tag::State.key(customer.as_bytes())).expect("readable").expect("there");
+        let entity = entity::read(&stored).expect("written by this engine");
+        let number = |field: &str| entity.value.get(field).and_then(|value| value.as_int());
+        assert_eq!((number("n"), number("sum"), entity.version), (Some(n), Some(sum), n as u64), "{customer}");
+    }
+
+    second.stop();
+    assert!(matches!(second.wait(), Exit::Stopped));
+}
+
+#[test]
+fn a_topic_of_a_computed_name_is_used_once_it_is_there() {
+    let bench = Bench::new();
+    let topic =
+        |name: &str| crate::broker::TopicSpec { name: name.into(), partitions: 1, replication: None, config: BTreeMap::new() };
+    let engine = bench.start("a", 1);
+    wait_for("an assignment", || engine.snapshot().ready);
+    // Made after the start, so nothing is known of it; `large.c5` never is.
+    bench.cluster.create_topic(&topic("large.c4")).expect("a new topic");
+    bench.send(95..97);
+    wait_for("an order for a known topic", || bench.read("large.c4", 1).len() == 1);
+    let letters = || bench.read("counts.dlq", bench.prepared.topics[bench.program.plan.dead_letters].partitions as i32);
+    wait_for("a dead letter for the other", || letters().len() == 1);
+    let code = letters()[0].headers.iter().find(|header| header.name == "__skald.errors.code").cloned();
+    assert_eq!(code.and_then(|code| code.value).as_deref(), Some(&b"UNKNOWN_TOPIC"[..]));
+    engine.stop();
+    assert!(matches!(engine.wait(), Exit::Stopped));
+}
+
+#[test]
+fn a_second_process_with_one_id_takes_over_and_the_first_says_why_it_ends() {
+    let bench = Bench::new();
+    let first = bench.start("same", 1);
+    wait_for("an assignment", || first.snapshot().ready);
+    let second = bench.start("same", 1);
+    wait_for("the end of the first", || first.is_over());
+    match first.wait() {
+        Exit::Failed(error) => assert!(error.to_string().contains("another worker runs as"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    second.stop();
+    assert!(matches!(second.wait(), Exit::Stopped));
+}

@@ -1,0 +1,5 @@
+//! Tests of single parts; the whole under trouble is `tests/sim`.
+
+mod commit;
+mod engine;
+mod prepare;

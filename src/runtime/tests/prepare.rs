@@ -1,0 +1,91 @@
+//! Plans and clusters that fit each other, and those that do not.
+
+use super::engine::checked;
+use crate::broker::embedded::{Cluster, Options};
+use crate::broker::{Broker, TopicSpec};
+use crate::clock::ManualClock;
+use crate::runtime::{Error, prepare};
+use std::sync::Arc;
+
+const TOPOLOGY: &str = "
+skald: 1
+topology: shop
+topics:
+  orders: { partitions: 3, key: data.id, types: { order.placed.v1: {} } }
+aggregates:
+  totals:
+    from: orders
+    initial: { n: 0 }
+    evolve:
+      order.placed.v1: { set: { n: =state.n + 1 } }
+";
+
+fn cluster() -> Cluster {
+    Cluster::new(Arc::new(ManualClock::new(0, 1)), Options::default())
+}
+
+fn create(cluster: &Cluster, name: &str, partitions: u32, config: &[(&str, &str)]) {
+    let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    cluster.create_topic(&TopicSpec { name: name.into(), partitions, replication: None, config }).expect("a new topic");
+}
+
+/// The problems as text, one per line.
+fn problems(cluster: &Cluster, create_declared: bool) -> String {
+    let (_, plan) = checked(TOPOLOGY);
+    let admin = cluster.admin().expect("there is one");
+    match prepare(&plan, &*admin, create_declared) {
+        Err(error @ Error::Topics(_)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn topics_of_the_engine_are_made_to_fit_and_found_again() {
+    let cluster = cluster();
+    create(&cluster, "orders", 3, &[("max.message.bytes", "2000000")]);
+    create(&cluster, "elsewhere", 5, &[]);
+    let (_, plan) = checked(TOPOLOGY);
+    let admin = cluster.admin().expect("there is one");
+    let first = prepare(&plan, &*admin, false).expect("fits");
+    assert_eq!(first.created, ["shop.totals.snapshots", "shop.dlq"]);
+    assert_eq!(first.tasks, [3]);
+    assert_eq!(first.others.get("elsewhere"), Some(&5));
+
+    let snapshots = admin.describe(&["shop.totals.snapshots".into()]).expect("there");
+    assert_eq!(snapshots[0].partitions, 3);
+    assert_eq!(snapshots[0].config["cleanup.policy"], "compact");
+    assert_eq!(snapshots[0].config["max.message.bytes"], (2_000_000 + 65_536).to_string());
+
+    let second = prepare(&plan, &*admin, false).expect("still fits");
+    assert_eq!((second.created.len(), &second.topics), (0, &first.topics));
+}
+
+#[test]
+fn a_declared_topic_that_is_missing_is_named_or_made_when_asked() {
+    let found = problems(&cluster(), false);
+    assert_eq!(
+        found,
+        "topic `orders`: expected a topic with 3 partitions, found no such topic; create it, or start with `--create-topics`"
+    );
+    let cluster = cluster();
+    let (_, plan) = checked(TOPOLOGY);
+    let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("made");
+    assert_eq!(prepared.created[0], "orders");
+}
+
+#[test]
+fn topics_that_do_not_fit_are_refused_all_at_once_before_anything_is_made() {
+    let cluster = cluster();
+    create(&cluster, "orders", 4, &[]);
+    create(&cluster, "shop.totals.snapshots", 5, &[("cleanup.policy", "delete")]);
+    let found = problems(&cluster, true);
+    for part in [
+        "topic `orders`: expected 3 partitions, found 4",
+        "topic `shop.totals.snapshots`: expected 3 partitions, found 5",
+        "topic `shop.totals.snapshots`: expected cleanup.policy=compact, found cleanup.policy=delete",
+    ] {
+        assert!(found.contains(part), "{found}");
+    }
+    let dead_letters = cluster.admin().and_then(|admin| admin.describe(&["shop.dlq".into()])).expect("answered");
+    assert!(dead_letters.is_empty(), "nothing is made when something does not fit");
+}
