@@ -1,0 +1,199 @@
+//! The built binary from outside: help, exit codes, findings, a run of `dev` with its self-check.
+
+#[path = "cli/util.rs"]
+mod util;
+
+use std::time::Duration;
+use util::{Folder, json_lines, skald};
+
+const GOOD: &str = "\
+skald: 1
+topology: counts
+topics:
+  clicks:
+    partitions: 2
+    key: data.page
+    types:
+      page.clicked.v1: click.json
+aggregates:
+  pages:
+    from: clicks
+    initial: { clicks: 0 }
+    evolve:
+      page.clicked.v1:
+        set: { clicks: =state.clicks + 1 }
+";
+const CLICK: &str =
+    r#"{ "type": "object", "required": ["page"], "properties": { "page": { "type": "string", "minLength": 1 } } }"#;
+
+fn good() -> Folder {
+    Folder::new(&[("counts.yaml", GOOD), ("click.json", CLICK)])
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for (arguments, part) in [
+        (&["--help"][..], "skald dev"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["run", "--help"], "--state-dir"),
+        (&["dev", "--help"], "SKALD_RATE"),
+    ] {
+        let run = skald(&Folder::new(&[]), arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.err);
+        assert!(run.out.contains(part), "{arguments:?}: {}", run.out);
+    }
+}
+
+#[test]
+fn every_kind_of_failure_has_its_exit_code_and_says_what_to_do() {
+    let folder = Folder::new(&[
+        ("counts.yaml", GOOD),
+        ("click.json", CLICK),
+        ("bad.yaml", "skald: 1\ntopologie: x\n"),
+        ("empty/x.txt", ""),
+    ]);
+    for (arguments, code, said) in [
+        (&["fly"][..], 2, "unrecognized subcommand"),
+        (&["check"], 2, "PATH"),
+        (&["run", "counts.yaml"], 2, "skald dev"),
+        (&["run", "counts.yaml", "-b", "kafka"], 2, "has no port"),
+        (&["run", "counts.yaml", "-b", "127.0.0.1:1", "-X", "enable.idempotence=false"], 2, "it is the engine's"),
+        (&["run", "counts.yaml", "-b", "127.0.0.1:1", "-X", "no.such=1"], 2, "no.such"),
+        (&["dev", "--log", "=!"], 2, "filter"),
+        (&["check", "bad.yaml"], 3, "2 errors"),
+        (&["run", "bad.yaml", "-b", "127.0.0.1:1"], 3, "nothing was started"),
+        (&["dev", "bad.yaml"], 3, "nothing was started"),
+        (&["check", "nothing.yaml"], 5, "nothing.yaml"),
+        (&["check", "empty"], 5, "begin with `skald: 1`"),
+        (&["run", "counts.yaml", "-b", "127.0.0.1:1"], 6, "skald dev"),
+    ] {
+        let run = skald(&folder, arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+        assert!(run.err.contains(said), "{arguments:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_good_file_has_no_findings() {
+    let folder = good();
+    let run = skald(&folder, &["check", "counts.yaml", "--deny-warnings"]);
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+    assert!(run.err.contains("1 file checked, no findings"));
+    let run = skald(&folder, &["check", ".", "-o", "json"]);
+    assert_eq!((run.code, run.out.trim()), (0, "[]"), "{}", run.err);
+}
+
+#[test]
+fn findings_are_data_with_their_place() {
+    let broken = GOOD.replace("=state.clicks + 1", "=state.clics + 1").replace("from: clicks", "from: klicks");
+    let folder = Folder::new(&[("counts.yaml", &broken), ("click.json", CLICK), ("other.yaml", "a: 1\n")]);
+    let run = skald(&folder, &["check", ".", "-o", "json"]);
+    assert_eq!(run.code, 3, "{}", run.err);
+    let findings: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let found = |code: &str| findings.as_array().unwrap().iter().find(|found| found["code"] == code).cloned();
+    let topic = found("E202").unwrap_or_else(|| panic!("{findings:#}"));
+    assert_eq!((&topic["severity"], &topic["line"], &topic["column"]), (&"error".into(), &11.into(), &11.into()), "{topic}");
+    assert!(topic["file"].as_str().unwrap().ends_with("counts.yaml"));
+    assert!(topic["hint"].as_str().unwrap().contains("clicks"));
+    for field in ["code", "severity", "file", "line", "column", "message", "hint"] {
+        assert!(topic.get(field).is_some(), "{field}");
+    }
+    let run = skald(&folder, &["check", "counts.yaml"]);
+    assert!(run.out.contains("counts.yaml:11:11"), "{}", run.out);
+}
+
+#[test]
+fn warnings_alone_are_findings_only_when_asked() {
+    let warned = GOOD.replace("topics:", "params:\n  unused: 1\ntopics:");
+    let folder = Folder::new(&[("counts.yaml", &warned), ("click.json", CLICK)]);
+    assert_eq!(skald(&folder, &["check", "counts.yaml"]).code, 0);
+    let run = skald(&folder, &["check", "counts.yaml", "--deny-warnings"]);
+    assert_eq!(run.code, 3);
+    assert!(run.out.contains("W201"), "{}", run.out);
+}
+
+#[test]
+fn hostile_files_end_in_a_finding_within_seconds() {
+    let bomb: String = (1..40).fold("x-a: &a0 [x]\n".into(), |text, n| text + &format!("x-{n}: &a{n} [*a{0}, *a{0}]\n", n - 1));
+    let deep = format!("skald: 1\nx-a: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!("skald: 1\ntopology: {}\n", "x".repeat(1 << 20));
+    for (name, text) in [("bomb.yaml", format!("skald: 1\n{bomb}")), ("deep.yaml", deep), ("long.yaml", long)] {
+        let folder = Folder::new(&[(name, &text)]);
+        let run = skald(&folder, &["check", name, "-o", "json"]);
+        assert_eq!(run.code, 3, "{name}: {}", run.err);
+        assert!(run.out.contains("E110"), "{name}: {:.300}", run.out);
+    }
+    let folder = Folder::new(&[]);
+    std::fs::write(folder.path().join("bytes.yaml"), b"skald: 1\n\xff\xfe").unwrap();
+    assert!(skald(&folder, &["check", "bytes.yaml", "-o", "json"]).out.contains("E101"));
+}
+
+#[test]
+fn params_are_set_from_flags_and_environment() {
+    let text = GOOD.replace("topics:", "params:\n  step: 1\ntopics:").replace("clicks: 0", "clicks: =params.step");
+    let folder = Folder::new(&[("counts.yaml", &text), ("click.json", CLICK)]);
+    assert_eq!(skald(&folder, &["check", "counts.yaml", "--set", "params.step=2"]).code, 0);
+    assert_eq!(skald(&folder, &["check", "counts.yaml", "--set", "params.stop=2"]).code, 3);
+    assert_eq!(util::skald_with(&folder, &["check", "counts.yaml"], &[("SKALD_SET", "params.stop=2")]).code, 3);
+}
+
+#[test]
+fn a_plan_is_drawn() {
+    let run = skald(&good(), &["graph", "counts.yaml"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.starts_with("flowchart") && run.out.contains("clicks") && run.out.contains("pages"), "{}", run.out);
+}
+
+#[test]
+fn the_sample_runs_and_nothing_is_lost_or_doubled() {
+    let folder = Folder::new(&[]);
+    let arguments = ["dev", "--duration", "3s", "-o", "json", "--listen", "127.0.0.1:0", "--seed", "7", "--rate", "400"];
+    let run = skald(&folder, &arguments);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let last = json_lines(&run.out).pop().unwrap();
+    assert_eq!((&last["lost"], &last["duplicated"]), (&0.into(), &0.into()), "{last:#}");
+    for field in ["records_in", "records_out", "aggregates", "dead_letters", "rate", "cpu_us_per_record", "peak_rss_bytes"] {
+        assert!(last[field].as_f64().is_some_and(|number| number > 0.0), "{field}: {last:#}");
+    }
+    assert!(last["records_in"].as_u64() > last["sent"].as_u64(), "the choreography goes on: {last:#}");
+    assert_eq!(run.out.lines().count(), 1, "stdout is data");
+}
+
+#[test]
+fn a_topology_of_ones_own_gets_traffic_from_its_schemas() {
+    let run = skald(&good(), &["dev", "counts.yaml", "--duration", "1s", "-o", "json", "--listen", "off"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let last = json_lines(&run.out).pop().unwrap();
+    assert!(last["aggregates"].as_u64() > Some(10), "{last:#}");
+    assert_eq!((&last["lost"], &last["duplicated"], &last["dead_letters"]), (&0.into(), &0.into(), &0.into()), "{last:#}");
+    assert_eq!(last["sent"], last["records_in"]);
+}
+
+#[test]
+fn a_data_folder_is_taken_up_where_it_was_left() {
+    let folder = Folder::new(&[]);
+    let arguments = ["dev", "--duration", "1s", "-o", "json", "--listen", "off", "--data-dir", "data"];
+    let first = skald(&folder, &arguments);
+    let second = skald(&folder, &arguments);
+    assert_eq!((first.code, second.code), (0, 0), "{}{}{}{}", first.out, first.err, second.out, second.err);
+    let aggregates = |run: &util::Run| json_lines(&run.out).pop().unwrap()["aggregates"].as_u64().unwrap();
+    assert!(aggregates(&second) > aggregates(&first), "{} then {}", first.out, second.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_first_signal_ends_it_in_order_and_the_endpoints_answer_until_then() {
+    let folder = good();
+    let mut running = util::start(&folder, &["dev", "counts.yaml", "--listen", "127.0.0.1:0", "--log", "info"]);
+    let address =
+        running.wait_for_line("HTTP endpoints", Duration::from_secs(60)).split("address=").nth(1).unwrap().trim().to_owned();
+    running.until(Duration::from_secs(60), || util::http(&address, "/readyz").0 == 200);
+    running.until(Duration::from_secs(60), || util::http(&address, "/v1/aggregates/pages/k1").0 == 200);
+    assert_eq!(util::http(&address, "/livez").0, 200);
+    assert!(util::http(&address, "/metrics").1.contains("skald_"));
+    assert!(util::http(&address, "/v1/topology").1.contains("\"pages\""));
+    running.terminate();
+    let run = running.wait();
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("0 lost, 0 duplicated") || run.out.contains("self-check: not possible"), "{}", run.out);
+}

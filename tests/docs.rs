@@ -1,0 +1,155 @@
+//! Holds the pages to what they say: topologies in them have no findings, commands in them are taken, links lead somewhere.
+
+use skald::config;
+use skald::topology::{NoSources, load, render};
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All pages, with their text.
+fn pages() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].iter().map(|name| root().join(name)).collect();
+    walk(&root().join("docs"), &mut found);
+    found.sort();
+    found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The blocks of a page in a language, each with the line that it begins at.
+fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String, bool)> = None;
+    for (number, line) in page.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(tag)) => open = Some((number + 2, String::new(), tag.trim() == language)),
+            (Some(_), Some(_)) => {
+                let (at, text, wanted) = open.take().expect("just matched");
+                if wanted {
+                    found.push((at, text));
+                }
+            }
+            (Some((_, text, _)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+#[test]
+fn every_topology_in_the_pages_has_no_findings() {
+    let mut checked = 0;
+    for (path, page) in pages() {
+        for (line, text) in blocks(&page, "yaml") {
+            let loaded = load("example", text.as_bytes(), &[], &NoSources);
+            let place = format!("{}:{line}", path.display());
+            assert!(loaded.findings.is_empty(), "{place}\n{}", render::text(&loaded.findings, |_| Some(&text), false));
+            assert!(loaded.checked.is_some(), "{place}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "{checked} topologies");
+}
+
+#[test]
+fn every_command_in_the_pages_is_taken() {
+    let mut checked = 0;
+    for (path, page) in pages() {
+        for (line, text) in blocks(&page, "sh") {
+            for command in text.lines().filter(|command| !command.trim().is_empty()) {
+                let place = format!("{}:{line}: {command}", path.display());
+                let words: Vec<&str> = command.split_whitespace().collect();
+                let words = match words.as_slice() {
+                    ["cargo", "run", "--release", "--", rest @ ..] => [&["skald"], rest].concat(),
+                    ["cargo", "build" | "test" | "clippy", ..] => continue,
+                    ["skald", ..] => words,
+                    _ => panic!("{place}: neither `skald` nor `cargo`"),
+                };
+                if let Err(error) = config::read(&words) {
+                    panic!("{place}: {error}");
+                }
+                for word in words.iter().filter(|word| word.starts_with("topologies/")) {
+                    assert!(root().join(word).exists(), "{place}: no `{word}`");
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 8, "{checked} commands");
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut checked = 0;
+    for (path, page) in pages() {
+        for (at, _) in page.match_indices("](") {
+            let target = page[at + 2..].split(')').next().unwrap_or_default();
+            if target.starts_with("http") || target.starts_with('#') {
+                continue;
+            }
+            let file = target.split('#').next().unwrap_or_default();
+            assert!(path.parent().unwrap().join(file).exists(), "{}: {target}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 10, "{checked} links");
+}
+
+#[test]
+fn the_samples_have_no_findings() {
+    struct Files<'a>(&'a Path);
+    impl skald::topology::Sources for Files<'_> {
+        fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
+            std::fs::read(self.0.join(path))
+        }
+        fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+    }
+    let mut checked = 0;
+    for folder in std::fs::read_dir(root().join("topologies")).unwrap() {
+        let folder = folder.unwrap().path();
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap().path();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let loaded = load(&file.display().to_string(), text.as_bytes(), &[], &Files(&folder));
+            assert!(loaded.findings.is_empty(), "{}", render::text(&loaded.findings, |_| Some(&text), false));
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 5);
+}
+
+#[test]
+fn every_schema_is_used_by_a_sample() {
+    let texts: String = std::fs::read_dir(root().join("topologies"))
+        .unwrap()
+        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    for folder in std::fs::read_dir(root().join("schemas")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.strip_prefix(root().join("schemas")).unwrap().display().to_string();
+            assert!(texts.contains(&format!("schemas/{name}")), "`{name}` is used by nobody");
+        }
+    }
+}
