@@ -2,9 +2,8 @@
 
 use super::{Contract, Envelope, Event, Format, Mapping, moment, position_id};
 use crate::failure::{Class, Failure, Stage};
-use crate::record::{Map, RecordRef, Text, Value, json};
+use crate::record::{Map, RecordRef, Text, Value, json, read_timestamp};
 use bytes::Bytes;
-use jiff::Timestamp;
 
 /// Header with the id of a message whose envelope is `none`.
 pub const MESSAGE_ID: &str = "message-id";
@@ -104,35 +103,48 @@ struct Said {
     data: Value,
 }
 
-/// The engine's own envelope. Unknown fields are passed over: it may gain some.
-fn enveloped(record: &RecordRef<'_>, value: &[u8]) -> Result<Event, Failure> {
-    let Value::Map(envelope) = read_json(value)? else {
-        return Err(undecodable("the envelope is no JSON object"));
-    };
-    let mut said = Said::default();
-    for (name, value) in envelope.iter() {
-        match name.as_str() {
-            "id" => said.id = text(value, "id")?,
-            "type" => said.kind = text(value, "type")?,
-            "source" => said.source = text(value, "source")?,
-            "timestamp" => said.time = text(value, "timestamp")?,
-            "data" => said.data = value.clone(),
+impl Said {
+    fn take(&mut self, name: &str, value: Value) -> Result<(), Failure> {
+        match name {
+            "id" => self.id = text(&value, name)?,
+            "type" => self.kind = text(&value, name)?,
+            "source" => self.source = text(&value, name)?,
+            "timestamp" => self.time = text(&value, name)?,
+            "data" => self.data = value,
             "version" => {
-                said.version = match value {
-                    Value::Int(number) => Some(Text::from(number.to_string())),
-                    other => text(other, "version")?,
+                self.version = match value {
+                    Value::Int(number) => Some(number.to_string().into()),
+                    other => text(&other, name)?,
                 }
             }
-            "metadata" => match value {
-                Value::Null => {}
-                Value::Map(metadata) => said.metadata = metadata.clone(),
-                other => return Err(wrong_kind("metadata", "an object", other)),
-            },
+            "metadata" => {
+                self.metadata = match value {
+                    Value::Null => Map::new(),
+                    Value::Map(metadata) => metadata,
+                    other => return Err(wrong_kind(name, "an object", &other)),
+                }
+            }
             _ => {}
         }
+        Ok(())
     }
-    // The envelope goes first: then the metadata has one owner and gives its two fields up in place.
-    drop(envelope);
+}
+
+/// The engine's own envelope. Unknown fields are passed over: it may gain some. Of one that stands twice the last holds.
+fn enveloped(record: &RecordRef<'_>, value: &[u8]) -> Result<Event, Failure> {
+    let mut said = Said::default();
+    let mut wrong = None;
+    let is_map = json::read_fields(value, &mut |name, value| {
+        if let Err(failure) = said.take(name, value) {
+            wrong.get_or_insert(failure);
+        }
+    });
+    if !is_map.map_err(|error| undecodable(error.to_string()))? {
+        return Err(undecodable("the envelope is no JSON object"));
+    }
+    if let Some(failure) = wrong {
+        return Err(failure);
+    }
     if let Some(value) = said.metadata.remove("correlationId") {
         said.correlation_id = text(&value, "metadata.correlationId")?;
     }
@@ -172,7 +184,7 @@ fn completed(record: &RecordRef<'_>, said: Said) -> Result<Event, Failure> {
     let Some(kind) = said.kind else { return Err(undecodable("the record has no type")) };
     let time = match said.time {
         None => moment(record.timestamp),
-        Some(text) => text.parse::<Timestamp>().map_err(|_| undecodable("the time is no RFC 3339 timestamp"))?,
+        Some(text) => read_timestamp(&text).ok_or_else(|| undecodable("the time is no RFC 3339 timestamp"))?,
     };
     let id = said.id.unwrap_or_else(|| position_id(record.topic, record.partition, record.offset));
     Ok(Event {

@@ -22,6 +22,6 @@ pub use decode::{CAUSATION_ID, CORRELATION_ID, Decoder, MESSAGE_ID};
 pub use encode::{Draft, Encoder, version_of};
 pub use error::{Error, Result};
 pub use event::{Event, moment};
-pub use id::{NAMESPACE, derived_id, failure_id, position_id};
+pub use id::{NAMESPACE, Part, derived_id, failure_id, position_id};
 pub use key::{read_key, write_key};
 pub use schema::Schema;

@@ -58,6 +58,10 @@ fn the_derived_id_is_a_version_5_uuid_of_the_place() {
     let id = position_id("orders", 3, 17);
     assert_eq!(id, uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, b"orders/3/17").to_string());
     assert_ne!(id, position_id("orders", 31, 7));
+    let (min, max) = (Part::Number(i64::MIN), Part::Number(i64::MAX));
+    let name = format!("a/{}/0/{}", i64::MIN, i64::MAX);
+    let expected = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).to_string();
+    assert_eq!(derived_id(&[Part::Text("a"), min, Part::Number(0), max]), expected);
 }
 
 /// Contract, value, headers, and the event on one line.

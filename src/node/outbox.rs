@@ -4,7 +4,7 @@
 //! before it, whatever its events do to the state.
 
 use super::{Context, Frame, InstanceKey, Outgoing, Target, World};
-use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, derived_id, moment, write_key};
+use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value};
 use crate::topology::model::{Message, MessageData, MessageKey, MessageKind, MessageTarget};
@@ -175,11 +175,13 @@ impl<'a> Outbox<'a> {
 
     /// The id of an output: the same whenever this record is processed here.
     pub(super) fn id(&self, place: u32) -> Text {
-        let (topology, node, record) = (&self.world.topology.name, self.node, self.record);
+        let (record, place) = (self.record, Part::Number(place.into()));
+        let (partition, offset) = (Part::Number(record.partition.into()), Part::Number(record.offset));
+        let (topology, node) = (Part::Text(&self.world.topology.name), Part::Text(self.node));
         if self.of_failure {
-            derived_id(&[topology, node, &record.topic, &record.partition, &record.offset, &"error", &place])
+            derived_id(&[topology, node, Part::Text(record.topic), partition, offset, Part::Text("error"), place])
         } else {
-            derived_id(&[topology, node, &record.topic, &record.partition, &record.offset, &place])
+            derived_id(&[topology, node, Part::Text(record.topic), partition, offset, place])
         }
     }
 

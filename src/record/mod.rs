@@ -17,7 +17,7 @@ mod tests;
 pub use header::{Header, HeaderRef};
 pub use partition::{murmur2, partition_of};
 pub use place::{Millis, Offset, Partition, TopicPartition};
-pub use text::{duration_text, parse_duration, timestamp_text};
+pub use text::{duration_text, parse_duration, read_timestamp, timestamp_text};
 pub use value::{Map, Text, Value};
 
 use bytes::Bytes;

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 #[test]
 fn a_key_meets_the_partition_that_kafkas_java_client_gives_it() {
@@ -61,4 +62,28 @@ fn numbers_are_equal_by_value_without_rounding() {
     assert_ne!(Value::Int(i64::MAX), Value::Double(9_223_372_036_854_775_808.0));
     assert_ne!(Value::Double(f64::NAN), Value::Double(f64::NAN));
     assert_ne!(Value::Int(1), Value::Bool(true));
+}
+
+proptest! {
+    #[test]
+    fn moments_are_written_as_jiff_writes_them_and_read_as_it_reads_them(
+        seconds in prop_oneof![-62_167_219_300..253_402_207_200_i64, -100_000..2_000_000_000_i64],
+        nanos in prop_oneof![Just(0), 0..1_000_000_000, (0..1_000).prop_map(|millis| millis * 1_000_000)],
+    ) {
+        let moment = jiff::Timestamp::new(seconds, nanos).expect("within the calendar");
+        let text = timestamp_text(moment);
+        prop_assert_eq!(&text, &moment.to_string());
+        prop_assert_eq!(read_timestamp(&text), Some(moment));
+    }
+
+    #[test]
+    fn any_text_is_a_moment_where_jiff_reads_one(
+        text in prop_oneof![
+            "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,10})?(Z|[+-][01][0-9]:00)?",
+            "(1900|2000|2023|2024)-02-(28|29|30)T00:00:(00|59|60)Z",
+            "[0-9TZ:.+-]{0,30}",
+        ]
+    ) {
+        prop_assert_eq!(read_timestamp(&text), text.parse().ok());
+    }
 }

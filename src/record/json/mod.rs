@@ -69,6 +69,12 @@ pub fn read(text: &[u8]) -> Result<Value, Error> {
     read::read(text)
 }
 
+/// Reads one map, handing its fields over in the order written, a field that stands twice twice: for envelopes, whose map
+/// nobody needs. False: the text is a value of another kind, and nothing was handed over.
+pub fn read_fields(text: &[u8], each: &mut dyn FnMut(&str, Value)) -> Result<bool, Error> {
+    read::read_fields(text, each)
+}
+
 /// Appends the text of a value. After an error `out` holds a part of it.
 pub fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Error> {
     write::write(value, out, 0)

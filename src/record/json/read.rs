@@ -13,6 +13,21 @@ pub(super) fn read(text: &[u8]) -> Result<Value, Error> {
     }
 }
 
+pub(super) fn read_fields(text: &[u8], each: &mut dyn FnMut(&str, Value)) -> Result<bool, Error> {
+    let text = std::str::from_utf8(text).map_err(|error| Error::Utf8 { at: error.valid_up_to() })?;
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, scratch: String::new() };
+    let is_map = reader.next_token() == Some(b'{');
+    if is_map {
+        reader.fields(0, &mut |key, value| each(&key, value))?;
+    } else {
+        reader.value(0)?;
+    }
+    match reader.next_token() {
+        None => Ok(is_map),
+        Some(_) => Err(reader.wrong("end of the text")),
+    }
+}
+
 struct Reader<'a> {
     text: &'a str,
     /// The same as bytes; indices that lie after an ASCII byte are borders of characters.
@@ -37,14 +52,24 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, Error> {
+        let mut entries = Vec::new();
+        self.fields(depth, &mut |key, value| {
+            if entries.is_empty() {
+                entries.reserve(8);
+            }
+            entries.push((key, value));
+        })?;
+        Ok(Value::Map(if entries.is_empty() { Map::new() } else { Map::from_entries(entries) }))
+    }
+
+    fn fields(&mut self, depth: usize, each: &mut impl FnMut(Text, Value)) -> Result<(), Error> {
         if depth == DEPTH_MAX {
             return Err(Error::TooDeep);
         }
         self.at += 1;
-        let mut entries = Vec::new();
         if self.next_token() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Map(Map::new()));
+            return Ok(());
         }
         loop {
             if self.next_token() != Some(b'"') {
@@ -56,15 +81,12 @@ impl<'a> Reader<'a> {
             }
             self.at += 1;
             let value = self.value(depth + 1)?;
-            if entries.is_empty() {
-                entries.reserve(8);
-            }
-            entries.push((key, value));
+            each(key, value);
             match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Value::Map(Map::from_entries(entries)));
+                    return Ok(());
                 }
                 _ => return Err(self.wrong("`,` or `}`")),
             }

@@ -143,3 +143,24 @@ proptest! {
         prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} against {:?}", ours, theirs);
     }
 }
+
+proptest! {
+    #[test]
+    fn fields_handed_over_are_those_of_the_map(value in any_value(), other in any_value(), cut in 0..400_usize) {
+        let map = Map::from_entries(vec![("a".into(), value.clone()), ("b\n".into(), other)]);
+        for whole in [map.into(), value] {
+            let text = written(&whole);
+            // The whole of it, and a part: both readers agree on either.
+            for text in [text.as_bytes(), &text.as_bytes()[..cut.min(text.len())]] {
+                let mut fields = Vec::new();
+                let found = read_fields(text, &mut |key, value| fields.push((key.into(), value)));
+                match (found, read(text)) {
+                    (Ok(true), Ok(Value::Map(map))) => prop_assert_eq!(Map::from_entries(fields), map),
+                    (Ok(false), Ok(other)) => prop_assert!(!matches!(other, Value::Map(_)) && fields.is_empty()),
+                    (Err(one), Err(two)) => prop_assert_eq!(one, two),
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+        }
+    }
+}
