@@ -29,8 +29,8 @@ use std::time::Duration;
 /// The screen is drawn so often, the plain line so often.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(5);
-/// After the traffic has ended, what is still to be done may take so long.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+/// After the traffic has ended, what is still to be done is waited for as long as something moves; for so long without.
+const STALLED: Duration = Duration::from_secs(30);
 /// Nothing moves for so long: everything is done.
 const QUIET: Duration = Duration::from_millis(300);
 /// Without an end in sight the broker in memory keeps so much of each partition.
@@ -256,7 +256,7 @@ impl Bench {
         let sources: Vec<(String, u32)> = sources.into_iter().map(|topic| (topic.clone(), partitions[&topic])).collect();
         let mut count = Count::new(&self.cluster, &sources).map_err(|error| Problem::of(Exit::Failed, &error))?;
         let begun = self.clock.mono();
-        let (mut seen, mut quiet_since) = (self.watch.snapshot().figures.records_in, begun);
+        let (mut seen, mut moved_at, mut quiet_since) = (self.watch.snapshot().figures.records_in, begun, begun);
         loop {
             let (now, snapshot) = (self.clock.mono(), self.watch.snapshot());
             // An engine that started with empty topics has read as many records as there are; of another one only its lag is
@@ -265,13 +265,16 @@ impl Bench {
                 true => count.records().saturating_sub(snapshot.figures.records_in),
                 false => lag(&snapshot),
             };
-            if snapshot.figures.records_in != seen || left > 0 {
-                (seen, quiet_since) = (snapshot.figures.records_in, now);
+            if snapshot.figures.records_in != seen {
+                (seen, moved_at) = (snapshot.figures.records_in, now);
+            }
+            if left > 0 || moved_at == now {
+                quiet_since = now;
             }
             if now.saturating_sub(quiet_since) >= QUIET {
                 return Ok(0);
             }
-            if now.saturating_sub(begun) >= DRAIN_DEADLINE || self.fleet.is_over() {
+            if now.saturating_sub(moved_at) >= STALLED || self.fleet.is_over() {
                 return Ok(left);
             }
             std::thread::park_timeout(Duration::from_millis(10));

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Without a rate, sending waits while so many records are unread: the broker in this process keeps them in memory.
-const BACKLOG_MAX: u64 = 20_000;
+/// Without a rate, sending waits while so many records are unread: the broker in this process keeps them in memory, and each may
+/// lead to a dozen others that are still to come.
+const BACKLOG_MAX: u64 = 5_000;
 /// Records sent between two looks at the clock.
 const BURST: u64 = 500;
 /// Pause when nothing is due.
