@@ -1,0 +1,280 @@
+//! All of a worker but its consumer: what it holds, and what it does without asking the group.
+
+use super::assignment::Sources;
+use super::commit::Commit;
+use super::epoch::Epoch;
+use super::meters::Meters;
+use super::restore::Restore;
+use super::sealing::{FULL_RETRY, InFlight, Unapplied};
+use super::takeover::{Question, Takeover, What};
+use super::task::{Assignment, Standstill, TaskState};
+use super::worker::{Parts, Wait};
+use super::{Error, Figures, Halt, Result, punctuate};
+use crate::broker::{ConsumerSettings, GroupConsumer, Trouble, TroubleKind, Wake};
+use crate::record::Text;
+use crate::state::Store;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Topics are compared with the plan this often, when there is time.
+const COUNTS_EVERY: Duration = Duration::from_secs(30);
+/// How far behind the inputs are is asked this often, when there is time.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+/// What happens by time is looked for this often.
+const PUNCTUATE_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait: bounds the harm of a wake-up that got lost.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// All of a worker but its consumer, so that records can be processed while the consumer hands them over.
+pub(super) struct Core {
+    pub(super) parts: Parts,
+    pub(super) sources: Sources,
+    pub(super) commit: Commit<Question>,
+    pub(super) restore: Restore,
+    pub(super) takeover: Takeover,
+    pub(super) assignment: Option<Assignment>,
+    /// Assignments so far.
+    pub(super) assignments: u64,
+    pub(super) epoch: Epoch,
+    /// The epoch that is being committed.
+    pub(super) in_flight: Option<InFlight>,
+    /// Batches of committed epochs that could not be applied because the disk is full.
+    pub(super) unapplied: Vec<Unapplied>,
+    /// Tasks whose inputs could not be sought yet.
+    pub(super) to_resume: Vec<usize>,
+    /// When a store was found full.
+    pub(super) full_since: Option<Duration>,
+    pub(super) phase: Phase,
+    pub(super) stop: Option<Duration>,
+    /// The last poll found nothing more.
+    pub(super) drained: bool,
+    pub(super) last_outcome: Duration,
+    pub(super) last_counts: Duration,
+    pub(super) last_lag: Duration,
+    pub(super) last_punctuated: Duration,
+    pub(super) last_positions: Duration,
+    /// Figures that do not belong to an epoch.
+    pub(super) figures: Figures,
+    pub(super) client_id: Text,
+    pub(super) meters: Meters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Starting,
+    Joining,
+    Running,
+    Stopped,
+}
+
+impl Core {
+    pub(super) fn join(&self, wake: &Wake) -> Result<Box<dyn GroupConsumer>> {
+        let plan = &self.parts.program.plan;
+        let read = plan.subtopologies.iter().flat_map(|part| &part.sources);
+        let patterns = plan.subtopologies.iter().flat_map(|part| &part.patterns);
+        let settings = ConsumerSettings {
+            group: plan.topology.clone(),
+            instance: self.instance(),
+            client_id: self.client_id.clone(),
+            topics: read.map(|topic| plan.topics[*topic].name.clone()).collect(),
+            patterns: patterns.map(|pattern| format!("^(?:{pattern})$").into()).collect(),
+            session_timeout: self.parts.settings.session_timeout,
+            max_poll_interval: self.parts.settings.max_poll_interval,
+            wake: wake.clone(),
+        };
+        self.parts.broker.consumer(&settings).map_err(Error::Broker)
+    }
+
+    /// Static member id: the thread first, so that neighbours in the order of ids are on different workers.
+    pub(super) fn instance(&self) -> Option<Text> {
+        let worker = self.parts.settings.worker.as_ref()?;
+        Some(format!("{:02}.{worker}", self.parts.thread).into())
+    }
+
+    pub(super) fn task(&self, at: usize) -> &super::task::Task {
+        &self.assignment.as_ref().expect("tasks are of an assignment").tasks[at]
+    }
+
+    /// Tells the registry what a task is doing.
+    pub(super) fn tell_phase(&self, at: usize) {
+        let task = self.task(at);
+        let stores = task.stores.iter();
+        let stores: Vec<(Text, Arc<dyn Store>)> = stores
+            .map(|store| (self.parts.program.plan.stores[store.planned].name.clone(), store.slots.store().clone()))
+            .collect();
+        let readable = !matches!(task.state, TaskState::Restoring | TaskState::Waiting);
+        self.parts.registry.phase(task.id, self.parts.thread, task.phase(), readable.then_some(stores));
+    }
+
+    /// A task stands still at an input.
+    pub(super) fn stand_still(&mut self, at: usize, halt: Halt) {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        let task = &mut assignment.tasks[at];
+        tracing::error!(task = %task.id, input = %halt.input, reason = %halt.reason, "a task stands still");
+        task.state = TaskState::Halted(Standstill::Input(halt));
+        self.takeover.settled(at);
+        self.tell_phase(at);
+    }
+
+    /// An input cannot be read: its task stands still, wherever in its life it is.
+    pub(super) fn troubled(&mut self, trouble: &Trouble) -> Result<()> {
+        let Some(assignment) = &self.assignment else { return Ok(()) };
+        let reason = match trouble.kind {
+            TroubleKind::OffsetOutOfRange => {
+                "the offset to read is not in the log any more: records are lost; reset the group's offset to go on"
+            }
+            TroubleKind::Missing => "there is no such topic or partition",
+            TroubleKind::Denied => "reading it is not allowed: grant Read on the topic",
+            TroubleKind::Other => "it cannot be read",
+        };
+        let hit = assignment.inputs.iter().filter(|input| {
+            input.partition.topic == trouble.input.topic
+                && (trouble.input.partition < 0 || input.partition.partition == trouble.input.partition)
+        });
+        let mut tasks: Vec<usize> = hit.map(|input| input.task).collect();
+        tasks.dedup();
+        for task in tasks {
+            self.restore.forget(Some(task));
+            self.stand_still(task, Halt { input: trouble.input.clone(), offset: None, reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// A task runs from here on.
+    pub(super) fn start_task(&mut self, at: usize, mono: Duration) {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        let task = &mut assignment.tasks[at];
+        task.state = TaskState::Running;
+        task.gauges.committed_at.store(self.parts.clock.wall(), Ordering::Relaxed);
+        for input in &task.inputs {
+            let input = &mut assignment.inputs[*input];
+            if !std::mem::replace(&mut input.has_committed, true) {
+                // Where a first start begins is committed soon, so that it is not decided anew after records have come.
+                self.epoch.involve(at, mono);
+            }
+        }
+        tracing::debug!(client = %self.client_id, task = %self.task(at).id, "runs");
+        self.tell_phase(at);
+    }
+
+    /// What happens by time.
+    pub(super) fn note_time(&mut self, mono: Duration) -> Result<()> {
+        if mono >= self.last_punctuated + PUNCTUATE_EVERY {
+            self.last_punctuated = mono;
+            let now = self.parts.clock.wall();
+            if let Some(assignment) = &mut self.assignment {
+                let more = punctuate::expire(&mut assignment.tasks, &mut self.epoch, now, mono)?;
+                if more {
+                    // The next look goes on where the next commit has left off.
+                    self.last_punctuated = mono.saturating_sub(PUNCTUATE_EVERY);
+                }
+            }
+        }
+        if self.commit.is_idle() && self.epoch.opened.is_none() {
+            if mono >= self.last_counts + COUNTS_EVERY {
+                self.last_counts = mono;
+                self.ask(What::Counts);
+            } else if mono >= self.last_lag + LAG_EVERY {
+                self.last_lag = mono;
+                self.ask(What::Lag);
+                self.note_stores();
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells how large stores and caches are.
+    pub(super) fn note_stores(&mut self) {
+        let Some(assignment) = &mut self.assignment else { return };
+        for store in assignment.tasks.iter_mut().flat_map(|task| &mut task.stores) {
+            let counts = store.slots.counts();
+            store.metrics.note_reads(counts.hits, counts.misses, counts.evictions);
+            store.metrics.note_sizes(store.slots.store().size_bytes(), store.slots.size().1);
+        }
+    }
+
+    /// Tasks with a damaged store are taken over anew, once nothing of theirs is open.
+    pub(super) fn reset_damaged(&mut self, mono: Duration) -> Result<()> {
+        let Some(assignment) = &self.assignment else { return Ok(()) };
+        if self.in_flight.is_some() || !self.unapplied.is_empty() {
+            return Ok(());
+        }
+        let damaged = assignment.tasks.iter().enumerate().filter_map(|(at, task)| match task.state {
+            TaskState::Halted(Standstill::Damaged(store)) if !self.epoch.tasks.contains(&at) => Some((at, store)),
+            _ => None,
+        });
+        for (task, store) in damaged.collect::<Vec<_>>() {
+            self.reset_task(task, store, mono)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of all tasks: out of the registry, nothing kept in memory, the token gone.
+    pub(super) fn release_tasks(&mut self) {
+        if let Some(assignment) = self.assignment.take() {
+            for task in &assignment.tasks {
+                self.parts.registry.leave(task.id, self.parts.thread);
+                self.parts.registry.unlock(task.id, self.parts.thread);
+            }
+        }
+        self.epoch.clear();
+        self.unapplied.clear();
+        self.to_resume.clear();
+        self.restore.forget(None);
+        self.takeover = Takeover::default();
+        self.commit.forget_questions(|_| true);
+    }
+
+    pub(super) fn tell_totals(&mut self) {
+        self.figures.add(&self.commit.take_figures());
+        let figures = std::mem::take(&mut self.figures);
+        if figures != Figures::default() {
+            let thread = &self.meters.thread;
+            let counters = [
+                (&thread.unknown_outcomes, figures.unknown_outcomes),
+                (&thread.producer_rebuilds, figures.rebuilds),
+                (&thread.producer_fences, figures.fenced),
+                (&thread.fenced_predecessors, figures.predecessors_fenced),
+                (&thread.untaken, figures.untaken),
+                (&thread.restored, figures.restored),
+                (&thread.expired_marks, figures.expired),
+            ];
+            counters.into_iter().filter(|(_, count)| *count > 0).for_each(|(counter, count)| counter.increment(count));
+            self.parts.totals.add(&figures);
+        }
+    }
+
+    /// Until when nothing is to be done.
+    pub(super) fn wait(&self, mono: Duration) -> Wait {
+        if self.phase == Phase::Stopped {
+            return Wait::Stopped;
+        }
+        let committing = self.in_flight.as_ref().is_some_and(|epoch| !epoch.orphaned);
+        let mut until = mono + WAIT_MAX;
+        let mut by = |moment: Option<Duration>| until = until.min(moment.unwrap_or(until));
+        by(self.commit.deadline());
+        by(self.stop);
+        by(self.full_since.map(|since| since + FULL_RETRY));
+        if committing {
+            by(self.in_flight.as_ref().and_then(|epoch| epoch.deadline));
+        } else {
+            if !self.drained || !self.restore.is_idle() {
+                return Wait::Now;
+            }
+            let settings = &self.parts.settings;
+            by(self.takeover.deadline(settings.blocked_after));
+            if let Some(opened) = self.epoch.opened {
+                if self.effects().0 {
+                    by(Some((opened + settings.commit_interval).min(self.last_outcome + settings.commit_gap)));
+                } else {
+                    by(Some(self.last_outcome + settings.idle_commit_interval));
+                }
+            }
+        }
+        match until.checked_sub(mono) {
+            Some(time) if !time.is_zero() => Wait::For(time),
+            _ => Wait::Now,
+        }
+    }
+}

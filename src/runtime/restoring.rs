@@ -1,0 +1,243 @@
+//! Stores of tasks that are taken over: opened, brought up to date, set aside when they are damaged.
+
+use super::core::Core;
+use super::restore::{Failed, Job, Log};
+use super::takeover::What;
+use super::task::{Assignment, Followed, OpenStore, TaskState};
+use super::{Error, Halt, PreparedTopic, Result};
+use crate::broker::Span;
+use crate::record::TopicPartition;
+use crate::state::layout::{Role, Tag};
+use crate::state::restore::{self, Changelog, Fill};
+use crate::state::{self, SlotLimits, Slots, Store, StoreName};
+use crate::telemetry::StoreMetrics;
+use bytes::Bytes;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Core {
+    /// Decides for every store where its restore begins.
+    pub(super) fn start_restoring(&mut self, tasks: &[usize], ends: &[(TopicPartition, Span)], mono: Duration) -> Result<()> {
+        let now = self.parts.clock.wall();
+        for task in tasks {
+            match self.restore_task(*task, ends, now) {
+                Ok(()) => {}
+                Err((store, error)) => self.store_failed(*task, store, error, mono)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore_task(
+        &mut self,
+        at: usize,
+        ends: &[(TopicPartition, Span)],
+        now: i64,
+    ) -> std::result::Result<(), (usize, state::Error)> {
+        let plan = &self.parts.program.plan;
+        let assignment = self.assignment.as_mut().expect("asked for an assignment");
+        let task = &mut assignment.tasks[at];
+        let (mut jobs, mut total) = (Vec::new(), 0);
+        for (number, store) in task.stores.iter().enumerate() {
+            let failed = |error| (number, error);
+            let target = store.slots.store().clone();
+            let mut logs = Vec::new();
+            let mut changelogs = Vec::new();
+            for followed in &store.followed {
+                let topic = usize::from(followed.topic);
+                let changelog = TopicPartition::new(plan.topics[topic].name.clone(), task.id.partition);
+                let span = ends.iter().find(|(partition, _)| *partition == changelog).map(|(_, span)| *span);
+                let Span { start, end } = span.expect("the ends of all changelogs were asked for");
+                let PreparedTopic { partitions, delete_retention, .. } = self.parts.prepared.topics[topic];
+                let checkpoint = target.checkpoint(&changelog.topic).map_err(failed)?;
+                let delete_retention = i64::try_from(delete_retention.as_millis()).ok();
+                changelogs.push(Changelog { checkpoint, start, end, partitions, delete_retention });
+                tracing::debug!(task = %task.id, %changelog, ?checkpoint, start, end, "restores");
+                logs.push(Log { changelog, role: followed.role, position: start, end, partitions });
+            }
+            let mut empty = changelogs.iter().all(|changelog| changelog.checkpoint.is_none());
+            let from = match restore::decide(&changelogs, now) {
+                restore::Start::Resume(from) => from,
+                restore::Start::Rebuild { from, reason } => {
+                    tracing::warn!(task = %task.id, store = %plan.stores[store.planned].name, %reason, "a store is filled anew");
+                    target.clear().map_err(failed)?;
+                    empty = true;
+                    from
+                }
+            };
+            for (log, from) in logs.iter_mut().zip(from) {
+                log.position = from;
+                total += (log.end - from).max(0);
+            }
+            let name = plan.stores[store.planned].name.clone();
+            let fill = Fill::new(target.clone(), name, self.parts.settings.restore_chunk_bytes, empty);
+            jobs.push(Job { task: at, store: number, fill, logs, target });
+        }
+        task.gauges.restored.store(0, Ordering::Relaxed);
+        task.gauges.to_restore.store(total.unsigned_abs(), Ordering::Relaxed);
+        self.takeover.unread.insert(at, jobs.len());
+        for job in jobs {
+            self.restore.add(job);
+        }
+        Ok(())
+    }
+
+    /// Reads changelogs for a while. Returns the tasks that are ready now.
+    pub(super) fn restore_slice(&mut self, mono: Duration) -> Result<Vec<usize>> {
+        let now = self.parts.clock.wall();
+        let slice = match self.restore.slice(self.parts.settings.restore_slice, now) {
+            Ok(slice) => slice,
+            Err(Failed::Fatal(error)) => return Err(error),
+            Err(Failed::Store { task, store, error }) => {
+                self.restore.forget(Some(task));
+                self.store_failed(task, store, error, mono)?;
+                return Ok(Vec::new());
+            }
+            Err(Failed::Log { task, trouble }) => {
+                self.restore.forget(Some(task));
+                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
+                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
+                return Ok(Vec::new());
+            }
+        };
+        let assignment = self.assignment.as_mut().expect("what is restored belongs to an assignment");
+        for (task, read) in slice.read {
+            assignment.tasks[task].note_restored(read);
+            self.figures.restored += read;
+        }
+        for task in slice.moved {
+            self.takeover.since.insert(task, mono);
+        }
+        let mut ready = Vec::new();
+        let topics = &self.parts.program.plan.topics;
+        for finished in slice.finished {
+            let store = &mut assignment.tasks[finished.task].stores[finished.store];
+            for (followed, log) in store.followed.iter_mut().zip(&finished.logs) {
+                debug_assert_eq!(topics[usize::from(followed.topic)].name, log.changelog.topic);
+                followed.next_offset = log.position;
+            }
+            let unread = self.takeover.unread.entry(finished.task).or_insert(1);
+            *unread -= 1;
+            if *unread == 0 {
+                if let Some(begun) = self.takeover.begun.remove(&finished.task) {
+                    self.meters.thread.restore_seconds.record(mono.saturating_sub(begun).as_secs_f64());
+                }
+                self.takeover.settled(finished.task);
+                ready.push(finished.task);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// A store could not be written or read while its task was taken over.
+    pub(super) fn store_failed(&mut self, task: usize, store: usize, error: state::Error, mono: Duration) -> Result<()> {
+        let assignment = self.assignment.as_mut().expect("stores are of an assignment");
+        let (id, input) = (assignment.tasks[task].id, assignment.tasks[task].inputs[0]);
+        match error {
+            state::Error::Full { .. } => {}
+            state::Error::Damaged { .. } => {
+                tracing::error!(task = %id, %error, "a store is set aside and restored from its changelog");
+                self.meters.thread.stores_set_aside.increment(1);
+                set_aside(&self.parts, assignment, task, store)?;
+                open_stores(&self.parts, assignment, task)?;
+            }
+            state::Error::Unreadable { .. } => {
+                let input = assignment.inputs[input].partition.clone();
+                self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
+                return Ok(());
+            }
+            error => return Err(Error::State(error)),
+        }
+        self.ask_later(What::ChangelogEnds(vec![task]), mono);
+        Ok(())
+    }
+
+    /// Sets a running task's damaged store aside and takes the task over anew.
+    pub(super) fn reset_task(&mut self, task: usize, store: usize, mono: Duration) -> Result<()> {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        tracing::error!(task = %assignment.tasks[task].id, "a store is set aside and restored from its changelog");
+        self.meters.thread.stores_set_aside.increment(1);
+        set_aside(&self.parts, assignment, task, store)?;
+        assignment.tasks[task].stores.clear();
+        assignment.tasks[task].state = TaskState::Restoring;
+        self.tell_phase(task);
+        self.take_over(vec![task], mono)
+    }
+
+    /// State without any committed offset: reading from the start would count twice what the state has counted.
+    pub(super) fn refuses_to_start(&self, task: usize) -> Result<Option<Halt>> {
+        let assignment = self.assignment.as_ref().expect("tasks are of an assignment");
+        let task = &assignment.tasks[task];
+        if task.inputs.iter().any(|input| assignment.inputs[*input].has_committed) {
+            return Ok(None);
+        }
+        for store in &task.stores {
+            let mut found = false;
+            let range = (Bound::Included(Bytes::from_static(&[Tag::State as u8])), Bound::Unbounded);
+            let scanned = store.slots.store().scan(&range, &mut |_, _| {
+                found = true;
+                false
+            });
+            scanned.map_err(Error::State)?;
+            if found {
+                let reason = "there is state and no committed offset: reading from the start would count twice; \
+                              set the group's offset, or rebuild the node under another name";
+                let input = assignment.inputs[task.inputs[0]].partition.clone();
+                return Ok(Some(Halt { input, offset: None, reason: reason.into() }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Opens the stores of a task; one that is damaged is set aside first.
+pub(super) fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize) -> Result<()> {
+    let plan = &parts.program.plan;
+    let task = &mut assignment.tasks[task];
+    let part = &plan.subtopologies[task.id.subtopology];
+    let cache_bytes = parts.settings.cache_bytes_max;
+    task.stores.clear();
+    for planned in &part.stores {
+        let store = &plan.stores[*planned];
+        let name = StoreName::of_node(store.name.clone());
+        let stores = parts.stores_of(store.kind);
+        let opened: Arc<dyn Store> = match stores.open(&name, task.id.partition) {
+            Ok(opened) => opened,
+            Err(error @ (state::Error::Damaged { .. } | state::Error::Unreadable { .. })) => {
+                tracing::error!(task = %task.id, %error, "a store is set aside and restored from its changelog");
+                stores.set_aside(&name, task.id.partition).map_err(Error::State)?;
+                stores.open(&name, task.id.partition).map_err(Error::State)?
+            }
+            Err(error) => return Err(Error::State(error)),
+        };
+        let topics = [(Role::Snapshots, Some(store.snapshots)), (Role::Changelog, store.changelog)];
+        let followed: Vec<Followed> = topics
+            .into_iter()
+            .filter_map(|(role, topic)| {
+                let topic = u16::try_from(topic?).expect("a plan's topics are far fewer");
+                Some(Followed { role, topic, next_offset: 0 })
+            })
+            .collect();
+        let record_bytes = followed
+            .iter()
+            .map(|followed| parts.prepared.topics[usize::from(followed.topic)].message_bytes_max)
+            .min()
+            .unwrap_or(usize::MAX);
+        let slots = Slots::new(opened, store.name.clone(), SlotLimits { cache_bytes, record_bytes });
+        let metrics = StoreMetrics::new(&parts.telemetry, &plan.topology, &store.name, task.id.partition);
+        task.stores.push(OpenStore::new(*planned, slots, followed, metrics));
+    }
+    Ok(())
+}
+
+fn set_aside(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize, store: usize) -> Result<()> {
+    let task = &mut assignment.tasks[task];
+    let planned = task.stores[store].planned;
+    let planned = &parts.program.plan.stores[planned];
+    let name = StoreName::of_node(planned.name.clone());
+    // No handle may be left on what is set aside.
+    task.stores.clear();
+    parts.stores_of(planned.kind).set_aside(&name, task.id.partition).map_err(Error::State)
+}
