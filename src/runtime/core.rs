@@ -171,7 +171,7 @@ impl Core {
                 }
             }
         }
-        if self.commit.is_idle() && self.epoch.opened.is_none() {
+        if self.commit.is_idle() {
             if mono >= self.last_counts + COUNTS_EVERY {
                 self.last_counts = mono;
                 self.ask(What::Counts);

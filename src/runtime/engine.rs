@@ -58,7 +58,10 @@ pub struct Running {
 
 impl Engine {
     /// Starts the worker threads. What fails from then on is the exit of [`Running::wait`].
-    pub fn start(self) -> Result<Running> {
+    pub fn start(mut self) -> Result<Running> {
+        // More threads than tasks would sit there with nothing assigned.
+        let tasks = self.prepared.tasks.iter().copied().max().unwrap_or(1).max(1);
+        self.settings.threads = self.settings.threads.clamp(1, tasks as usize);
         let worker_id = match &self.settings.worker {
             Some(id) => id.clone(),
             None => Text::from(format!("{:016x}", self.clock.draw())),

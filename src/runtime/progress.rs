@@ -63,6 +63,8 @@ figures! {
     rollbacks,
     /// Epochs whose outcome had to be found out.
     unknown_outcomes,
+    /// Assignments let go before the outcome of their last epoch was known.
+    let_go_late,
     /// Producers rebuilt.
     rebuilds,
     /// Times that a producer of ours was fenced.

@@ -4,7 +4,7 @@ use super::core::Phase;
 use super::crash::point;
 use super::sealing::Then;
 use super::takeover::Takeover;
-use super::task::TaskState;
+use super::task::{Standstill, TaskState};
 use super::worker::Worker;
 use super::{Error, Result};
 use crate::broker::{ErrorClass, Polled};
@@ -77,6 +77,7 @@ impl Worker {
         }
         tracing::warn!("partitions are let go before the outcome of their last epoch is known");
         epoch.orphaned = true;
+        self.core.figures.let_go_late += 1;
         self.release()
     }
 
@@ -84,11 +85,16 @@ impl Worker {
     pub(super) fn run_tasks(&mut self, tasks: &[usize], mono: Duration) -> Result<()> {
         let mut resume = Vec::new();
         for at in tasks {
-            if self.core.task(*at).state == TaskState::Restoring
-                && let Some(halt) = self.core.refuses_to_start(*at)?
-            {
-                self.core.stand_still(*at, halt);
-                continue;
+            match self.core.task(*at).state {
+                TaskState::Restoring => {
+                    if let Some(halt) = self.core.refuses_to_start(*at)? {
+                        self.core.stand_still(*at, halt);
+                        continue;
+                    }
+                }
+                TaskState::Halted(Standstill::LookUp(_)) => {}
+                // It was stopped at an input while it was taken over.
+                TaskState::Waiting | TaskState::Running | TaskState::Halted(_) => continue,
             }
             self.core.start_task(*at, mono);
             resume.push(*at);

@@ -21,7 +21,7 @@ impl Core {
     /// Decides for every store where its restore begins.
     pub(super) fn start_restoring(&mut self, tasks: &[usize], ends: &[(TopicPartition, Span)], mono: Duration) -> Result<()> {
         let now = self.parts.clock.wall();
-        for task in tasks {
+        for task in tasks.iter().filter(|task| self.task(**task).state == TaskState::Restoring).collect::<Vec<_>>() {
             match self.restore_task(*task, ends, now) {
                 Ok(()) => {}
                 Err((store, error)) => self.store_failed(*task, store, error, mono)?,

@@ -299,10 +299,12 @@ impl Core {
                 task.state = TaskState::Running;
                 running.push(at);
             }
-            if !task.is_running() {
+            if matches!(task.state, TaskState::Waiting | TaskState::Restoring) {
                 continue;
             }
-            resume.push(at);
+            if task.is_running() {
+                resume.push(at);
+            }
             for input in &task.inputs {
                 let input = &mut assignment.inputs[*input];
                 input.position = input.committed;

@@ -285,7 +285,11 @@ impl Worker {
                 self.note_positions(mono);
                 Ok(None)
             }
-            event => Ok(Some(event)),
+            event => {
+                // There may be more behind it.
+                self.core.drained = false;
+                Ok(Some(event))
+            }
         }
     }
 

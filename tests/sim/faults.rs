@@ -2,9 +2,13 @@
 
 use skald::broker::ErrorClass;
 use skald::broker::embedded::{Call, CallKind, Faults, LaneFault, PollFault};
+use skald::clock::{Clock, ManualClock};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Records come in bursts, with silences between.
+pub(crate) const BURSTS_EVERY_MS: u64 = 700;
 
 /// What went wrong in a run, by kind: a run in which nothing did proves nothing.
 #[derive(Clone, Debug, Default)]
@@ -32,13 +36,20 @@ pub(crate) struct SeededFaults {
     random: fastrand::Rng,
     rates: Rates,
     fired: Fired,
+    clock: Arc<ManualClock>,
     /// Shared with the world, which ends the trouble.
     on: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl SeededFaults {
-    pub(crate) fn new(seed: u64, rates: Rates, fired: Fired, on: Arc<std::sync::atomic::AtomicBool>) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), rates, fired, on }
+    pub(crate) fn new(
+        seed: u64,
+        rates: Rates,
+        fired: Fired,
+        clock: Arc<ManualClock>,
+        on: Arc<std::sync::atomic::AtomicBool>,
+    ) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), rates, fired, clock, on }
     }
 
     fn hits(&mut self, rate: u32) -> bool {
@@ -82,7 +93,9 @@ impl Faults for SeededFaults {
     }
 
     fn poll(&mut self, call: Call<'_>) -> Option<PollFault> {
-        if !self.hits(self.rates.poll) {
+        // Mostly while there is something to read: an idle member is polled as often, and has nothing to lose.
+        let busy = self.clock.mono().as_millis() as u64 % BURSTS_EVERY_MS < 100;
+        if !self.hits(if busy { self.rates.poll * 4 } else { self.rates.poll }) {
             return None;
         }
         if call.kind == CallKind::Read {
@@ -90,8 +103,8 @@ impl Faults for SeededFaults {
             return Some(PollFault::Nothing);
         }
         let (kind, fault) = match self.random.u32(..20) {
-            0..=9 => ("poll nothing", PollFault::Nothing),
-            10..=14 => ("rebalance", PollFault::Rebalance),
+            0..=4 => ("poll nothing", PollFault::Nothing),
+            5..=14 => ("rebalance", PollFault::Rebalance),
             15..=18 => ("session lost", PollFault::SessionLost),
             _ => ("consumer dies", PollFault::Fatal),
         };

@@ -10,8 +10,8 @@ mod faults;
 mod workload;
 mod world;
 
-use skald::runtime::Weakened;
 use skald::runtime::crash::POINTS;
+use skald::runtime::{Figures, Weakened};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,7 +42,7 @@ fn setting(name: &str) -> Option<u64> {
 struct Sum {
     fired: BTreeMap<&'static str, u64>,
     crashes: BTreeMap<&'static str, u64>,
-    epochs: u64,
+    figures: Figures,
     steps: u64,
     virtual_seconds: u64,
     failures: Vec<(u64, String)>,
@@ -54,7 +54,7 @@ impl Sum {
             Ok(report) => {
                 report.fired.into_iter().for_each(|(kind, count)| *self.fired.entry(kind).or_default() += count);
                 report.crashes.into_iter().for_each(|(label, count)| *self.crashes.entry(label).or_default() += count);
-                self.epochs += report.epochs;
+                self.figures.add(&report.figures);
                 self.steps += report.steps;
                 self.virtual_seconds += report.virtual_time.as_secs();
             }
@@ -94,13 +94,27 @@ fn every_record_counts_once_whatever_goes_wrong() {
         panic!("seed {seed}: {failure}\n\nrun it again: SIM_SEED={seed} cargo test --test sim one_seed -- --nocapture");
     }
     println!(
-        "{count} seeds: {} epochs, {} steps, {} virtual seconds\n{:#?}\ncrashes {:#?}",
-        sum.epochs, sum.steps, sum.virtual_seconds, sum.fired, sum.crashes
+        "{count} seeds: {} steps, {} virtual seconds\n{:#?}\n{:#?}\ncrashes {:#?}",
+        sum.steps, sum.virtual_seconds, sum.figures, sum.fired, sum.crashes
     );
     if count >= 1000 {
         // A run in which something never went wrong proves nothing about it.
         for kind in FAULTS {
             assert!(sum.fired.contains_key(kind), "`{kind}` never happened");
+        }
+        // What the engine does about it, and does rarely.
+        let Figures { rollbacks, unknown_outcomes, rebuilds, fenced, predecessors_fenced, let_go_late, expired, .. } =
+            sum.figures;
+        for (what, count) in [
+            ("rollbacks", rollbacks),
+            ("unknown outcomes", unknown_outcomes),
+            ("rebuilds", rebuilds),
+            ("fenced", fenced),
+            ("predecessors fenced", predecessors_fenced),
+            ("let go late", let_go_late),
+            ("expired marks", expired),
+        ] {
+            assert!(count > 0, "no {what}");
         }
         for label in POINTS {
             assert!(sum.crashes.contains_key(label), "nobody died at {label}");
@@ -109,7 +123,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
 }
 
 /// All kinds of trouble.
-const FAULTS: [&str; 21] = [
+const FAULTS: [&str; 22] = [
     "abort",
     "compaction",
     "consumer dies",
@@ -124,6 +138,7 @@ const FAULTS: [&str; 21] = [
     "lost request",
     "orderly stop",
     "pause",
+    "pause in a transaction",
     "poll nothing",
     "process fenced",
     "read nothing",
@@ -132,6 +147,14 @@ const FAULTS: [&str; 21] = [
     "session lost",
     "slow",
 ];
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [3, 8, 21] {
+        let once = || format!("{:?}", run(seed, Weakened::default()));
+        assert_eq!(once(), once(), "seed {seed}");
+    }
+}
 
 #[test]
 fn one_seed() {
@@ -158,7 +181,7 @@ fn each_safety_measure_is_needed() {
     for (what, switch) in controls {
         let mut weakened = Weakened::default();
         switch(&mut weakened);
-        let count = setting("SIM_SEEDS").unwrap_or(600);
+        let count = setting("SIM_SEEDS").unwrap_or(1000);
         let sum = run_many(0, count, weakened, true);
         let failure = sum.failures.first();
         let (seed, failure) = failure.unwrap_or_else(|| panic!("{what}: {count} seeds did not notice"));

@@ -1,6 +1,6 @@
 //! A world of processes around one broker, all of it on one thread under virtual time, every choice drawn from the seed.
 
-use crate::faults::{Fired, Rates, SeededFaults};
+use crate::faults::{BURSTS_EVERY_MS, Fired, Rates, SeededFaults};
 use crate::workload::{self, IN_PARTITIONS, Kind, TOPOLOGY};
 use skald::broker::embedded::{Cluster, Options};
 use skald::broker::{
@@ -10,7 +10,9 @@ use skald::clock::{Clock, ManualClock};
 use skald::record::{Record, Text, TopicPartition, partition_of};
 use skald::runtime::crash::{self, Armed};
 use skald::runtime::worker::{Parts, Wait, Worker};
-use skald::runtime::{Error, Prepared, Program, Registry, Settings, TaskPhase, Totals, Weakened, client_suffix, prepare};
+use skald::runtime::{
+    Error, Figures, Prepared, Program, Registry, Settings, TaskPhase, Totals, Weakened, client_suffix, prepare,
+};
 use skald::state::{Memory, SimulatedDisk};
 use skald::telemetry::Telemetry;
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use std::time::Duration;
 const LIVENESS: Duration = Duration::from_secs(300);
 /// What is committed at the broker is applied by then.
 const SETTLING: Duration = Duration::from_secs(2);
+/// Crash points that are passed seldom.
+const RARE: [&str; 7] = ["c10", "c12", "c13", "c14", "c16", "c17", "c18"];
 const SESSION: Duration = Duration::from_secs(6);
 
 /// What a run did.
@@ -29,7 +33,7 @@ const SESSION: Duration = Duration::from_secs(6);
 pub(crate) struct Report {
     pub(crate) fired: BTreeMap<&'static str, u64>,
     pub(crate) crashes: BTreeMap<&'static str, u64>,
-    pub(crate) epochs: u64,
+    pub(crate) figures: Figures,
     pub(crate) steps: u64,
     pub(crate) virtual_time: Duration,
 }
@@ -41,12 +45,17 @@ pub(crate) struct World {
     pub(crate) processes: Vec<Process>,
     pub(crate) fired: Fired,
     pub(crate) crashes: BTreeMap<&'static str, u64>,
-    pub(crate) epochs: u64,
+    /// Of processes that are no more.
+    sum: Figures,
     random: fastrand::Rng,
     prepared: Arc<Prepared>,
     settings: Settings,
     trouble: Arc<AtomicBool>,
     disturbing: Disturbing,
+    /// The crash point that this seed is after.
+    favourite: &'static str,
+    /// The next process with an open transaction is paused.
+    pause_in_transaction: bool,
     monitor: Monitor,
     steps: u64,
     trace: bool,
@@ -126,10 +135,11 @@ impl World {
             poll: if calm { 0 } else { *pick(&mut random, &[0, 2, 10]) },
             late_end: if calm { 0 } else { *pick(&mut random, &[0, 20, 200]) },
         };
+        let favourite = crash::POINTS[usize::try_from(seed).unwrap_or(0) % crash::POINTS.len()];
         let disturbing = Disturbing {
             every: *pick(&mut random, &[300, 1000, 4000]),
             kill: random.u32(..3),
-            crash_point: random.u32(..8),
+            crash_point: if RARE.contains(&favourite) { 8 } else { random.u32(1..8) },
             pause: random.u32(..2),
             stop: random.u32(..2),
             compact: random.u32(..2),
@@ -137,7 +147,7 @@ impl World {
         };
         let fired = Fired::default();
         let trouble = Arc::new(AtomicBool::new(true));
-        cluster.set_faults(SeededFaults::new(random.u64(..), rates, fired.clone(), trouble.clone()));
+        cluster.set_faults(SeededFaults::new(random.u64(..), rates, fired.clone(), clock.clone(), trouble.clone()));
         let processes = (0..random.usize(1..4))
             .map(|number| Process {
                 id: Text::from(format!("w{number}")),
@@ -155,12 +165,14 @@ impl World {
             processes,
             fired,
             crashes: BTreeMap::new(),
-            epochs: 0,
+            sum: Figures::default(),
             random,
             prepared,
             settings,
             trouble,
             disturbing,
+            favourite,
+            pause_in_transaction: false,
             steps: 0,
             trace: std::env::var_os("SIM_TRACE").is_some(),
         }
@@ -202,6 +214,9 @@ impl World {
             }
             self.start_those_due(now)?;
             self.monitor.look(&self.cluster, now)?;
+            if troubled && self.pause_in_transaction {
+                self.pause_the_one_in_a_transaction();
+            }
             if !self.step_one(now)? {
                 let next_number = numbers.last().map(|(at, ..)| *at);
                 let next = [next_number, troubled.then_some(next_disturbance.min(horizon)), self.cluster.next_deadline()];
@@ -216,7 +231,7 @@ impl World {
         Ok(Report {
             fired: self.fired.all(),
             crashes: self.crashes.clone(),
-            epochs: self.epochs + self.alive_epochs(),
+            figures: self.figures(),
             steps: self.steps,
             virtual_time: self.clock.mono(),
         })
@@ -233,8 +248,7 @@ impl World {
                     1 => Kind::Garbled,
                     _ => Kind::Good,
                 };
-                // In bursts, so that there are epochs of many records and silences.
-                let at = random.u64(..horizon.as_millis() as u64) / 700 * 700;
+                let at = random.u64(..horizon.as_millis() as u64) / BURSTS_EVERY_MS * BURSTS_EVERY_MS;
                 (Duration::from_millis(at), Text::from(format!("k{}", random.u32(..keys))), kind, number)
             })
             .collect();
@@ -266,10 +280,17 @@ impl World {
                 self.kill(target);
             }
         } else if is(crash_point) {
-            let label = crash::POINTS[self.random.usize(..crash::POINTS.len())];
-            crash::arm(Armed { label, passing: self.random.u64(1..4) });
+            // Mostly the seed's own point, so that those that are passed seldom stay armed for long.
+            let points = crash::POINTS;
+            let label = if self.random.u32(..4) > 0 { self.favourite } else { points[self.random.usize(..points.len())] };
+            crash::arm(Armed { label, passing: *pick(&mut self.random, &[1, 1, 2, 3]) });
         } else if is(pause) {
-            self.pause(target);
+            // Half of them in the middle of a commit, where a process that was given up can do the most harm.
+            if self.random.bool() {
+                self.pause(target);
+            } else {
+                self.pause_in_transaction = true;
+            }
         } else if is(stop) {
             let process = &mut self.processes[target];
             if let Some(alive) = &mut process.alive {
@@ -287,6 +308,16 @@ impl World {
         }
     }
 
+    fn pause_the_one_in_a_transaction(&mut self) {
+        let open = self.cluster.open_transactions();
+        let is_open = |process: &Process| open.iter().any(|id| id.starts_with(&format!("{TOPOLOGY}.{}.", process.id)));
+        if let Some(target) = self.processes.iter().position(|process| process.alive.is_some() && is_open(process)) {
+            self.pause_in_transaction = false;
+            self.fired.note("pause in a transaction");
+            self.pause(target);
+        }
+    }
+
     fn pause(&mut self, target: usize) {
         let until = self.clock.mono() + Duration::from_millis(self.random.u64(500..15_000));
         if let Some(alive) = self.processes[target].alive.as_mut().filter(|alive| alive.paused_until.is_none()) {
@@ -300,7 +331,7 @@ impl World {
     fn kill(&mut self, target: usize) {
         let process = &mut self.processes[target];
         let Some(alive) = process.alive.take() else { return };
-        self.epochs += alive.totals.get().epochs;
+        self.sum.add(&alive.totals.get());
         drop(alive);
         let at_risk = process.disk.at_risk();
         let kept = if self.disturbing.lose_disk && self.random.bool() { self.random.usize(..=at_risk) } else { at_risk };
@@ -332,7 +363,7 @@ impl World {
                     alive.workers.iter().for_each(|slot| self.cluster.thaw(&slot.client_id));
                 }
                 if alive.workers.iter().all(|slot| slot.stopped) {
-                    self.epochs += alive.totals.get().epochs;
+                    self.sum.add(&alive.totals.get());
                     process.alive = None;
                     process.down_until = now + Duration::from_millis(200);
                 }
@@ -420,8 +451,10 @@ impl World {
         tasks.iter().all(|(alive, _)| *alive) && running == all && all == (IN_PARTITIONS + workload::MID_PARTITIONS) as usize
     }
 
-    fn alive_epochs(&self) -> u64 {
-        self.processes.iter().filter_map(|process| process.alive.as_ref()).map(|alive| alive.totals.get().epochs).sum()
+    fn figures(&self) -> Figures {
+        let mut sum = self.sum;
+        self.processes.iter().filter_map(|process| process.alive.as_ref()).for_each(|alive| sum.add(&alive.totals.get()));
+        sum
     }
 
     fn outlook(&self) -> String {

@@ -39,7 +39,8 @@ impl Admin for EmbeddedAdmin {
             state.check_storage()?;
             for spec in wanted {
                 if !state.topics.by_name.contains_key(&spec.name) {
-                    state.create_topic(spec)?;
+                    // Kafka's `num.partitions` is 1 where nobody sets it.
+                    state.create_topic(&TopicSpec { partitions: spec.partitions.max(1), ..spec.clone() })?;
                 }
             }
             Ok(())
