@@ -21,6 +21,7 @@ mod contract;
 mod contract_rows;
 mod drive;
 mod measure;
+mod engine;
 mod members;
 mod readers;
 #[allow(dead_code, reason = "the tests of the whole engine use what is there")]

@@ -1,0 +1,83 @@
+//! Workers and brokers that die, leave and come back, under load.
+
+use super::stop;
+use super::totals::Totals;
+use crate::cluster::{Cluster, can_start};
+
+#[test]
+fn output_equals_the_fold_of_the_input_after_five_kills_of_one_of_two_workers_under_load() {
+    let brokers = brokers!();
+    let mut totals = Totals::new(brokers);
+    totals.send(2_000);
+    let mut steady = totals.sample.worker(brokers, "steady");
+    let mut victim = totals.sample.worker(brokers, "victim");
+    for round in 1..=5_u64 {
+        totals.send(2_000);
+        // In the middle of the load: part of it is done, part is not.
+        totals.wait_for(totals.done() + 200, &mut [&mut steady, &mut victim]);
+        victim.kill();
+        totals.send(500);
+        victim = totals.sample.worker(brokers, "victim");
+        totals.wait_for(2_000 * round, &mut [&mut steady, &mut victim]);
+    }
+    totals.wait_for_all(&mut [&mut steady, &mut victim]);
+    stop(victim);
+    stop(steady);
+    totals.check();
+}
+
+#[test]
+fn a_worker_that_leaves_hands_its_partitions_over_without_loss() {
+    let brokers = brokers!();
+    let mut totals = Totals::new(brokers);
+    totals.send(1_000);
+    let mut stays = totals.sample.worker(brokers, "stays");
+    let mut leaves = totals.sample.worker(brokers, "leaves");
+    totals.wait_for_all(&mut [&mut stays, &mut leaves]);
+    totals.send(3_000);
+    stop(leaves);
+    totals.send(1_000);
+    totals.wait_for_all(&mut [&mut stays]);
+    stop(stays);
+    totals.check();
+}
+
+#[test]
+fn a_worker_goes_on_after_its_broker_was_killed_and_started_again() {
+    if !can_start() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let brokers = cluster.brokers();
+    let mut totals = Totals::new(&brokers);
+    totals.send(3_000);
+    let mut worker = totals.sample.worker(&brokers, "only");
+    totals.wait_for(500, &mut [&mut worker]);
+    cluster.kill();
+    cluster.restart();
+    totals.send(3_000);
+    totals.wait_for_all(&mut [&mut worker]);
+    stop(worker);
+    totals.check();
+}
+
+#[test]
+fn a_frozen_worker_that_wakes_up_after_its_session_commits_nothing_twice() {
+    let brokers = brokers!();
+    let mut totals = Totals::new(brokers);
+    totals.send(1_000);
+    let mut sleeper = totals.sample.worker(brokers, "sleeper");
+    totals.wait_for_all(&mut [&mut sleeper]);
+    let mut heir = totals.sample.worker(brokers, "heir");
+    totals.send(2_000);
+    sleeper.freeze();
+    totals.send(2_000);
+    totals.wait_for_all(&mut [&mut heir]);
+    sleeper.resume();
+    totals.send(1_000);
+    totals.wait_for_all(&mut [&mut heir]);
+    // The sleeper has lost its place; whether it joined again or gave up, it must not have written.
+    sleeper.kill();
+    stop(heir);
+    totals.check();
+}
