@@ -20,8 +20,8 @@ mod cluster;
 mod contract;
 mod contract_rows;
 mod drive;
-mod measure;
 mod engine;
+mod measure;
 mod members;
 mod readers;
 #[allow(dead_code, reason = "the tests of the whole engine use what is there")]

@@ -187,7 +187,15 @@ pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partitions: u32
         .expect("a consumer");
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, partitions as Partition - 1);
-    let answer = consumer.committed_offsets(list, Duration::from_secs(30)).expect("committed offsets");
+    // A cluster that has just started has no coordinator for a while.
+    let clock = SystemClock::new();
+    let answer = loop {
+        match consumer.committed_offsets(list.clone(), Duration::from_secs(30)) {
+            Ok(answer) => break answer,
+            Err(error) => assert!(clock.mono() < Duration::from_secs(60), "committed offsets of `{group}`: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     let mut found: Vec<_> = answer.elements_for_topic(topic).into_iter().collect();
     found.sort_by_key(|one| one.partition());
     found

@@ -1,9 +1,11 @@
 //! The order-totals sample as a workload: records with known sums, and a fold of them that is not the engine's.
 
 use super::{LONG, Sample};
-use crate::tools::{Engine, Input, committed, create_topic, produce, read_committed, wait_until};
+use crate::tools::{Engine, Input, committed, create_topic, produce, read_committed};
 use serde_json::{Value, json};
+use skald::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 pub(super) const PARTITIONS: u32 = 4;
 const CUSTOMERS: u64 = 97;
@@ -70,13 +72,18 @@ impl Totals {
 
     /// Waits until so many orders are committed; a worker that ends meanwhile ends the test with what it said.
     pub(super) fn wait_for(&self, count: u64, workers: &mut [&mut Engine]) {
-        wait_until(&format!("{count} orders are committed"), LONG, || {
+        let clock = SystemClock::new();
+        loop {
+            let done = self.done();
+            if done >= count {
+                return;
+            }
             for worker in workers.iter_mut() {
                 assert!(!worker.has_ended(), "a worker ended by itself:\n{}", worker.output());
+                assert!(clock.mono() < LONG, "{done} of {count} orders are committed; a worker said:\n{}", worker.output());
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            self.done() >= count
-        });
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub(super) fn wait_for_all(&self, workers: &mut [&mut Engine]) {
