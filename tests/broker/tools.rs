@@ -178,6 +178,18 @@ fn read(brokers: &str, topic: &str, isolation: &str) -> Vec<Output> {
 
 /// Committed offset and metadata of each partition, as a read_committed client sees them; waits for open transactions.
 pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partitions: u32) -> Vec<Option<(i64, String)>> {
+    // A cluster that has just started has no coordinator for a while.
+    let clock = SystemClock::new();
+    loop {
+        if let Some(found) = try_committed(brokers, group, topic, partitions) {
+            return found;
+        }
+        assert!(clock.mono() < Duration::from_secs(60), "committed offsets of `{group}` cannot be read");
+    }
+}
+
+/// The same; nothing where the cluster does not say within some seconds.
+pub(crate) fn try_committed(brokers: &str, group: &str, topic: &str, partitions: u32) -> Option<Vec<Option<(i64, String)>>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", group)
@@ -187,24 +199,11 @@ pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partitions: u32
         .expect("a consumer");
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, partitions as Partition - 1);
-    // A cluster that has just started has no coordinator for a while.
-    let clock = SystemClock::new();
-    let answer = loop {
-        match consumer.committed_offsets(list.clone(), Duration::from_secs(30)) {
-            Ok(answer) => break answer,
-            Err(error) => assert!(clock.mono() < Duration::from_secs(60), "committed offsets of `{group}`: {error}"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let answer = consumer.committed_offsets(list, Duration::from_secs(5)).ok()?;
     let mut found: Vec<_> = answer.elements_for_topic(topic).into_iter().collect();
     found.sort_by_key(|one| one.partition());
-    found
-        .iter()
-        .map(|one| match one.offset() {
-            Offset::Offset(offset) => Some((offset, one.metadata().to_owned())),
-            _ => None,
-        })
-        .collect()
+    let place = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+    Some(found.iter().map(|one| place(one.offset()).map(|offset| (offset, one.metadata().to_owned()))).collect())
 }
 
 /// The built binary as a child process; killed when this value goes, or with the test process.
