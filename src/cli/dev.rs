@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Colors, Dev, Exit, OutputFormat};
 use crate::dev::check::{Accounts, BrokerLogs, Logs, Verdict, check_accounts, check_shop};
 use crate::dev::traffic::{Input, Schemas, Shop, Traffic};
-use crate::dev::{Count, Parts, Pump, Screen, Tail, View, sample};
+use crate::dev::{Lag, Parts, Pump, Screen, Tail, View, sample};
 use crate::record::{Text, Value};
 use crate::runtime::{self, Figures, Prepared, Snapshot, TaskPhase, Watch};
 use crate::state::{Directory, Disk, Memory, Stores};
@@ -132,14 +132,14 @@ impl Bench {
             tracing::warn!("no traffic is made: nothing is known of what this topology reads");
             return Ok(());
         };
-        let watch = self.watch.clone();
+        let mut behind = self.lag()?;
         let parts = Parts {
             traffic,
             producer: self.cluster.producer().map_err(|error| Problem::of(Exit::Failed, &error))?,
             partitions: self.partitions().into_iter().collect(),
             rate: settings.rate,
             clock: self.clock.clone(),
-            backlog: Box::new(move || lag(&watch.snapshot())),
+            backlog: Box::new(move || behind.offsets().map_err(|error| error.to_string())),
         };
         self.pump = Some(Pump::start(parts).map_err(|error| Problem::of(Exit::Failed, &error))?);
         Ok(())
@@ -251,20 +251,12 @@ impl Bench {
 
     /// Waits until everything that was sent, and what followed from it, is processed and committed. How many records are left.
     fn drain(&self) -> Result<u64, Problem> {
-        let sources = self.topics_with(&[Role::Source, Role::Repartition]);
-        let partitions = self.partitions();
-        let sources: Vec<(String, u32)> = sources.into_iter().map(|topic| (topic.clone(), partitions[&topic])).collect();
-        let mut count = Count::new(&self.cluster, &sources).map_err(|error| Problem::of(Exit::Failed, &error))?;
+        let mut behind = self.lag()?;
         let begun = self.clock.mono();
         let (mut seen, mut moved_at, mut quiet_since) = (self.watch.snapshot().figures.records_in, begun, begun);
         loop {
             let (now, snapshot) = (self.clock.mono(), self.watch.snapshot());
-            // An engine that started with empty topics has read as many records as there are; of another one only its lag is
-            // known, and what a pattern finds is not in the plan.
-            let left = match self.is_countable() {
-                true => count.records().saturating_sub(snapshot.figures.records_in),
-                false => lag(&snapshot),
-            };
+            let left = behind.offsets().map_err(|error| Problem::of(Exit::Failed, &error))?;
             if snapshot.figures.records_in != seen {
                 (seen, moved_at) = (snapshot.figures.records_in, now);
             }
@@ -281,6 +273,17 @@ impl Bench {
         }
     }
 
+    /// How far the engine is behind, as the broker knows it.
+    fn lag(&self) -> Result<Lag, Problem> {
+        let partitions = self.partitions();
+        let sources = self.topics_with(&[Role::Source, Role::Repartition]);
+        let sources: Vec<(String, u32)> = sources.into_iter().map(|topic| (topic.clone(), partitions[&topic])).collect();
+        Lag::new(&self.cluster, self.clock.clone(), &self.checked.plan.topology, &sources)
+            .map_err(|error| Problem::of(Exit::Failed, &error))
+    }
+
+    /// Do its figures tell how many records there should be? Not of an engine that ran before; and what a pattern finds is not in
+    /// the plan.
     fn is_countable(&self) -> bool {
         self.fresh && !self.endless && !self.reads_patterns()
     }

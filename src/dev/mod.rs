@@ -5,12 +5,14 @@
 //! and the broker in this process are put together by `cli`.
 
 pub mod check;
+mod lag;
 mod pump;
 pub mod sample;
 mod screen;
 mod tail;
 pub mod traffic;
 
+pub use lag::Lag;
 pub use pump::{Parts, Pump};
 pub use screen::{Screen, View, grouped};
-pub use tail::{Count, Tail};
+pub use tail::Tail;

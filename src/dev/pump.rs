@@ -33,7 +33,7 @@ pub struct Parts {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Records that are sent and not processed yet.
-    pub backlog: Box<dyn Fn() -> u64 + Send>,
+    pub backlog: Box<dyn FnMut() -> Result<u64, String> + Send>,
 }
 
 /// A running pump. Stops when dropped.
@@ -98,7 +98,7 @@ fn pump(mut parts: Parts, shared: &Shared) -> Result<(), String> {
     let mut sent_since = 0;
     while !shared.stop.load(Ordering::Relaxed) {
         let burst = match parts.rate {
-            None if (parts.backlog)() >= BACKLOG_MAX => 0,
+            None if (parts.backlog)()? >= BACKLOG_MAX => 0,
             None => BURST,
             Some(rate) => {
                 let elapsed = parts.clock.mono().saturating_sub(begun);
@@ -171,7 +171,7 @@ mod tests {
             partitions: counts.into_iter().map(|(topic, count)| (topic.to_owned(), count)).collect(),
             rate,
             clock: clock.clone(),
-            backlog: Box::new(move || backlog),
+            backlog: Box::new(move || Ok(backlog)),
         }
     }
 

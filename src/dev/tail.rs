@@ -1,4 +1,4 @@
-//! Follows topics while the engine runs: counts records, and instances of aggregates by their `status`.
+//! Follows snapshots while the engine runs and counts instances by their `status`.
 
 use crate::broker::{Broker, Isolation, Limit, LogReader};
 use crate::record::{Text, TopicPartition};
@@ -12,38 +12,6 @@ const STATUSES_MAX: usize = 12;
 const KEYS_MAX: usize = 2_000_000;
 /// Records read at a time, so that the screen is drawn in between.
 const RECORDS_MAX: usize = 20_000;
-
-/// Counts the records of some topics as they come.
-pub struct Count {
-    reader: Box<dyn LogReader>,
-    records: u64,
-}
-
-impl Count {
-    /// Counts committed records of these topics (name and number of partitions), from their beginnings.
-    pub fn new(broker: &dyn Broker, topics: &[(String, u32)]) -> Result<Self, crate::broker::Error> {
-        let mut reader = broker.log_reader(Isolation::ReadCommitted)?;
-        let partitions = topics.iter().flat_map(|(topic, partitions)| {
-            (0..*partitions).map(|partition| (TopicPartition::new(topic.as_str(), partition as i32), 0))
-        });
-        reader.assign(&partitions.collect::<Vec<_>>())?;
-        Ok(Self { reader, records: 0 })
-    }
-
-    /// All there are now.
-    pub fn records(&mut self) -> u64 {
-        let limit = Limit { records: RECORDS_MAX, time: Duration::from_millis(200) };
-        loop {
-            let before = self.records;
-            let records = &mut self.records;
-            // What cannot be read is not counted; the self-check says so.
-            let _ = self.reader.poll(limit, &mut |_| *records += 1);
-            if self.records == before {
-                return self.records;
-            }
-        }
-    }
-}
 
 /// Counts by status of some aggregates.
 pub struct Tail {
