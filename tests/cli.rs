@@ -1,5 +1,7 @@
 //! The built binary from outside: help, exit codes, findings, a run of `dev` with its self-check.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 #[path = "cli/util.rs"]
 mod util;
 

@@ -1,5 +1,7 @@
 //! Holds the pages to what they say: topologies in them have no findings, commands in them are taken, links lead somewhere.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use skald::config;
 use skald::topology::{NoSources, load, render};
 use std::path::{Path, PathBuf};

@@ -110,7 +110,7 @@ where
         let mut inputs: BTreeMap<String, Vec<Vec<Event>>> = BTreeMap::new();
         for (at, topic) in topics.iter().enumerate() {
             logs.read(topic, partition, &mut |record| {
-                let Some((key, event)) = input(topic, &record) else { return };
+                let Some((key, event)) = input(topic, record) else { return };
                 if M::State::reads(&event.kind) {
                     inputs.entry(key).or_insert_with(|| vec![Vec::new(); topics.len()])[at].push(event);
                 }
@@ -241,7 +241,7 @@ fn check_dead_letters(logs: &mut dyn Logs, verdict: &mut Verdict) -> Result<(), 
     for topic in ["orders.commands", "stock.commands"] {
         for partition in 0..logs.partitions(topic) as Partition {
             logs.read(topic, partition, &mut |record| {
-                if record.value.is_some() && input(topic, &record).is_none() {
+                if record.value.is_some() && input(topic, record).is_none() {
                     expected.insert((topic.to_owned(), partition, record.offset));
                 }
             })?;
@@ -276,7 +276,7 @@ fn check_mails(logs: &mut dyn Logs, observed: &mut Observed, verdict: &mut Verdi
     for topic in ["orders.events", "payments.events"] {
         for partition in 0..logs.partitions(topic) as Partition {
             logs.read(topic, partition, &mut |record| {
-                let Some((_, event)) = input(topic, &record) else { return };
+                let Some((_, event)) = input(topic, record) else { return };
                 let Some(mail) = mail_for(&event) else { return };
                 let found = observed.remove(&("mails", hash_of(&event.id))).unwrap_or_default();
                 let there = found.iter().filter(|effect| **effect == mail).count().min(1) as u64;

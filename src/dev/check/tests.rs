@@ -299,12 +299,14 @@ fn a_message_with_another_payload_is_lost_and_too_many() {
     assert!(found.lost >= 1 && found.duplicated >= 1, "{found:?}");
 }
 
+type Damage = fn(&mut Vec<Record>);
+
 #[test]
 fn wrong_snapshots_are_found() {
     let logs = played(5, 250);
     for node in ["orders", "reservations", "stock", "payments"] {
         let topic = format!("shop.{node}.snapshots");
-        let damages: [(&str, fn(&mut Vec<Record>), bool, bool); 5] = [
+        let damages: [(&str, Damage, bool, bool); 5] = [
             ("a version too few", |records| renumber(records, -1), true, false),
             ("a version too many", |records| renumber(records, 1), false, true),
             ("another state", |records| records.last_mut().unwrap().value = Some(b"{}".to_vec().into()), true, false),
