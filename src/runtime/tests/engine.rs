@@ -120,7 +120,7 @@ impl Bench {
 }
 
 /// Waits for a condition, at most a minute.
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+pub(super) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     for _ in 0..6000 {
         if is() {
             return;

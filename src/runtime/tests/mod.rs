@@ -3,3 +3,4 @@
 mod commit;
 mod engine;
 mod prepare;
+mod roads;

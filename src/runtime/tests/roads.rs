@@ -1,0 +1,181 @@
+//! The roads of records that fail: dead letter, halt, panic; and what is kept of others.
+
+use super::engine::{checked, wait_for};
+use crate::broker::embedded::{Cluster, Options};
+use crate::broker::{Broker, Isolation, Limit};
+use crate::clock::SystemClock;
+use crate::codec::Event;
+use crate::failure::Failure;
+use crate::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target, World};
+use crate::record::{Record, RecordRef, Text, TopicPartition};
+use crate::runtime::{Engine, Exit, Halt, Program, Running, Settings, TaskPhase, prepare};
+use crate::state::Memory;
+use crate::telemetry::Telemetry;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn topology(errors: &str) -> String {
+    format!(
+        r#"
+skald: 1
+topology: roads
+topics:
+  numbers: {{ partitions: 1, key: data.id, types: {{ number.v1: {{}} }} }}
+  halves: {{ partitions: 1, types: {{ half.v1: {{}} }} }}
+  copies: {{ partitions: 1, types: {{ copy.v1: {{}} }} }}
+aggregates:
+  sums:
+    from: numbers
+    initial: {{ n: 0 }}
+    evolve:
+      number.v1: {{ set: {{ n: =state.n + 100 / data.by }} }}
+    updates: {{ type: half.v1, to: halves, key: key, data: {{ n: =state.n }} }}
+    errors: {errors}
+pipelines:
+  copy:
+    from: numbers
+    steps:
+      - emit: {{ type: copy.v1, to: copies, key: data.id, data: =data }}
+"#
+    )
+}
+
+struct Bench {
+    cluster: Cluster,
+    running: Running,
+}
+
+impl Bench {
+    fn new(errors: &str, change: impl FnOnce(&mut Program)) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let cluster = Cluster::new(clock.clone(), Options::default());
+        let (topology, plan) = checked(&topology(errors));
+        let plan = Arc::new(plan);
+        let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("an empty cluster takes all");
+        let mut program = Program::compile(&World::new(Arc::new(topology), plan));
+        change(&mut program);
+        let engine = Engine {
+            program: Arc::new(program),
+            prepared: Arc::new(prepared),
+            broker: Arc::new(cluster.clone()),
+            stores: Arc::new(Memory::new()),
+            clock,
+            telemetry: Telemetry::new(),
+            settings: Settings { worker: Some("a".into()), ..Settings::default() },
+        };
+        let running = engine.start().expect("threads can be had");
+        Self { cluster, running }
+    }
+
+    fn send(&self, values: &[&[u8]]) {
+        let mut producer = self.cluster.producer().expect("there is one");
+        for value in values {
+            let record = Record {
+                topic: "numbers".into(),
+                partition: 0,
+                timestamp: 0,
+                key: Some(b"k"[..].into()),
+                value: Some(value.to_vec().into()),
+                headers: Vec::new(),
+            };
+            producer.send(&record).expect("sent");
+        }
+    }
+
+    fn read(&self, topic: &str) -> Vec<Record> {
+        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).expect("there is one");
+        reader.assign(&[(TopicPartition::new(topic, 0), 0)]).expect("the topic is there");
+        let mut records = Vec::new();
+        let limit = Limit { records: usize::MAX, time: Duration::ZERO };
+        reader.poll(limit, &mut |record| records.push(record.to_record())).expect("readable");
+        records
+    }
+
+    /// Codes of the dead letters.
+    fn letters(&self) -> Vec<String> {
+        let code = |letter: Record| {
+            let header = letter.headers.iter().find(|header| header.name == "__skald.errors.code");
+            String::from_utf8(header.and_then(|header| header.value.clone()).expect("letters have codes").to_vec()).unwrap()
+        };
+        self.read("roads.dlq").into_iter().map(code).collect()
+    }
+
+    fn halt(&self) -> Option<Halt> {
+        self.running.registry().tasks().into_iter().find_map(|task| match task.phase {
+            TaskPhase::Halted(halt) => Some(halt),
+            _ => None,
+        })
+    }
+
+    fn stop(self) {
+        self.running.stop();
+        assert!(matches!(self.running.wait(), Exit::Stopped));
+    }
+}
+
+fn number(by: i64) -> Vec<u8> {
+    format!(r#"{{"type":"number.v1","data":{{"id":"k","by":{by}}}}}"#).into_bytes()
+}
+
+#[test]
+fn a_record_that_fails_is_one_dead_letter_and_the_effects_of_other_nodes_stay() {
+    let bench = Bench::new("{ then: skip }", |_| {});
+    bench.send(&[&number(2), &number(0), b"\xff", b"{}", &number(4)]);
+    wait_for("two good ones", || bench.read("halves").len() == 2);
+    wait_for("three dead letters", || bench.letters().len() == 3);
+    assert_eq!(bench.letters(), ["EXPRESSION_ERROR", "UNDECODABLE", "UNDECODABLE"]);
+    assert_eq!(bench.read("copies").len(), 3, "the pipeline has no quarrel with a zero");
+    bench.stop();
+}
+
+#[test]
+fn a_node_may_ask_to_stop_and_nothing_of_the_record_is_kept() {
+    let bench = Bench::new("{ then: stop }", |_| {});
+    bench.send(&[&number(2), &number(0), &number(4)]);
+    wait_for("a halt", || bench.halt().is_some());
+    let halt = bench.halt().expect("just seen");
+    assert_eq!((halt.input, halt.offset), (TopicPartition::new("numbers", 0), Some(1)));
+    assert!(halt.reason.contains("node `sums`"), "{}", halt.reason);
+    // What came before it is committed, whichever node is asked; what comes after it waits.
+    wait_for("the first", || bench.read("halves").len() == 1);
+    assert_eq!((bench.read("copies").len(), bench.letters().len()), (1, 0));
+    bench.stop();
+}
+
+/// Sends, and then panics when it meets its value.
+struct Panics(Text);
+
+impl Node for Panics {
+    fn name(&self) -> &Text {
+        &self.0
+    }
+
+    fn step(&self, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
+        let topic = Target::Named("copies");
+        let value = input.record.value;
+        context.send(Outgoing { target: topic, key: None, spread: b"s", value, headers: &[], timestamp: 0 })?;
+        assert!(value != Some(&number(13)), "thirteen");
+        Ok(Outcome::Processed)
+    }
+
+    fn failed(&self, _: &RecordRef<'_>, _: Option<&Event>, _: &Failure, _: &mut dyn Context) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn road(&self, _: &Failure) -> Road {
+        Road::DeadLetter
+    }
+}
+
+#[test]
+fn a_panic_halts_its_task_before_the_record_and_nothing_else() {
+    let bench = Bench::new("{ then: skip }", |program| program.nodes[1] = Arc::new(Panics("copy".into())));
+    bench.send(&[&number(2), &number(13), &number(4)]);
+    wait_for("a halt", || bench.halt().is_some());
+    let halt = bench.halt().expect("just seen");
+    assert_eq!(halt.offset, Some(1));
+    assert!(halt.reason.contains("a panic in node `copy`: thirteen"), "{}", halt.reason);
+    wait_for("the first", || bench.read("halves").len() == 1);
+    assert_eq!((bench.read("copies").len(), bench.letters().len()), (1, 0), "a panic is no dead letter");
+    bench.stop();
+}
