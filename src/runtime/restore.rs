@@ -57,6 +57,8 @@ pub(super) struct Slice {
     pub(super) moved: Vec<usize>,
     /// Stores that are up to date.
     pub(super) finished: Vec<Job>,
+    /// A store that could not be finished.
+    pub(super) failed: Option<Failed>,
 }
 
 /// Why a slice was not completed.
@@ -134,12 +136,15 @@ impl Restore {
                 }
             }
         }
-        for job in self.jobs.extract_if(.., |job| job.logs.iter().all(|log| log.position >= log.end)) {
-            slice.finished.push(job);
+        let is_done = |job: &Job| job.logs.iter().all(|log| log.position >= log.end);
+        while let Some(at) = self.jobs.iter().position(is_done) {
             self.stale = true;
-        }
-        for job in &mut slice.finished {
-            job.finish(now)?;
+            if let Err(failed) = self.jobs[at].finish(now) {
+                // Those that are finished are told all the same; the others are looked at again.
+                slice.failed = Some(failed);
+                break;
+            }
+            slice.finished.push(self.jobs.remove(at));
         }
         Ok(slice)
     }

@@ -89,18 +89,7 @@ impl Core {
         let now = self.parts.clock.wall();
         let slice = match self.restore.slice(self.parts.settings.restore_slice, now) {
             Ok(slice) => slice,
-            Err(Failed::Fatal(error)) => return Err(error),
-            Err(Failed::Store { task, store, error }) => {
-                self.restore.forget(Some(task));
-                self.store_failed(task, store, error, mono)?;
-                return Ok(Vec::new());
-            }
-            Err(Failed::Log { task, trouble }) => {
-                self.restore.forget(Some(task));
-                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
-                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
-                return Ok(Vec::new());
-            }
+            Err(failed) => return self.restore_failed(failed, mono).map(|()| Vec::new()),
         };
         let assignment = self.assignment.as_mut().expect("what is restored belongs to an assignment");
         for (task, read) in slice.read {
@@ -128,7 +117,27 @@ impl Core {
                 ready.push(finished.task);
             }
         }
+        if let Some(failed) = slice.failed {
+            self.restore_failed(failed, mono)?;
+        }
         Ok(ready)
+    }
+
+    /// A task's restore begins anew, or the task stands still.
+    fn restore_failed(&mut self, failed: Failed, mono: Duration) -> Result<()> {
+        match failed {
+            Failed::Fatal(error) => Err(error),
+            Failed::Store { task, store, error } => {
+                self.restore.forget(Some(task));
+                self.store_failed(task, store, error, mono)
+            }
+            Failed::Log { task, trouble } => {
+                self.restore.forget(Some(task));
+                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
+                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
+                Ok(())
+            }
+        }
     }
 
     /// A store could not be written or read while its task was taken over.

@@ -123,11 +123,12 @@ fn every_record_counts_once_whatever_goes_wrong() {
 }
 
 /// All kinds of trouble.
-const FAULTS: [&str; 22] = [
+const FAULTS: [&str; 23] = [
     "abort",
     "compaction",
     "consumer dies",
     "crash point",
+    "disk full",
     "disk suffix lost",
     "fatal",
     "fenced",

@@ -71,6 +71,7 @@ struct Disturbing {
     pause: u32,
     stop: u32,
     compact: u32,
+    fill_disk: u32,
     lose_disk: bool,
 }
 
@@ -81,6 +82,8 @@ pub(crate) struct Process {
     pub(crate) alive: Option<Alive>,
     /// Starts again then.
     down_until: Duration,
+    /// Its disk is full until then.
+    full_until: Option<Duration>,
 }
 
 pub(crate) struct Alive {
@@ -143,6 +146,7 @@ impl World {
             pause: random.u32(..2),
             stop: random.u32(..2),
             compact: random.u32(..2),
+            fill_disk: random.u32(..2),
             lose_disk: random.bool(),
         };
         let fired = Fired::default();
@@ -155,6 +159,7 @@ impl World {
                 disk: SimulatedDisk::new(),
                 alive: None,
                 down_until: Duration::from_millis(random.u64(..500)),
+                full_until: None,
             })
             .collect();
         Self {
@@ -262,8 +267,8 @@ impl World {
 
     /// Does something to a process.
     fn disturb(&mut self) {
-        let Disturbing { kill, crash_point, pause, stop, compact, .. } = self.disturbing;
-        let sum = kill + crash_point + pause + stop + compact;
+        let Disturbing { kill, crash_point, pause, stop, compact, fill_disk, .. } = self.disturbing;
+        let sum = kill + crash_point + pause + stop + compact + fill_disk;
         if sum == 0 {
             return;
         }
@@ -300,6 +305,11 @@ impl World {
                     slot.woken.store(true, Ordering::Relaxed);
                 }
             }
+        } else if is(fill_disk) {
+            self.fired.note("disk full");
+            let process = &mut self.processes[target];
+            process.disk.set_full(true);
+            process.full_until = Some(self.clock.mono() + Duration::from_millis(self.random.u64(100..5_000)));
         } else if is(compact) {
             self.fired.note("compaction");
             for topic in ["sim.fold.snapshots", "sim.fold.changelog", "sim.bucket.snapshots"] {
@@ -349,6 +359,7 @@ impl World {
         let now = self.clock.mono();
         for process in &mut self.processes {
             process.down_until = process.down_until.min(now);
+            process.full_until = process.full_until.map(|_| now);
             if let Some(alive) = &mut process.alive {
                 alive.paused_until = alive.paused_until.map(|_| now);
             }
@@ -357,6 +368,9 @@ impl World {
 
     fn start_those_due(&mut self, now: Duration) -> Result<(), String> {
         for process in &mut self.processes {
+            if process.full_until.take_if(|until| *until <= now).is_some() {
+                process.disk.set_full(false);
+            }
             if let Some(alive) = &mut process.alive {
                 if alive.paused_until.is_some_and(|until| until <= now) {
                     alive.paused_until = None;
