@@ -43,6 +43,7 @@ macro_rules! contract_rows {
             only_committed_records_are_delivered_in_order
             records_come_back_as_they_were_written
             a_position_at_the_end_passes_control_markers_and_aborted_records
+            inputs_with_one_partition_number_keep_their_own_positions
             a_token_commits_until_its_generation_is_over
             a_transaction_without_offsets_commits
             an_empty_list_of_offsets_changes_nothing

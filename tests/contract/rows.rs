@@ -104,6 +104,39 @@ pub fn a_position_at_the_end_passes_control_markers_and_aborted_records(h: &dyn 
     assert_eq!(member.values(), ["a"]);
 }
 
+pub fn inputs_with_one_partition_number_keep_their_own_positions(h: &dyn Harness) {
+    let (long, short, group) = (topic(h, "long", 1, &[]), topic(h, "short", 1, &[]), name(h, "group"));
+    let mut lane = Lane::new(h, &group, &name(h, "id"));
+    for _ in 0..5 {
+        lane.commit(&[(&long, 0, "old"), (&long, 0, "old")]);
+    }
+    lane.commit(&[(&short, 0, "old")]);
+    let (of_long, of_short) = (at(&long, 0), at(&short, 0));
+    until_stable(&mut lane, &of_long, 15);
+    until_stable(&mut lane, &of_short, 2);
+    let mut member = Member::new(h, &group, None, &[&long, &short]);
+    member.reads = false;
+    member.joined();
+    // Both at their ends: what the client learns of the end of the one says nothing of the other.
+    member.consumer().resume_at(&[(of_long.clone(), 15), (of_short.clone(), 2)]).expect("accepted partitions can be resumed");
+    let step = |member: &mut Member<'_>, ends: (i64, i64)| {
+        member.step();
+        let positions = (member.consumer().position(&of_long), member.consumer().position(&of_short));
+        assert!(positions.0.is_none_or(|read| (15..=ends.0).contains(&read)), "{positions:?}");
+        assert!(positions.1.is_none_or(|read| (2..=ends.1).contains(&read)), "{positions:?}");
+        positions
+    };
+    for _ in 0..100 {
+        step(&mut member, (15, 2));
+    }
+    // Only the end of the one moves, by a record and by what is not shown.
+    lane.commit(&[(&long, 0, "new")]);
+    wait(h, "the longer one's end", || (step(&mut member, (17, 2)).0 == Some(17)).then_some(()));
+    lane.abort(&[(&short, 0, "lost")]);
+    wait(h, "the shorter one's end", || (step(&mut member, (17, 4)).1 == Some(4)).then_some(()));
+    assert_eq!(member.values(), ["new"]);
+}
+
 pub fn a_token_commits_until_its_generation_is_over(h: &dyn Harness) {
     let (topic, group) = (topic(h, "in", 2, &[]), name(h, "group"));
     let partition = at(&topic, 0);

@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
@@ -61,6 +62,9 @@ pub(super) struct Member {
     resumed: FxHashMap<TopicPartition, Offset>,
     /// Positions as of the last poll; looked up once between polls.
     positions: RefCell<Option<FxHashMap<TopicPartition, Offset>>>,
+    /// Started by a new assignment, and no record came since. librdkafka forgets a position within a seek, which is waited for,
+    /// but behind the back of an assignment: until a record comes, what it tells may be from before.
+    unsettled: FxHashSet<TopicPartition>,
     probe: Option<Probe>,
     troubles: VecDeque<Trouble>,
 }
@@ -93,6 +97,7 @@ impl Member {
             stopped: FxHashSet::default(),
             resumed: FxHashMap::default(),
             positions: RefCell::new(None),
+            unsettled: FxHashSet::default(),
             probe: None,
             troubles: VecDeque::new(),
         })
@@ -181,6 +186,7 @@ impl Member {
                         Place::Offset(offset) => Some((TopicPartition::new(one.topic(), one.partition()), offset)),
                         _ => None,
                     })
+                    .filter(|(one, _)| !self.unsettled.contains(one))
                     .collect()
             })
             .clone()
@@ -264,6 +270,7 @@ impl Member {
         self.consumer().resume(&read).map_err(|error| about.error(&error))?;
         self.forget_positions();
         self.stopped.retain(|one| !at.iter().any(|(asked, _)| asked == one));
+        self.unsettled.extend(at.iter().map(|(one, _)| one.clone()));
         Ok(())
     }
 
@@ -290,6 +297,9 @@ impl GroupConsumer for Member {
             match consumer.poll(wait) {
                 Some(Ok(message)) => {
                     hand_over(&message, intake);
+                    if !self.unsettled.is_empty() {
+                        self.unsettled.remove(&TopicPartition::new(message.topic(), message.partition()));
+                    }
                     records += 1;
                     wait = Duration::ZERO;
                     if records % RECORDS_BETWEEN_CLOCK_READS == 0 && self.clock.mono() - started >= limit.time {
@@ -323,6 +333,7 @@ impl GroupConsumer for Member {
         self.forget_positions();
         self.resumed.clear();
         self.stopped.clear();
+        self.unsettled.clear();
         self.accepted = partitions.to_vec();
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for one in partitions {
@@ -340,6 +351,7 @@ impl GroupConsumer for Member {
         self.forget_positions();
         self.resumed.clear();
         self.stopped.clear();
+        self.unsettled.clear();
         self.accepted.clear();
         self.probe = None;
         self.troubles.clear();
@@ -353,6 +365,8 @@ impl GroupConsumer for Member {
         self.forget_positions();
         if at.iter().any(|(one, _)| self.stopped.contains(one)) || !self.seek(at)? {
             self.assign_again(at)?;
+        } else {
+            self.unsettled.retain(|one| !at.iter().any(|(asked, _)| asked == one));
         }
         for (one, offset) in at {
             self.resumed.insert(one.clone(), *offset);
