@@ -19,6 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -384,12 +385,11 @@ impl Operator {
         let answer = match client.offsets_for_times(list, LOOKUP_TIMEOUT) {
             Ok(answer) => answer,
             Err(error) => {
-                let missing = asked.clone().map(|(one, _)| one).find(|one| partitions_of(client, &one.topic) <= one.partition);
-                let about = missing.map_or(about.clone(), |one| about.clone().on_topic(one.topic.clone(), "Describe"));
-                return Err(match missing {
-                    Some(_) => about.code(Code::UnknownTopicOrPartition),
-                    None => about.error(&error),
-                });
+                let error = about.error(&error);
+                // Which one it is, is not said; only then, and not when the cluster is away, it is worth a look.
+                let nameless = matches!(error.class, ErrorClass::Missing(_) | ErrorClass::Denied(_));
+                let culprit = nameless.then(|| culprit(client, asked.map(|(one, _)| one))).flatten();
+                return Err(culprit.map_or(error, |(topic, code)| about.on_topic(topic, "Describe").code(code)));
             }
         };
         let mut found = Vec::with_capacity(answer.count());
@@ -473,9 +473,25 @@ pub(super) fn sendable(timestamp: Millis) -> Option<Millis> {
     }
 }
 
-fn partitions_of(client: &Reads, topic: &str) -> i32 {
-    let Ok(answer) = client.fetch_metadata(Some(topic), LOOKUP_TIMEOUT) else { return i32::MAX };
-    answer.topics().first().map_or(0, |found| found.partitions().len() as i32)
+/// The first of these inputs that the cluster does not have or does not show, and why. All looks together take no longer than
+/// one look-up, and a look that fails is the last.
+fn culprit<'a>(client: &Reads, inputs: impl Iterator<Item = &'a TopicPartition>) -> Option<(Text, Code)> {
+    let mut highest: BTreeMap<&Text, i32> = BTreeMap::new();
+    for one in inputs {
+        let known = highest.entry(&one.topic).or_insert(one.partition);
+        *known = one.partition.max(*known);
+    }
+    let clock = SystemClock::new();
+    for (topic, partition) in highest {
+        let answer = client.fetch_metadata(Some(topic), LOOKUP_TIMEOUT.saturating_sub(clock.mono())).ok()?;
+        let found = answer.topics().iter().find(|found| found.name() == topic.as_str());
+        match found.map(|found| (found.error().map(Code::from), found.partitions().len() as i32)) {
+            Some((Some(Code::TopicAuthorizationFailed), _)) => return Some((topic.clone(), Code::TopicAuthorizationFailed)),
+            Some((_, partitions)) if partitions > partition => {}
+            _ => return Some((topic.clone(), Code::UnknownTopicOrPartition)),
+        }
+    }
+    None
 }
 
 fn distinct(mut names: Vec<&str>) -> Vec<&str> {
