@@ -32,6 +32,9 @@ pub enum ErrorClass {
     Denied(Text),
     /// A record is larger than its topic takes.
     TooLarge,
+    /// A topic does not take a record for what it is: no key where it is compacted, a time out of its bounds. The same record
+    /// is refused again.
+    Refused(Text),
     /// No such topic or partition.
     Missing(Text),
 }

@@ -380,7 +380,12 @@ impl<Q: std::fmt::Debug> Commit<Q> {
         match error.class {
             ErrorClass::Fenced => self.fenced(now)?,
             ErrorClass::Denied(_) => return Err(Error::Permanent(error)),
-            ErrorClass::Retry | ErrorClass::Abortable | ErrorClass::Fatal | ErrorClass::TooLarge | ErrorClass::Missing(_) => {}
+            ErrorClass::Retry
+            | ErrorClass::Abortable
+            | ErrorClass::Fatal
+            | ErrorClass::TooLarge
+            | ErrorClass::Refused(_)
+            | ErrorClass::Missing(_) => {}
         }
         self.pause(now);
         Ok(None)
@@ -439,6 +444,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
             | ErrorClass::Abortable
             | ErrorClass::Denied(_)
             | ErrorClass::TooLarge
+            | ErrorClass::Refused(_)
             | ErrorClass::Missing(_) => {
                 self.epoch.as_mut().expect("an operation of an epoch").fate = Fate::Aborting(error);
                 self.submit(Doing::Abort, Op::Abort, now);
@@ -508,7 +514,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     fn rolled_back(&mut self, cause: broker::Error, now: Duration) -> Result<Event<Q>> {
         self.epoch = None;
         match &cause.class {
-            class @ (ErrorClass::Denied(_) | ErrorClass::TooLarge | ErrorClass::Missing(_)) => {
+            class @ (ErrorClass::Denied(_) | ErrorClass::TooLarge | ErrorClass::Refused(_) | ErrorClass::Missing(_)) => {
                 let times = match self.refusal.take() {
                     Some((last, times)) if last == *class => times + 1,
                     _ => 1,

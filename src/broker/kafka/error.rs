@@ -73,7 +73,6 @@ impl About {
         self.by_code(code).unwrap_or(match code {
             Code::Fatal | Code::Inconsistent | Code::NotImplemented | Code::InvalidArgument | Code::State => ErrorClass::Fatal,
             Code::PurgeQueue | Code::PurgeInflight | Code::IllegalGeneration | Code::UnknownMemberId => ErrorClass::Abortable,
-            Code::InvalidMessage | Code::InvalidRecord | Code::InvalidTimestamp => ErrorClass::Abortable,
             _ => ErrorClass::Retry,
         })
     }
@@ -98,6 +97,8 @@ impl About {
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
                 ErrorClass::Missing(self.topic.clone())
             }
+            // The broker looked at the record itself: without a key for a compacted topic, of a time out of the topic's bounds.
+            Code::InvalidMessage | Code::InvalidRecord | Code::InvalidTimestamp => ErrorClass::Refused(self.topic.clone()),
             _ => return None,
         })
     }
@@ -134,6 +135,9 @@ mod tests {
             (Code::TransactionalIdAuthorizationFailed, ErrorClass::Denied("TransactionalId shop.a.00: Write".into())),
             (Code::MessageSizeTooLarge, ErrorClass::TooLarge),
             (Code::UnknownTopicOrPartition, ErrorClass::Missing("shop.dlq".into())),
+            (Code::InvalidRecord, ErrorClass::Refused("shop.dlq".into())),
+            (Code::InvalidTimestamp, ErrorClass::Refused("shop.dlq".into())),
+            (Code::InvalidMessage, ErrorClass::Refused("shop.dlq".into())),
             (Code::IllegalGeneration, ErrorClass::Abortable),
             (Code::OperationTimedOut, ErrorClass::Retry),
             (Code::BrokerTransportFailure, ErrorClass::Retry),

@@ -285,7 +285,12 @@ fn slow_commits_are_no_reason_once_they_are_usual() {
 
 #[test]
 fn a_refusal_that_does_not_pass_stops_the_worker_at_the_third_time() {
-    for class in [ErrorClass::Denied("Topic shop.dlq: Write".into()), ErrorClass::TooLarge, ErrorClass::Missing("out".into())] {
+    for class in [
+        ErrorClass::Denied("Topic shop.dlq: Write".into()),
+        ErrorClass::TooLarge,
+        ErrorClass::Refused("out".into()),
+        ErrorClass::Missing("out".into()),
+    ] {
         let mut bench = Bench::new();
         for _ in 0..2 {
             bench.lane.answers([ok(), fails(class.clone())]);
