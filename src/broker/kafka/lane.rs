@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!  Idle ──submit──▶ Busy ──reply──▶ Idle
-//!                    └──abandon──▶ Abandoned ──submit(Rebuild)──▶ Busy (on a new thread)
+//!                    ├──abandon──▶ Abandoned ──submit(Rebuild)──▶ Busy (on a new thread)
+//!                    └──thread gone──▶ Ended ──submit──▶ Busy (on a new thread)
 //! ```
-//! An abandoned thread keeps its producer until its call returns, and drops both then; nobody hears of it any more.
+//! An abandoned thread keeps its producer until its call returns, and drops both then; nobody hears of it any more. A thread that
+//! is gone, or could not be started, shows as a fatal answer; what is asked next goes to a new one, which has no producer yet.
 
 use super::operator::Operator;
 use super::properties::Properties;
@@ -29,12 +31,21 @@ enum State {
     Idle,
     Busy,
     Abandoned,
+    Ended,
 }
 
 impl Lane {
     pub(super) fn start(properties: &Arc<Properties>, settings: &TransactionSettings) -> Result<Self> {
         let (ops, replies) = thread(properties, settings)?;
         Ok(Self { properties: properties.clone(), settings: settings.clone(), ops, replies, state: State::Idle })
+    }
+
+    /// Goes on with a thread of its own. Where none starts, the old ends are closed: the answer tells that the lane has died.
+    fn renew(&mut self) {
+        match thread(&self.properties, &self.settings) {
+            Ok((ops, replies)) => (self.ops, self.replies) = (ops, replies),
+            Err(error) => tracing::error!("{error}"),
+        }
     }
 }
 
@@ -67,12 +78,9 @@ impl Transactions for Lane {
             State::Busy => panic!("an operation is under way already"),
             State::Abandoned => {
                 assert!(matches!(op, Op::Rebuild), "an abandoned lane takes `Rebuild` only");
-                match thread(&self.properties, &self.settings) {
-                    Ok((ops, replies)) => (self.ops, self.replies) = (ops, replies),
-                    // The old ends are closed by then; the answer tells that the lane has died.
-                    Err(error) => tracing::error!("{error}"),
-                }
+                self.renew();
             }
+            State::Ended => self.renew(),
         }
         self.state = State::Busy;
         // A thread that is gone shows in the reply.
@@ -84,15 +92,20 @@ impl Transactions for Lane {
             return None;
         }
         let reply = match self.replies.try_recv() {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.state = State::Idle;
+                reply
+            }
             Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => Reply {
-                took: Duration::ZERO,
-                transport_trouble: true,
-                result: Err(Error::new(ErrorClass::Fatal, "waiting for the lane", "its thread has ended")),
-            },
+            Err(TryRecvError::Disconnected) => {
+                self.state = State::Ended;
+                Reply {
+                    took: Duration::ZERO,
+                    transport_trouble: true,
+                    result: Err(Error::new(ErrorClass::Fatal, "waiting for the lane", "its thread has ended")),
+                }
+            }
         };
-        self.state = State::Idle;
         Some(reply)
     }
 
@@ -102,5 +115,42 @@ impl Transactions for Lane {
         let (_, replies) = channel();
         (self.ops, self.replies) = (ops, replies);
         self.state = State::Abandoned;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_lane_whose_thread_has_ended_says_so_once_and_goes_on_with_a_new_one() {
+        let (rung, heard) = mpsc::channel();
+        let settings = TransactionSettings {
+            group: "g".into(),
+            transactional_id: "g.a.00".into(),
+            client_id: "g.a.00".into(),
+            transaction_timeout: Duration::from_secs(10),
+            max_message_bytes: 1_000_000,
+            wake: Arc::new(move || {
+                let _ = rung.send(());
+            }),
+        };
+        // Longer than the transaction's: no producer can be made, so nothing is waited for.
+        let mut properties = Properties::new("127.0.0.1:1");
+        properties.set("message.timeout.ms", "20000").expect("a property");
+        for next in [Op::Rebuild, Op::Begin] {
+            let mut lane = Lane::start(&Arc::new(properties.clone()), &settings).expect("a lane");
+            (lane.ops, lane.replies) = (channel().0, channel().1);
+            lane.submit(Op::Commit);
+            let error = lane.reply().expect("an answer").result.expect_err("nobody is there");
+            assert_eq!((error.class, error.message.as_str()), (ErrorClass::Fatal, "its thread has ended"));
+            assert!(lane.reply().is_none(), "one answer to one operation");
+            lane.submit(next);
+            heard.recv().expect("the new thread answers");
+            let error = lane.reply().expect("an answer").result.expect_err("no producer");
+            assert_ne!(error.message, "its thread has ended");
+        }
     }
 }
