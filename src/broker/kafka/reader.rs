@@ -182,3 +182,23 @@ fn end_offset(reason: &str) -> Option<Offset> {
     let (_, rest) = reason.split_once("reached end of partition at offset ")?;
     rest.split_whitespace().next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_without_time_does_not_wait() {
+        // Nobody is there, so nothing comes.
+        let mut reader = Reader::new(&Properties::new("127.0.0.1:1"), Isolation::ReadCommitted).expect("a reader");
+        for assigned in [vec![], vec![(TopicPartition::new("t", 0), 0)]] {
+            reader.assign(&assigned).expect("assigned");
+            for _ in 0..10 {
+                // A wait would take the ring.
+                reader.bell.ring();
+                reader.poll(Limit { records: 10, time: Duration::ZERO }, &mut |_| panic!("no record")).expect("no trouble");
+                assert!(*lock(&reader.bell.rung));
+            }
+        }
+    }
+}
