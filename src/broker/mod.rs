@@ -77,6 +77,9 @@ pub struct TransactionSettings {
     pub transaction_timeout: Duration,
     /// Largest record the producer accepts, in bytes.
     pub max_message_bytes: usize,
+    /// Largest batch of small records, in bytes: a topic's `max.message.bytes` holds for batches as for records, so this is the
+    /// smallest one of what is written. A client may make them smaller.
+    pub max_batch_bytes: usize,
     /// See [`Wake`]; called when a reply is there.
     pub wake: Wake,
 }

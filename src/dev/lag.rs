@@ -29,6 +29,7 @@ impl Lag {
             client_id: "dev-lag".into(),
             transaction_timeout: ANSWER_TIMEOUT,
             max_message_bytes: 1 << 20,
+            max_batch_bytes: 1 << 20,
             wake: Arc::new(move || asker.unpark()),
         };
         let partitions = topics.iter().flat_map(|(topic, partitions)| {

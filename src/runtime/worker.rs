@@ -107,6 +107,7 @@ impl Worker {
             client_id: client_id.clone(),
             transaction_timeout: parts.settings.transaction_timeout,
             max_message_bytes: parts.prepared.topics.iter().map(|topic| topic.message_bytes_max).max().unwrap_or(1 << 20),
+            max_batch_bytes: parts.prepared.topics.iter().map(|topic| topic.message_bytes_max).min().unwrap_or(1 << 20),
             wake: wake.clone(),
         });
         let commit = Commit::new(

@@ -28,6 +28,7 @@ impl Lane {
             client_id: "skald-test".into(),
             transaction_timeout: Duration::from_secs(10),
             max_message_bytes: 1_000_000,
+            max_batch_bytes: 1_000_000,
             wake: no_wake(),
         }
     }

@@ -246,6 +246,41 @@ fn a_record_that_is_too_large_is_refused_by_the_client_or_fails_its_delivery() {
 }
 
 #[test]
+fn small_records_are_sent_in_batches_that_the_smallest_topic_takes() {
+    let brokers = brokers!();
+    let topic = unique("small");
+    create_topic(brokers, &topic, 1, &[("max.message.bytes", "20000")]);
+    let settings = TransactionSettings { max_batch_bytes: 20_000, ..Lane::settings(&topic, &unique("id")) };
+    let mut lane = Lane(kafka(brokers).transactions(&settings).expect("a lane"));
+    lane.done(Op::Init);
+    // Sizes about the overhead of a record, of a batch, and half the bound.
+    for (size, count) in [(10, 5_000), (1_000, 200), (9_900, 20)] {
+        let value = "x".repeat(size);
+        let records: Vec<_> = (0..count).map(|_| (0, "a", value.as_str())).collect();
+        lane.write(batch(&topic, &records));
+        lane.done(Op::Commit);
+    }
+    assert_eq!(values(brokers, &topic).len(), 5_220);
+}
+
+#[test]
+fn a_record_that_its_topic_does_not_take_is_refused_with_the_topic_named() {
+    let brokers = brokers!();
+    let topic = unique("compacted");
+    create_topic(brokers, &topic, 1, &[("cleanup.policy", "compact")]);
+    let mut lane = Lane::ready(brokers, &topic, &unique("id"));
+    let mut keyless = Batch::new(vec![topic.as_str().into()]);
+    keyless.push(NewRecord { topic: 0, partition: 0, timestamp: 1_000, key: None, value: Some(b"1"), headers: &[] });
+    lane.done(Op::Begin);
+    lane.done(Op::Produce(Arc::new(keyless)));
+    assert_eq!(lane.fails(Op::Drain), ErrorClass::Refused(topic.as_str().into()));
+    lane.done(Op::Abort);
+    lane.write(batch(&topic, &[(0, "a", "taken")]));
+    lane.done(Op::Commit);
+    assert_eq!(values(brokers, &topic), ["taken"]);
+}
+
+#[test]
 fn a_topic_that_is_not_there_is_named() {
     let brokers = brokers!();
     let topic = unique("there");
@@ -349,4 +384,7 @@ fn no_broker_is_an_error_that_says_so_within_seconds() {
     let settings = TransactionSettings { wake: no_wake(), ..Lane::settings("g", "id") };
     let mut lane = Lane(kafka(&address).transactions(&settings).expect("a lane"));
     assert_eq!(lane.fails(Op::Init), ErrorClass::Retry);
+    // However many are asked for: the wait is that of one look-up.
+    let partitions = (0..60).map(|number| TopicPartition::new(format!("t{number}").as_str(), 0)).collect();
+    assert_eq!(lane.fails(Op::Ends { partitions, isolation: Isolation::ReadCommitted }), ErrorClass::Retry);
 }

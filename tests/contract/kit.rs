@@ -95,6 +95,7 @@ pub fn lane_settings(group: &Text, id: &Text) -> TransactionSettings {
         client_id: id.clone(),
         transaction_timeout: Duration::from_secs(60),
         max_message_bytes: 1_000_000,
+        max_batch_bytes: 1_000_000,
         wake: Arc::new(|| {}),
     }
 }

@@ -542,6 +542,7 @@ impl Monitor {
             client_id: "monitor".into(),
             transaction_timeout: Duration::from_secs(10),
             max_message_bytes: 1 << 20,
+            max_batch_bytes: 1 << 20,
             wake: Arc::new(|| {}),
         };
         let partitions =

@@ -133,6 +133,7 @@ mod tests {
             client_id: "g.a.00".into(),
             transaction_timeout: Duration::from_secs(10),
             max_message_bytes: 1_000_000,
+            max_batch_bytes: 1_000_000,
             wake: Arc::new(move || {
                 let _ = rung.send(());
             }),

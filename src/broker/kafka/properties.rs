@@ -14,6 +14,8 @@ use std::time::Duration;
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The longest wait for a response; far below the transaction's time-out, so that a lost one is noticed in time.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of records that are sent as one batch; a default.
+const BATCH_BYTES: usize = 1_000_000;
 
 /// Why a property is not taken: lower case, complete sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -232,6 +234,9 @@ impl Properties {
         if self.user(Role::Producer, "socket.timeout.ms").is_none() {
             config.set("socket.timeout.ms", millis(SOCKET_TIMEOUT.min(settings.transaction_timeout)));
         }
+        // A batch beyond its topic's bound is refused as a whole, and small records make large batches.
+        let batch = self.user(Role::Producer, "batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
+        config.set("batch.size", batch.min(settings.max_batch_bytes).max(1).to_string());
         self.own(&mut config);
         config
             .set("client.id", settings.client_id.as_str())
@@ -284,7 +289,7 @@ impl Properties {
                 .set("topic.metadata.refresh.interval.ms", "30000"),
             Role::Producer => config
                 .set("linger.ms", "1")
-                .set("batch.size", "1000000")
+                .set("batch.size", BATCH_BYTES.to_string())
                 .set("message.timeout.ms", millis(MESSAGE_TIMEOUT))
                 .set("socket.timeout.ms", millis(SOCKET_TIMEOUT)),
         };
@@ -380,6 +385,31 @@ mod tests {
             let refused = Properties::new("localhost:9092").set(key, value).expect_err(key);
             assert!(refused.reason.to_lowercase().contains(part), "{key}: {refused}");
             assert_eq!(refused.key, key);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_what_the_smallest_topic_takes() {
+        for (user, bound, size) in [
+            (None, 1 << 20, "1000000"),
+            (None, 20_000, "20000"),
+            (Some("5000"), 20_000, "5000"),
+            (Some("50000"), 20_000, "20000"),
+        ] {
+            let mut properties = Properties::new("localhost:9092");
+            if let Some(user) = user {
+                properties.set("producer.batch.size", user).expect("batch size");
+            }
+            let settings = TransactionSettings {
+                group: "g".into(),
+                transactional_id: "id".into(),
+                client_id: "c".into(),
+                transaction_timeout: Duration::from_secs(10),
+                max_message_bytes: 1 << 20,
+                max_batch_bytes: bound,
+                wake: std::sync::Arc::new(|| {}),
+            };
+            assert_eq!(properties.transactional(&settings, "id").get("batch.size"), Some(size), "{user:?}, {bound}");
         }
     }
 

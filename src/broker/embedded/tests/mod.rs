@@ -104,6 +104,7 @@ fn lane_settings(id: &str) -> TransactionSettings {
         client_id: id.into(),
         transaction_timeout: Duration::from_secs(10),
         max_message_bytes: 1_000_000,
+        max_batch_bytes: 1_000_000,
         wake: Arc::new(|| {}),
     }
 }
