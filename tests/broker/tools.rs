@@ -215,10 +215,13 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts `skald` with these arguments and these environment variables in `folder`; its output goes to a file there.
+    /// `SKALD_TEST_BINARY` names another build of it.
     pub(crate) fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let output = folder.join(format!("{}.log", unique("skald")));
         let log = File::create(&output).expect("the folder is writable");
-        let child = Command::new(env!("CARGO_BIN_EXE_skald"))
+        let binary = std::env::var("SKALD_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_skald").into());
+        let binary = fs::canonicalize(binary).expect("the binary is there");
+        let child = Command::new(binary)
             .args(arguments)
             .envs(environment.iter().copied())
             .current_dir(folder)
@@ -229,6 +232,11 @@ impl Engine {
             .expect("the binary was built");
         let guard = Guard::over(child.id(), None);
         Self { child, output, _guard: guard }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop.

@@ -4,6 +4,7 @@
 //! nothing with the engine that it judges.
 
 mod faults;
+mod measure;
 mod restore;
 mod shop;
 mod totals;
@@ -64,9 +65,11 @@ impl Sample {
         let state = self.folder.path().join(format!("state-{state}"));
         let state = state.to_str().expect("UTF-8");
         let mut arguments = vec!["run", file, "-b", brokers, "--worker-id", id, "--state-dir", state, "--create-topics"];
-        arguments.extend(["--session-timeout", "6s", "--threads", "2"]);
-        if !more.contains(&"--listen") {
-            arguments.extend(["--listen", "off"]);
+        arguments.extend(["--session-timeout", "6s"]);
+        for (flag, usual) in [("--threads", "2"), ("--listen", "off")] {
+            if !more.contains(&flag) {
+                arguments.extend([flag, usual]);
+            }
         }
         arguments.extend(more);
         Engine::spawn(self.folder.path(), &arguments, &[])

@@ -34,7 +34,7 @@ fn state_restored_from_zero_from_a_checkpoint_and_from_a_stale_one_is_the_same()
 }
 
 /// A GET; nothing where nobody answers yet.
-fn get(port: u16, path: &str) -> Option<(u16, Value)> {
+pub(super) fn get(port: u16, path: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;

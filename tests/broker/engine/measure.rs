@@ -1,0 +1,173 @@
+//! Figures of the whole engine on a real Kafka, for `benches/README.md`; no test fails by them.
+//!
+//! `cargo build --release` once, then
+//! `SKALD_TEST_BINARY=target/release/skald cargo test --test broker engine::measure -- --ignored --nocapture --test-threads=1`
+
+use super::{LONG, Sample, free_port, restore, stop};
+use crate::tools::{Engine, Input, create_topic, produce, try_committed, unique, wait_until};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use serde_json::json;
+use skald::clock::{Clock, SystemClock};
+use std::time::Duration;
+
+const PARTITIONS: u32 = 4;
+
+/// An order of about 330 bytes.
+fn order(number: u64, customers: u64) -> Input {
+    let customer = format!("customer-{}", number.wrapping_mul(2_654_435_761) % customers);
+    let data = json!({ "orderId": format!("order-{number}"), "customerId": customer, "amount": number % 10_000,
+        "currency": "EUR", "note": "two parcels, please leave them with the neighbours" });
+    let value = json!({ "id": format!("event-{number}"), "type": "order.placed.v1", "version": "1", "source": "webshop",
+        "timestamp": "2026-01-02T03:04:05Z", "data": data, "metadata": { "correlationId": format!("event-{number}") } });
+    Input::new(customer, value.to_string())
+}
+
+fn totals(brokers: &str) -> Sample {
+    let sample = Sample::of("order-totals", &["orders.placed", "customers.totals"]);
+    for topic in ["orders.placed", "customers.totals"] {
+        create_topic(brokers, &sample.topic(topic), PARTITIONS, &[]);
+    }
+    sample
+}
+
+fn done(brokers: &str, sample: &Sample) -> u64 {
+    let places = try_committed(brokers, &sample.topology, &sample.topic("orders.placed"), PARTITIONS).unwrap_or_default();
+    places.into_iter().flatten().map(|(offset, _)| u64::try_from(offset).expect("offsets count from 0")).sum()
+}
+
+/// CPU time used so far, and the largest memory held, of a process.
+fn used(worker: &Engine) -> (Duration, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid())).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields behind the name").split_whitespace().collect();
+    // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("ticks")).sum();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().expect("kilobytes");
+    (Duration::from_millis(ticks * 10), kilobytes * 1024)
+}
+
+#[test]
+#[ignore = "measures"]
+fn a_fold_of_a_million_orders_and_its_restore() {
+    let brokers = brokers!();
+    for (customers, threads) in [(100_000, "1"), (1_000_000, "2")] {
+        let sample = totals(brokers);
+        let orders = 1_000_000;
+        produce(brokers, &sample.topic("orders.placed"), PARTITIONS, (0..orders).map(|number| order(number, customers)));
+        let worker = sample.worker_with(brokers, "only", "first", &["--threads", threads]);
+        let clock = SystemClock::new();
+        wait_until("the first commit", LONG, || done(brokers, &sample) > 0);
+        let (before, first, began) = (used(&worker).0, done(brokers, &sample), clock.mono());
+        wait_until("all orders are committed", Duration::from_secs(300), || done(brokers, &sample) == orders);
+        let (cpu, peak) = used(&worker);
+        let counted = orders - first;
+        println!(
+            "fold, {customers} customers, {threads} threads, disk: {:.2} CPU-us/record, {:.0} records/s, peak RSS {} MiB",
+            (cpu - before).as_secs_f64() * 1e6 / counted as f64,
+            counted as f64 / (clock.mono() - began).as_secs_f64(),
+            peak >> 20
+        );
+        stop(worker);
+        let port = free_port();
+        let worker =
+            sample.worker_with(brokers, "only", "empty", &["--threads", threads, "--listen", &format!("127.0.0.1:{port}")]);
+        let clock = SystemClock::new();
+        wait_until("everything is restored", LONG, || {
+            std::thread::sleep(Duration::from_millis(20));
+            matches!(restore::get(port, "/readyz"), Some((200, _)))
+        });
+        println!(
+            "restore of {customers} customers or more into an empty directory: ready {:?} after the start, {:?} of CPU",
+            clock.mono(),
+            used(&worker).0
+        );
+        stop(worker);
+    }
+}
+
+#[test]
+#[ignore = "measures"]
+fn latency_end_to_end_at_a_thousand_orders_a_second() {
+    let brokers = brokers!();
+    let sample = totals(brokers);
+    produce(brokers, &sample.topic("orders.placed"), PARTITIONS, (0..100).map(|number| order(number, 1_000)));
+    let worker = sample.worker_with(brokers, "only", "first", &["--threads", "1"]);
+    wait_until("the first orders are committed", LONG, || done(brokers, &sample) == 100);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", unique("latency"))
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "latest")
+        .set("fetch.wait.max.ms", "5")
+        .create()
+        .expect("a consumer");
+    let mut list = rdkafka::TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(&sample.topic("customers.totals"), partition as i32, rdkafka::Offset::End).expect("a place");
+    }
+    consumer.assign(&list).expect("an assignment");
+    let clock = SystemClock::new();
+    while clock.mono() < Duration::from_secs(2) {
+        consumer.poll(Duration::from_millis(50));
+    }
+    let (topic, address) = (sample.topic("orders.placed"), brokers.to_owned());
+    let sender = std::thread::spawn(move || {
+        let mut producer = skald::broker::Broker::producer(&crate::tools::kafka(&address)).expect("a producer");
+        let clock = SystemClock::new();
+        for number in 100..15_100_u64 {
+            // Sent when it was meant to be sent, whatever the one before took.
+            let due = Duration::from_millis(number - 100);
+            std::thread::sleep(due.saturating_sub(clock.mono()));
+            let input = order(number, 1_000);
+            let record = skald::record::Record {
+                topic: topic.as_str().into(),
+                partition: skald::record::partition_of(input.key.as_bytes(), PARTITIONS),
+                timestamp: clock.wall(),
+                headers: Vec::new(),
+                key: Some(input.key.into_bytes().into()),
+                value: Some(input.value.into_bytes().into()),
+            };
+            producer.send(&record).expect("the record is taken");
+        }
+        producer.flush(Duration::from_secs(30)).expect("every record is acknowledged");
+    });
+    let mut taken = Vec::new();
+    let clock = SystemClock::new();
+    while taken.len() < 15_000 && clock.mono() < LONG {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            taken.push(clock.wall() - message.timestamp().to_millis().expect("a timestamp"));
+        }
+    }
+    sender.join().expect("the sender ends");
+    taken.sort_unstable();
+    let at = |share: usize| taken[(taken.len() - 1) * share / 1000];
+    println!("end to end at 1,000 records/s: p50 {} ms, p99 {} ms, p99.9 {} ms of {}", at(500), at(990), at(999), taken.len());
+    stop(worker);
+}
+
+#[test]
+#[ignore = "measures"]
+fn take_over_behind_the_open_transaction_of_a_dead_owner() {
+    let brokers = brokers!();
+    for round in 0..3 {
+        let sample = totals(brokers);
+        let send = |from: u64, to: u64| {
+            produce(brokers, &sample.topic("orders.placed"), PARTITIONS, (from..to).map(|number| order(number, 1_000)));
+        };
+        send(0, 2_000);
+        let mut dead = sample.worker_with(brokers, "dead", "dead", &["--threads", "1"]);
+        wait_until("the first orders are committed", LONG, || done(brokers, &sample) == 2_000);
+        let heir = sample.worker_with(brokers, "heir", "heir", &["--threads", "1"]);
+        send(2_000, 60_000);
+        wait_until("it is in the middle of its work", LONG, || done(brokers, &sample) > 5_000);
+        dead.kill();
+        let clock = SystemClock::new();
+        send(60_000, 61_000);
+        wait_until("the heir has done all", LONG, || done(brokers, &sample) == 61_000);
+        println!("round {round}: all done {:?} after the kill (session 6 s)", clock.mono());
+        stop(heir);
+    }
+}
