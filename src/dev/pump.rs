@@ -54,8 +54,10 @@ impl Pump {
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
+        // Here and not on the thread: what is due counts from the start, not from when the thread got its turn.
+        let begun = parts.clock.mono();
         let thread = std::thread::Builder::new().name("traffic".into()).spawn(move || {
-            if let Err(error) = pump(parts, &own) {
+            if let Err(error) = pump(parts, begun, &own) {
                 *own.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
         })?;
@@ -93,8 +95,7 @@ impl Drop for Pump {
     }
 }
 
-fn pump(mut parts: Parts, shared: &Shared) -> Result<(), String> {
-    let mut begun = parts.clock.mono();
+fn pump(mut parts: Parts, mut begun: Duration, shared: &Shared) -> Result<(), String> {
     let mut sent_since = 0;
     while !shared.stop.load(Ordering::Relaxed) {
         let burst = match parts.rate {
