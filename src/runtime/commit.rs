@@ -314,11 +314,27 @@ impl<Q: std::fmt::Debug> Commit<Q> {
         match (what, result) {
             (Doing::Init | Doing::Rebuild, Ok(_)) => self.initialised(),
             (Doing::Init | Doing::Rebuild, Err(error)) => self.init_failed(error, now),
-            (Doing::Question(question), result) => Ok(Some(Event::Answer(question, result))),
+            (Doing::Question(question), result) => {
+                if result.as_ref().is_err_and(|error| error.class == ErrorClass::Fatal) {
+                    // Found out now instead of by the next epoch.
+                    self.state = State::Dead;
+                    self.pause(now);
+                }
+                Ok(Some(Event::Answer(question, result)))
+            }
             (Doing::Stamps, Ok(Outcome::Committed(committed))) => Ok(Some(self.resolve(&committed, now)?)),
             (Doing::Stamps, result) => {
                 // Unavailable for now: nothing may happen before the outcome is known.
-                let _ = result;
+                match result {
+                    Err(error @ broker::Error { class: ErrorClass::Denied(_), .. }) => return Err(Error::Permanent(error)),
+                    Err(error) => {
+                        tracing::warn!(%error, "the outcome of an epoch cannot be found out yet");
+                        if error.class == ErrorClass::Fatal {
+                            self.state = State::Dead;
+                        }
+                    }
+                    Ok(other) => unreachable!("stamps are committed offsets, not {other:?}"),
+                }
                 self.pause(now);
                 Ok(None)
             }
@@ -352,6 +368,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
             }
             (Doing::Commit, Ok(_)) => {
                 self.ended(took);
+                self.learn(took);
                 Ok(Some(self.committed()))
             }
             (Doing::Abort, Ok(_)) => {
@@ -367,7 +384,6 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     /// A producer is ready.
     fn initialised(&mut self) -> Result<Option<Event<Q>>> {
         self.state = State::Ready;
-        self.failures = 0;
         if self.epoch.as_ref().is_some_and(|epoch| matches!(epoch.fate, Fate::Unknown)) {
             point("c17")?;
         }
@@ -440,6 +456,12 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 self.figures.unknown_outcomes += 1;
                 Ok(None)
             }
+            // Any answer may be to the second of two requests, and tell nothing about the first.
+            _ if committing && self.had_trouble() => {
+                self.state = State::Dead;
+                self.figures.unknown_outcomes += 1;
+                Ok(None)
+            }
             ErrorClass::Retry
             | ErrorClass::Abortable
             | ErrorClass::Denied(_)
@@ -492,12 +514,20 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     fn ended(&mut self, took: Duration) {
         let slowest = self.outcomes.iter().max().copied().unwrap_or_default();
         let doubt_after = (slowest * 5).clamp(DOUBT_AFTER_MIN, DOUBT_AFTER_MAX);
-        let trouble = self.epoch.as_ref().is_some_and(|epoch| epoch.trouble);
-        if (trouble || took > doubt_after) && !self.settings.trust_doubtful_producer {
-            self.state = State::Doubtful;
+        let doubtful = (self.had_trouble() || took > doubt_after) && !self.settings.trust_doubtful_producer;
+        self.state = if doubtful { State::Doubtful } else { State::Ready };
+    }
+
+    fn had_trouble(&self) -> bool {
+        self.epoch.as_ref().is_some_and(|epoch| epoch.trouble)
+    }
+
+    /// Notes how long a commit takes here, be it in doubt for that or not: where all are slow, slow is no sign of trouble. An
+    /// abort tells nothing, the client may make its producer anew within it.
+    fn learn(&mut self, took: Duration) {
+        if self.had_trouble() {
             return;
         }
-        self.state = State::Ready;
         if self.outcomes.len() == OUTCOMES_KEPT {
             self.outcomes.pop_front();
         }

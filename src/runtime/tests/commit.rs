@@ -273,14 +273,82 @@ fn a_producer_in_doubt_is_rebuilt_before_it_begins_again() {
 
 #[test]
 fn slow_commits_are_no_reason_once_they_are_usual() {
-    let mut bench = Bench::new();
-    for took in [200, 800, 2000] {
-        let answer = Some(Answer { took: Duration::from_millis(took), ..ok().unwrap() });
-        bench.lane.answers([ok(), ok(), drained(), ok(), answer]);
-        bench.commit();
-        bench.committed();
+    for (took, rebuilds) in [(vec![200, 800, 2000], 0), (vec![300, 300, 300, 300], 1), (vec![2600, 2600, 2600], 2)] {
+        let mut bench = Bench::new();
+        for took in &took {
+            let answer = Some(Answer { took: Duration::from_millis(*took), ..ok().unwrap() });
+            // Makes the producer anew, where that is to be done.
+            bench.step();
+            bench.lane.answers([ok(), ok(), drained(), ok(), answer]);
+            bench.commit();
+            bench.committed();
+        }
+        let asked = bench.lane.asked();
+        assert_eq!(asked.iter().filter(|asked| *asked == "rebuild").count(), rebuilds, "{took:?}");
     }
-    assert!(!bench.lane.asked().contains(&"rebuild".to_owned()));
+}
+
+#[test]
+fn any_error_of_a_commit_with_trouble_leaves_the_outcome_unknown() {
+    for class in [ErrorClass::Abortable, ErrorClass::Denied("Group shop: Read".into()), ErrorClass::Refused("out".into())] {
+        let mut bench = Bench::new();
+        let Some(failed) = fails(class.clone()) else { unreachable!() };
+        bench.lane.answers([ok(), ok(), drained(), ok(), Some(Answer { trouble: true, ..failed })]);
+        bench.commit();
+        assert_eq!(bench.rolled_back(), ErrorClass::Abortable);
+        assert_eq!(bench.lane.asked()[5..], ["rebuild", "committed"], "{class:?}");
+    }
+}
+
+#[test]
+fn stamps_that_may_not_be_read_end_the_worker_and_a_client_that_is_dead_is_made_anew() {
+    let unknown = || [ok(), ok(), drained(), ok(), fails(ErrorClass::Retry), ok()];
+    let mut bench = Bench::new();
+    bench.lane.answers(unknown());
+    bench.lane.answers([fails(ErrorClass::Denied("Group shop: Describe".into()))]);
+    bench.commit();
+    let error = bench.commit.step(bench.now).expect_err("this does not pass by itself");
+    assert!(matches!(error, runtime::Error::Permanent(_)));
+
+    let mut bench = Bench::new();
+    bench.lane.answers(unknown());
+    bench.lane.answers([fails(ErrorClass::Fatal)]);
+    bench.commit();
+    bench.rolled_back();
+    assert_eq!(bench.lane.asked()[5..], ["rebuild", "committed", "rebuild", "committed"]);
+
+    let mut bench = Bench::new();
+    bench.lane.answers([fails(ErrorClass::Fatal)]);
+    bench.commit.ask("how many", Op::Counts(Vec::new()));
+    assert!(matches!(bench.step(), Some(Event::Answer("how many", Err(_)))));
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked()[..2], ["counts", "rebuild"]);
+}
+
+#[test]
+fn epochs_that_fail_in_a_row_wait_longer_each_time() {
+    let mut bench = Bench::new();
+    let mut waited = Vec::new();
+    for _ in 0..8 {
+        let from = bench.now;
+        bench.lane.answers([fails(ErrorClass::Fatal)]);
+        bench.commit();
+        loop {
+            match bench.step() {
+                Some(event) => break assert!(matches!(event, Event::Verdict(Verdict::RolledBack(_)))),
+                None => bench.now = bench.commit.deadline().expect("it waits for something"),
+            }
+        }
+        // The producer is made anew at once or after the pause; each time it succeeds.
+        bench.lane.answers([ok()]);
+        while !bench.commit.is_idle() {
+            bench.now = bench.now.max(bench.commit.deadline().unwrap_or_default());
+            assert!(bench.step().is_none());
+        }
+        waited.push(bench.now - from);
+    }
+    assert!(waited.is_sorted() && waited[7] >= Duration::from_secs(1), "{waited:?}");
 }
 
 #[test]
