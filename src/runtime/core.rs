@@ -148,8 +148,8 @@ impl Core {
         task.state = TaskState::Running;
         task.gauges.committed_at.store(self.parts.clock.wall(), Ordering::Relaxed);
         for input in &task.inputs {
-            let input = &mut assignment.inputs[*input];
-            if !std::mem::replace(&mut input.has_committed, true) {
+            let input = &assignment.inputs[*input];
+            if !input.has_committed {
                 // Where a first start begins is committed soon, so that it is not decided anew after records have come.
                 self.epoch.involve(at, mono);
             }
@@ -204,7 +204,9 @@ impl Core {
             TaskState::Halted(Standstill::Damaged(store)) if !self.epoch.tasks.contains(&at) => Some((at, store)),
             _ => None,
         });
-        for (task, store) in damaged.collect::<Vec<_>>() {
+        let damaged: Vec<(usize, usize)> = damaged.collect();
+        for (task, store) in damaged {
+            assert!(!self.task(task).resumed, "a halted task is paused before it is taken over anew");
             self.reset_task(task, store, mono)?;
         }
         Ok(())
@@ -245,26 +247,33 @@ impl Core {
         }
     }
 
+    /// Is anything to be done beside waiting for the lane, or for room?
+    pub(super) fn may_go_on(&self) -> bool {
+        let committing = self.in_flight.as_ref().is_some_and(|epoch| !epoch.orphaned);
+        // A stop does not wait for room.
+        !committing && (self.unapplied.is_empty() || self.stop.is_some())
+    }
+
     /// Until when nothing is to be done.
     pub(super) fn wait(&self, mono: Duration) -> Wait {
         if self.phase == Phase::Stopped {
             return Wait::Stopped;
         }
-        let committing = self.in_flight.as_ref().is_some_and(|epoch| !epoch.orphaned);
         let mut until = mono + WAIT_MAX;
         let mut by = |moment: Option<Duration>| until = until.min(moment.unwrap_or(until));
         by(self.commit.deadline());
         by(self.stop);
         by(self.full_since.map(|since| since + FULL_RETRY));
-        if committing {
-            by(self.in_flight.as_ref().and_then(|epoch| epoch.deadline));
-        } else {
+        by(self.in_flight.as_ref().filter(|epoch| !epoch.orphaned).and_then(|epoch| epoch.deadline));
+        // A stop with an epoch on its way waits for its outcome alone; without one it has been carried out.
+        if self.may_go_on() && self.stop.is_none() {
             if !self.drained || !self.restore.is_idle() {
                 return Wait::Now;
             }
             let settings = &self.parts.settings;
             by(self.takeover.deadline(settings.blocked_after));
-            if let Some(opened) = self.epoch.opened {
+            // One epoch at a time: while one that was let go is on its way, this one cannot follow.
+            if let Some(opened) = self.epoch.opened.filter(|_| self.in_flight.is_none()) {
                 if self.effects().0 {
                     by(Some((opened + settings.commit_interval).min(self.last_outcome + settings.commit_gap)));
                 } else {

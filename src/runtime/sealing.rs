@@ -200,6 +200,7 @@ impl Core {
             for input in &task.inputs {
                 let input = &mut assignment.inputs[*input];
                 input.committed = input.position;
+                input.has_committed = true;
                 input.unsaved = false;
                 input.end = input.end.max(input.committed);
             }
@@ -287,7 +288,7 @@ impl Core {
     }
 
     /// Takes the epoch in flight back: nothing was written, so forgetting is all. Gives the tasks that read again.
-    pub(super) fn roll_back(&mut self) -> Vec<usize> {
+    pub(super) fn roll_back(&mut self, mono: Duration) -> Vec<usize> {
         let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
         let (mut resume, mut running) = (Vec::new(), Vec::new());
         for (at, task) in assignment.tasks.iter_mut().enumerate() {
@@ -304,6 +305,10 @@ impl Core {
             }
             if task.is_running() {
                 resume.push(at);
+                if task.inputs.iter().any(|input| !assignment.inputs[*input].has_committed) {
+                    // Where a first start begins was rolled back with it.
+                    self.epoch.involve(at, mono);
+                }
             }
             for input in &task.inputs {
                 let input = &mut assignment.inputs[*input];

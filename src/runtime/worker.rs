@@ -187,7 +187,7 @@ impl Worker {
         if self.is_committing() {
             self.let_go_when_late(mono)?;
         }
-        if !self.is_committing() && self.core.unapplied.is_empty() {
+        if self.core.may_go_on() {
             self.go_on(mono)?;
         }
         self.core.tell_totals();
@@ -210,7 +210,9 @@ impl Worker {
         if let Some(event) = self.poll(mono)? {
             self.rebalanced(event, mono)?;
         }
-        let again = std::mem::take(&mut self.core.to_resume);
+        let mut again = std::mem::take(&mut self.core.to_resume);
+        // Some may have come to stand still since.
+        again.retain(|task| self.core.task(*task).is_running());
         self.resume(&again)?;
         if self.is_committing() {
             return Ok(());
@@ -221,6 +223,8 @@ impl Worker {
             self.run_tasks(&ready, mono)?;
         }
         self.core.note_time(mono)?;
+        // Damage may have been found by what happens by time, and nothing may flow into a task that is taken over anew.
+        self.pause_halted()?;
         self.core.reset_damaged(mono)?;
         if self.core.wants_seal(mono) {
             self.core.seal(Then::GoOn, mono)?;
@@ -229,13 +233,15 @@ impl Worker {
     }
 
     fn go_on_stopping(&mut self, mono: Duration) -> Result<()> {
-        if self.core.epoch.opened.is_some() && self.core.in_flight.is_none() {
+        if self.core.in_flight.is_some() {
+            return Ok(());
+        }
+        // What is committed and found no room is in the changelog, where the next restore finds it; an epoch that was applied
+        // above it would hide that it is missing.
+        if self.core.epoch.opened.is_some() && self.core.unapplied.is_empty() {
             return self.core.seal(Then::Stop, mono);
         }
-        if self.core.in_flight.is_none() {
-            self.finish()?;
-        }
-        Ok(())
+        self.finish()
     }
 
     /// Ends in order: everything is committed.
@@ -349,7 +355,7 @@ impl Worker {
                 self.core.figures.rollbacks += 1;
                 self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
                 if !epoch.orphaned {
-                    let resume = self.core.roll_back();
+                    let resume = self.core.roll_back(mono);
                     if then == Then::GoOn {
                         self.resume(&resume)?;
                     }
