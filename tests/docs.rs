@@ -22,8 +22,10 @@ fn pages() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    let mut found: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].iter().map(|name| root().join(name)).collect();
+    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "benches/README.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
     walk(&root().join("docs"), &mut found);
     found.sort();
     found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
@@ -78,7 +80,7 @@ fn every_command_in_the_pages_is_taken() {
                 let words: Vec<&str> = command.split_whitespace().collect();
                 let words = match words.as_slice() {
                     ["cargo", "run", "--release", "--", rest @ ..] => [&["skald"], rest].concat(),
-                    ["cargo", "build" | "test" | "clippy", ..] => continue,
+                    ["cargo", "build" | "test" | "clippy" | "bench", ..] => continue,
                     ["skald", ..] => words,
                     _ => panic!("{place}: neither `skald` nor `cargo`"),
                 };

@@ -49,7 +49,8 @@ impl Problem {
     }
 
     pub(super) fn tell(&self) {
-        let mut text = format!("error: {}", self.message);
+        // A message of several lines is one list under its first.
+        let mut text = format!("error: {}", self.message.replace('\n', "\n  "));
         for cause in &self.causes {
             text.push_str("\n  because ");
             text.push_str(cause);
