@@ -7,8 +7,13 @@ use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use crate::state::Store;
 use crate::telemetry::{TasksByState, Telemetry};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// The transactions of one id are ended no more often than this.
+const FENCE_AGAIN: Duration = Duration::from_secs(30);
 
 /// A sub-topology on a partition: the unit of assignment, of state and of failure. Written `2_7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,7 +109,7 @@ pub(super) struct Gauges {
     pub(super) committed_at: AtomicI64,
 }
 
-struct Entry {
+struct Known {
     thread: usize,
     name: Text,
     phase: TaskPhase,
@@ -119,9 +124,11 @@ struct Entry {
 #[derive(Default)]
 pub struct Registry {
     by_state: Option<TasksByState>,
-    tasks: RwLock<BTreeMap<TaskId, Entry>>,
+    tasks: RwLock<BTreeMap<TaskId, Known>>,
     /// Which thread may write the stores of a task. A thread that has lost a task without knowing it yet may still have to write.
     locks: Mutex<BTreeMap<TaskId, usize>>,
+    /// Ids whose transactions were ended lately, and when: every thread that takes something over from one finds the same id.
+    fenced: Mutex<BTreeMap<Text, Duration>>,
 }
 
 impl Registry {
@@ -135,7 +142,7 @@ impl Registry {
         Self { by_state: Some(TasksByState::new(telemetry, topology)), ..Self::default() }
     }
 
-    fn count(&self, tasks: &BTreeMap<TaskId, Entry>) {
+    fn count(&self, tasks: &BTreeMap<TaskId, Known>) {
         let Some(by_state) = &self.by_state else { return };
         let mut counts = [0_u32; 4];
         for entry in tasks.values() {
@@ -201,9 +208,27 @@ impl Registry {
         }
     }
 
+    /// May the transaction of this id be ended now? Once in a while only: a live worker that is fenced again and again ends.
+    pub(super) fn may_fence(&self, id: &Text, mono: Duration) -> bool {
+        let mut fenced = self.fenced.lock().unwrap_or_else(PoisonError::into_inner);
+        fenced.retain(|_, at| mono < *at + FENCE_AGAIN);
+        match fenced.entry(id.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(mono);
+                true
+            }
+        }
+    }
+
+    /// It was not ended.
+    pub(super) fn fence_failed(&self, id: &Text) {
+        self.fenced.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     pub(super) fn enter(&self, id: TaskId, thread: usize, name: Text, stateful: Vec<Text>, phase: TaskPhase) -> Arc<Gauges> {
         let gauges = Arc::new(Gauges::default());
-        let entry = Entry { thread, name, phase, stores: Vec::new(), stateful, gauges: gauges.clone() };
+        let entry = Known { thread, name, phase, stores: Vec::new(), stateful, gauges: gauges.clone() };
         // A thread that comes by a task before another one of this process has let go of it takes the entry over: the other
         // removes only what is still its own.
         let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
@@ -229,5 +254,23 @@ impl Registry {
             tasks.remove(&id);
         }
         self.count(&tasks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_fenced_once_in_a_while_by_all_threads_together() {
+        let registry = Registry::new();
+        let (one, two) = (Text::from("t.b.00"), Text::from("t.b.01"));
+        let at = Duration::from_secs;
+        assert!(registry.may_fence(&one, at(100)));
+        assert!(!registry.may_fence(&one, at(129)), "whichever thread asks");
+        assert!(registry.may_fence(&two, at(101)), "another id");
+        assert!(registry.may_fence(&one, at(130)), "after a while");
+        registry.fence_failed(&one);
+        assert!(registry.may_fence(&one, at(131)), "what was not ended is tried again");
     }
 }

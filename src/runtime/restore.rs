@@ -5,7 +5,7 @@
 //! checkpoint that it belongs to, so a crash anywhere leaves a store that goes on from there.
 
 use super::crash::point;
-use crate::broker::{Limit, LogReader, Trouble};
+use crate::broker::{Limit, LogReader, Span, Trouble};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::state::layout::{self, Role};
 use crate::state::restore::Fill;
@@ -95,6 +95,18 @@ impl Restore {
 
     pub(super) fn is_idle(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    /// Is a store of this task being restored?
+    pub(super) fn has(&self, task: usize) -> bool {
+        self.jobs.iter().any(|job| job.task == task)
+    }
+
+    /// Does a task have to read more than is stable now?
+    pub(super) fn is_held_up(&self, task: usize, stable: &[(TopicPartition, Span)]) -> bool {
+        let stable_end = |log: &Log| stable.iter().find(|(partition, _)| *partition == log.changelog).map(|(_, span)| span.end);
+        let logs = self.jobs.iter().filter(|job| job.task == task).flat_map(|job| &job.logs);
+        logs.filter(|log| log.position < log.end).any(|log| stable_end(log).is_some_and(|end| end < log.end))
     }
 
     /// Reads for a while.

@@ -97,7 +97,7 @@ impl Core {
             self.figures.restored += read;
         }
         for task in slice.moved {
-            self.takeover.since.insert(task, mono);
+            self.takeover.progressed(task, mono);
         }
         let mut ready = Vec::new();
         let topics = &self.parts.program.plan.topics;

@@ -2,8 +2,11 @@
 //!
 //! The order is the protocol: committed offsets that are stable; the ends of the inputs; only then the ends of the changelogs,
 //! read uncommitted. An epoch of a dead owner that could still commit has drained before its offsets were accepted, so those ends
-//! cover it; one whose offsets come after the group has moved on is refused. A task that is held up by an open transaction looks
-//! for its owner in the stamps and fences it.
+//! cover it; one whose offsets come after the group has moved on is refused.
+//!
+//! A task that is held up by an open transaction looks for its owner in the stamps and fences it. Slowness is no proof of such a
+//! transaction: a cluster that was away would have every owner fenced by every other. Proof is that stable offsets are refused
+//! after unstable ones were answered, or that a changelog's stable end lies before the end that the restore has to reach.
 
 use super::commit::id_of_stamp;
 use super::core::Core;
@@ -19,6 +22,8 @@ use std::time::Duration;
 
 /// A question that cannot be answered now is put again after so long.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// One that fails again and again is put less and less often, down to this: while it is under way no epoch is committed.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
 
 /// A question to the lane, with the assignment that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub(super) enum What {
     StartOffsets(Vec<usize>),
     /// Starts and ends of the changelogs.
     ChangelogEnds(Vec<usize>),
+    /// Does an open transaction hold up the restore of a task?
+    StableEnds(usize),
     /// Who committed a task's inputs last.
     Stamps(usize),
     /// End this id's transaction.
@@ -50,19 +57,48 @@ pub(super) enum What {
     Lag,
 }
 
+impl What {
+    /// The tasks whose takeover this is a step of.
+    fn step_of(&mut self) -> Option<&mut Vec<usize>> {
+        match self {
+            Self::Offsets(tasks) | Self::InputEnds(tasks) | Self::StartOffsets(tasks) | Self::ChangelogEnds(tasks) => {
+                Some(tasks)
+            }
+            Self::StableEnds(_) | Self::Stamps(_) | Self::Fence(_) | Self::LookUp(_) | Self::Counts | Self::Lag => None,
+        }
+    }
+
+    /// The same question about other tasks.
+    fn with_tasks(&self, tasks: Vec<usize>) -> Self {
+        match self {
+            Self::Offsets(_) => Self::Offsets(tasks),
+            Self::InputEnds(_) => Self::InputEnds(tasks),
+            Self::StartOffsets(_) => Self::StartOffsets(tasks),
+            Self::ChangelogEnds(_) => Self::ChangelogEnds(tasks),
+            other => other.clone(),
+        }
+    }
+}
+
 /// Tasks that are not there yet.
 #[derive(Default)]
 pub(super) struct Takeover {
     /// When a task was begun to be taken over.
     pub(super) begun: BTreeMap<usize, Duration>,
-    /// Since when a task makes no progress.
+    /// Since when a task makes no progress, or was last looked at because of that.
     pub(super) since: BTreeMap<usize, Duration>,
+    /// Tasks whose stable offsets were refused, and no progress since.
+    unstable: BTreeSet<usize>,
+    /// Tasks whose owners are being looked for, and whether they have made no progress since.
+    looking: BTreeMap<usize, bool>,
+    /// Owners that are fenced when the stable offsets of the task are refused once more.
+    suspects: BTreeMap<usize, BTreeSet<Text>>,
+    /// Questions about a task that failed in a row.
+    failures: BTreeMap<usize, u32>,
     /// Changelogs that a task has yet to read.
     pub(super) unread: BTreeMap<usize, usize>,
     /// Tasks whose stores another thread of this process may still write.
     pub(super) locked_out: Vec<usize>,
-    /// Ids that were fenced for this assignment.
-    pub(super) fenced: BTreeSet<Text>,
     /// To be asked again.
     pub(super) later: Vec<(Duration, What)>,
 }
@@ -70,8 +106,30 @@ pub(super) struct Takeover {
 impl Takeover {
     /// A task is there, or stands still.
     pub(super) fn settled(&mut self, task: usize) {
+        self.progressed(task, Duration::ZERO);
         self.since.remove(&task);
         self.unread.remove(&task);
+    }
+
+    /// A task has come a step further: nobody is in its way.
+    pub(super) fn progressed(&mut self, task: usize, mono: Duration) {
+        if let Some(since) = self.since.get_mut(&task) {
+            *since = mono;
+        }
+        self.unstable.remove(&task);
+        self.suspects.remove(&task);
+        self.failures.remove(&task);
+        if let Some(unmoved) = self.looking.get_mut(&task) {
+            *unmoved = false;
+        }
+    }
+
+    /// How long to wait before a question about a task is put again.
+    fn again_after(&mut self, task: usize) -> Duration {
+        let failures = self.failures.entry(task).or_default();
+        let wait = (AGAIN_AFTER * 2_u32.pow((*failures).min(8))).min(AGAIN_AFTER_MAX);
+        *failures = failures.saturating_add(1);
+        wait
     }
 
     /// When something is to be done.
@@ -87,6 +145,9 @@ impl Core {
         let mut ready = Vec::new();
         for task in tasks {
             let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+            if assignment.tasks[task].state != TaskState::Restoring {
+                continue;
+            }
             let id = assignment.tasks[task].id;
             if self.parts.registry.lock(id, self.parts.thread) {
                 open_stores(&self.parts, assignment, task)?;
@@ -122,9 +183,18 @@ impl Core {
         let blocked: Vec<usize> =
             self.takeover.since.iter().filter(|(_, since)| mono >= **since + blocked_after).map(|(task, _)| *task).collect();
         for task in blocked {
-            // Asked once per interval, as long as it lasts.
+            // Looked at once per interval, as long as it lasts.
             self.takeover.since.insert(task, mono);
-            self.ask(What::Stamps(task));
+            if self.takeover.looking.contains_key(&task) || self.takeover.suspects.contains_key(&task) {
+                continue;
+            }
+            let what = match () {
+                () if self.takeover.unstable.contains(&task) => What::Stamps(task),
+                () if self.restore.has(task) => What::StableEnds(task),
+                () => continue,
+            };
+            self.takeover.looking.insert(task, true);
+            self.ask(what);
         }
         Ok(())
     }
@@ -145,6 +215,7 @@ impl Core {
                 let isolation = if restore_to_stable_end { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
                 Op::Ends { partitions: self.changelogs(tasks), isolation }
             }
+            What::StableEnds(task) => Op::Ends { partitions: self.changelogs(&[*task]), isolation },
             What::Stamps(task) => Op::Committed { partitions: inputs_of(&[*task]), isolation: Isolation::ReadUncommitted },
             What::Fence(id) => Op::Fence(id.clone()),
             What::LookUp(topic) => Op::Counts(vec![topic.clone()]),
@@ -168,14 +239,25 @@ impl Core {
         answer: broker::Result<Outcome>,
         mono: Duration,
     ) -> Result<Vec<usize>> {
-        if self.assignment.as_ref().is_none_or(|assignment| assignment.number != question.assignment) {
+        let Question { assignment: number, mut what } = question;
+        let Some(assignment) = self.assignment.as_ref().filter(|assignment| assignment.number == number) else {
             return Ok(Vec::new());
+        };
+        if let Some(tasks) = what.step_of() {
+            // What halted while the question was under way does not go on with the answer.
+            tasks.retain(|task| assignment.tasks[*task].state == TaskState::Restoring);
+            if tasks.is_empty() {
+                return Ok(Vec::new());
+            }
+            if answer.is_ok() {
+                tasks.iter().for_each(|task| self.takeover.progressed(*task, mono));
+            }
         }
         let outcome = match answer {
             Ok(outcome) => outcome,
-            Err(error) => return self.unanswered(question.what, error, mono).map(|()| Vec::new()),
+            Err(error) => return self.unanswered(what, error, mono).map(|()| Vec::new()),
         };
-        match (question.what, outcome) {
+        match (what, outcome) {
             (What::Offsets(tasks), Outcome::Committed(offsets)) => {
                 self.offsets_known(&tasks, offsets);
                 point("c01")?;
@@ -199,7 +281,14 @@ impl Core {
                 return self.positions_known(tasks);
             }
             (What::ChangelogEnds(tasks), Outcome::Ends(ends)) => self.start_restoring(&tasks, &ends, mono)?,
-            (What::Stamps(_), Outcome::Committed(offsets)) => self.fence_owners(&offsets),
+            (What::StableEnds(task), Outcome::Ends(ends)) => {
+                if self.takeover.looking.get(&task) == Some(&true) && self.restore.is_held_up(task, &ends) {
+                    self.ask(What::Stamps(task));
+                } else {
+                    self.takeover.looking.remove(&task);
+                }
+            }
+            (What::Stamps(task), Outcome::Committed(offsets)) => self.owners_known(task, &offsets, mono),
             (What::Fence(id), _) => {
                 tracing::warn!(%id, "ended the transaction of a worker that is gone");
                 self.figures.predecessors_fenced += 1;
@@ -220,39 +309,55 @@ impl Core {
     }
 
     /// A question that was not answered is put again, unless it never will be.
-    fn unanswered(&mut self, what: What, error: broker::Error, mono: Duration) -> Result<()> {
+    fn unanswered(&mut self, mut what: What, error: broker::Error, mono: Duration) -> Result<()> {
         if let ErrorClass::Denied(_) = error.class {
             return Err(Error::Permanent(error));
         }
-        match what {
+        if let Some(tasks) = what.step_of()
+            && tasks.len() > 1
+        {
             // One partition that is held up must hold up its own task only.
-            What::Offsets(tasks) if tasks.len() > 1 => {
-                tasks.into_iter().for_each(|task| self.ask(What::Offsets(vec![task])));
+            let tasks = std::mem::take(tasks);
+            tasks.into_iter().for_each(|task| self.ask(what.with_tasks(vec![task])));
+            return Ok(());
+        }
+        match what {
+            What::InputEnds(tasks) | What::ChangelogEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
+                self.halt_at_input(tasks[0], &error);
             }
-            What::InputEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
-                self.split_or_halt(tasks, &error, mono, What::InputEnds);
+            What::Offsets(tasks) => {
+                let task = tasks[0];
+                if error.class == ErrorClass::Retry {
+                    self.takeover.unstable.insert(task);
+                    // Unstable offsets were answered before this was asked: an open transaction is what is in the way.
+                    let owners = self.takeover.suspects.remove(&task).unwrap_or_default();
+                    self.fence(owners, mono);
+                }
+                let wait = self.takeover.again_after(task);
+                self.takeover.later.push((mono + wait, What::Offsets(tasks)));
             }
-            What::ChangelogEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
-                self.split_or_halt(tasks, &error, mono, What::ChangelogEnds);
+            What::InputEnds(ref tasks) | What::StartOffsets(ref tasks) | What::ChangelogEnds(ref tasks) => {
+                let wait = self.takeover.again_after(tasks[0]);
+                self.takeover.later.push((mono + wait, what));
             }
             What::Fence(id) => {
-                self.takeover.fenced.remove(&id);
+                tracing::warn!(%id, %error, "the transaction of a worker that is gone could not be ended");
+                self.parts.registry.fence_failed(&id);
             }
-            What::Stamps(_) | What::Lag | What::Counts => {}
-            what => self.ask_later(what, mono),
+            What::StableEnds(task) | What::Stamps(task) => {
+                self.takeover.looking.remove(&task);
+            }
+            What::Lag | What::Counts => {}
+            What::LookUp(_) => self.ask_later(what, mono),
         }
         Ok(())
     }
 
-    fn split_or_halt(&mut self, tasks: Vec<usize>, error: &broker::Error, mono: Duration, what: fn(Vec<usize>) -> What) {
-        match tasks[..] {
-            [task] => {
-                let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
-                let input = assignment.inputs[assignment.tasks[task].inputs[0]].partition.clone();
-                self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
-            }
-            _ => tasks.into_iter().for_each(|task| self.ask_later(what(vec![task]), mono)),
-        }
+    /// A task stands still because its topics are not there.
+    fn halt_at_input(&mut self, task: usize, error: &broker::Error) {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        let input = assignment.inputs[assignment.tasks[task].inputs[0]].partition.clone();
+        self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
     }
 
     fn offsets_known(&mut self, tasks: &[usize], offsets: Vec<(TopicPartition, Option<CommittedOffset>)>) {
@@ -260,7 +365,9 @@ impl Core {
         for (partition, offset) in offsets {
             let Some(input) = assignment.index.find(&partition.topic, partition.partition) else { continue };
             let input = &mut assignment.inputs[input];
-            debug_assert!(tasks.contains(&input.task));
+            if !tasks.contains(&input.task) {
+                continue;
+            }
             input.has_committed = offset.is_some();
             if let Some(CommittedOffset { offset, metadata }) = offset {
                 (input.position, input.committed) = (offset, offset);
@@ -340,23 +447,41 @@ impl Core {
         Ok(ready)
     }
 
-    /// Ends the transactions of whoever committed the inputs of a task last, if they are not of this process.
-    fn fence_owners(&mut self, offsets: &[(TopicPartition, Option<CommittedOffset>)]) {
+    /// Who committed the inputs of a task last is known.
+    fn owners_known(&mut self, task: usize, offsets: &[(TopicPartition, Option<CommittedOffset>)], mono: Duration) {
+        // Whoever is asked about a task that has moved meanwhile was not in its way.
+        if self.takeover.looking.remove(&task) != Some(true) || !self.takeover.since.contains_key(&task) {
+            return;
+        }
+        let owners = self.owners(offsets);
+        if self.takeover.unstable.contains(&task) {
+            self.takeover.suspects.insert(task, owners);
+        } else {
+            self.fence(owners, mono);
+        }
+    }
+
+    /// The ids in the stamps that are not of this process.
+    fn owners(&self, offsets: &[(TopicPartition, Option<CommittedOffset>)]) -> BTreeSet<Text> {
         let topology = &self.parts.program.plan.topology;
         let own = format!("{topology}.{}.", self.parts.worker_id);
         let is_ours = |id: &str| {
             let thread = id.strip_prefix(&own).and_then(|thread| thread.parse::<usize>().ok());
             thread.is_some_and(|thread| thread < self.parts.settings.threads)
         };
-        let ids: BTreeSet<Text> = offsets
+        offsets
             .iter()
             .filter_map(|(_, offset)| id_of_stamp(&offset.as_ref()?.metadata))
             // Whoever wrote the metadata, only ids of this topology are touched.
             .filter(|id| id.strip_prefix(topology.as_str()).is_some_and(|rest| rest.starts_with('.')) && !is_ours(id))
             .map(Text::from)
-            .collect();
-        for id in ids {
-            if self.takeover.fenced.insert(id.clone()) {
+            .collect()
+    }
+
+    /// Ends the transactions of these ids, unless a thread of this process has just done so.
+    fn fence(&mut self, owners: BTreeSet<Text>, mono: Duration) {
+        for id in owners {
+            if self.parts.registry.may_fence(&id, mono) {
                 self.ask(What::Fence(id));
             }
         }
