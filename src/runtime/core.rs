@@ -4,7 +4,7 @@ use super::assignment::Sources;
 use super::commit::Commit;
 use super::epoch::Epoch;
 use super::meters::Meters;
-use super::restore::Restore;
+use super::restore::{LOOK_AGAIN, Restore};
 use super::sealing::{FULL_RETRY, InFlight, Unapplied};
 use super::takeover::{Question, Takeover, What};
 use super::task::{Assignment, Standstill, TaskState};
@@ -267,9 +267,10 @@ impl Core {
         by(self.in_flight.as_ref().filter(|epoch| !epoch.orphaned).and_then(|epoch| epoch.deadline));
         // A stop with an epoch on its way waits for its outcome alone; without one it has been carried out.
         if self.may_go_on() && self.stop.is_none() {
-            if !self.drained || !self.restore.is_idle() {
+            if !self.drained || self.restore.is_busy() {
                 return Wait::Now;
             }
+            by((!self.restore.is_idle()).then_some(mono + LOOK_AGAIN));
             let settings = &self.parts.settings;
             by(self.takeover.deadline(settings.blocked_after));
             // One epoch at a time: while one that was let go is on its way, this one cannot follow.

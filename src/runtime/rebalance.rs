@@ -86,12 +86,17 @@ impl Worker {
         let mut resume = Vec::new();
         for at in tasks {
             match self.core.task(*at).state {
-                TaskState::Restoring => {
-                    if let Some(halt) = self.core.refuses_to_start(*at)? {
+                TaskState::Restoring => match self.core.refuses_to_start(*at) {
+                    Ok(None) => {}
+                    Ok(Some(halt)) => {
                         self.core.stand_still(*at, halt);
                         continue;
                     }
-                }
+                    Err((store, error)) => {
+                        self.core.store_failed(*at, store, error, mono)?;
+                        continue;
+                    }
+                },
                 TaskState::Halted(Standstill::LookUp(_)) => {}
                 // It was stopped at an input while it was taken over.
                 TaskState::Waiting | TaskState::Running | TaskState::Halted(_) => continue,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// The transactions of one id are ended no more often than this.
-const FENCE_AGAIN: Duration = Duration::from_secs(30);
+const FENCE_AGAIN: Duration = Duration::from_secs(40);
 
 /// A sub-topology on a partition: the unit of assignment, of state and of failure. Written `2_7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,6 +208,12 @@ impl Registry {
         }
     }
 
+    /// Stores of all tasks of this process.
+    pub(super) fn stores(&self) -> usize {
+        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        tasks.values().map(|task| task.stateful.len()).sum()
+    }
+
     /// May the transaction of this id be ended now? Once in a while only: a live worker that is fenced again and again ends.
     pub(super) fn may_fence(&self, id: &Text, mono: Duration) -> bool {
         let mut fenced = self.fenced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -267,10 +273,10 @@ mod tests {
         let (one, two) = (Text::from("t.b.00"), Text::from("t.b.01"));
         let at = Duration::from_secs;
         assert!(registry.may_fence(&one, at(100)));
-        assert!(!registry.may_fence(&one, at(129)), "whichever thread asks");
+        assert!(!registry.may_fence(&one, at(139)), "whichever thread asks");
         assert!(registry.may_fence(&two, at(101)), "another id");
-        assert!(registry.may_fence(&one, at(130)), "after a while");
+        assert!(registry.may_fence(&one, at(140)), "after a while");
         registry.fence_failed(&one);
-        assert!(registry.may_fence(&one, at(131)), "what was not ended is tried again");
+        assert!(registry.may_fence(&one, at(141)), "what was not ended is tried again");
     }
 }

@@ -6,6 +6,7 @@
 
 use super::crash::point;
 use crate::broker::{Limit, LogReader, Span, Trouble};
+use crate::clock::Clock;
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::state::layout::{self, Role};
 use crate::state::restore::Fill;
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// Most records of one slice.
 const SLICE_RECORDS: usize = 20_000;
+
+/// A reader that had nothing is looked at again after so long.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A store and what is to be read for it.
 pub(super) struct Job {
@@ -26,6 +30,10 @@ pub(super) struct Job {
     pub(super) logs: Vec<Log>,
     /// For checks at the end.
     pub(super) target: Arc<dyn Store>,
+    /// Records taken that were not told yet.
+    pub(super) read: u64,
+    /// A position has moved, and that was not told yet.
+    pub(super) moved: bool,
 }
 
 /// A changelog partition of a store.
@@ -46,6 +54,8 @@ pub(super) struct Restore {
     jobs: Vec<Job>,
     /// What the reader reads is not what the jobs want.
     stale: bool,
+    /// The next slice may find something at once.
+    busy: bool,
 }
 
 /// What came of a slice.
@@ -79,12 +89,13 @@ impl From<super::Error> for Failed {
 
 impl Restore {
     pub(super) fn new(reader: Box<dyn LogReader>) -> Self {
-        Self { reader, jobs: Vec::new(), stale: false }
+        Self { reader, jobs: Vec::new(), stale: false, busy: false }
     }
 
     pub(super) fn add(&mut self, job: Job) {
         self.jobs.push(job);
         self.stale = true;
+        self.busy = true;
     }
 
     /// Forgets the stores of a task, or of all.
@@ -95,6 +106,12 @@ impl Restore {
 
     pub(super) fn is_idle(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    /// Is something to be read now, as far as is known? When not, looking again in [`LOOK_AGAIN`] is soon enough: nothing wakes
+    /// the loop when there is something to be read.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy && !self.jobs.is_empty()
     }
 
     /// Is a store of this task being restored?
@@ -109,18 +126,33 @@ impl Restore {
         logs.filter(|log| log.position < log.end).any(|log| stable_end(log).is_some_and(|end| end < log.end))
     }
 
-    /// Reads for a while.
-    pub(super) fn slice(&mut self, time: Duration, now: Millis) -> Result<Slice, Failed> {
-        let mut slice = Slice::default();
+    /// Reads what is there, for a while; does not wait for more.
+    pub(super) fn slice(&mut self, time: Duration, clock: &dyn Clock) -> Result<Slice, Failed> {
+        let (began, now) = (clock.mono(), clock.wall());
+        self.busy = false;
         self.assign()?;
         let (jobs, mut failed) = (&mut self.jobs, None);
-        let polled = self.reader.poll(Limit { records: SLICE_RECORDS, time }, &mut |record| {
-            if failed.is_none()
-                && let Some(job) = jobs.iter_mut().find(|job| job.log_of(record.topic, record.partition).is_some())
-            {
-                failed = job.take(&record, now, &mut slice).err();
+        // Records come in runs of one log: the job and the log of the last one.
+        let (mut last, mut taken) = ((0, 0), 0);
+        let polled = loop {
+            let before = taken;
+            let limit = Limit { records: SLICE_RECORDS - taken, time: Duration::ZERO };
+            let polled = self.reader.poll(limit, &mut |record| {
+                taken += 1;
+                if failed.is_none()
+                    && let Some(place) = find(jobs, last, &record)
+                {
+                    last = place;
+                    failed = jobs[place.0].take(place.1, &record, now).err();
+                }
+            });
+            let is_over = taken == before || taken >= SLICE_RECORDS || clock.mono() >= began + time;
+            if is_over || failed.is_some() || polled.is_err() {
+                break polled;
             }
-        });
+        };
+        self.busy = taken > 0;
+        let mut slice = Slice::default();
         // Records that came after a failure were not taken: the others go on from where they really are.
         self.stale = failed.is_some() || polled.is_err();
         if let Some(failed) = failed {
@@ -142,15 +174,20 @@ impl Restore {
                 // Passes control markers and aborted records, which nobody hands over.
                 let position = self.reader.position(&log.changelog);
                 debug_assert!(position >= log.position, "a reader does not go back");
-                if position > log.position {
-                    log.position = position;
-                    slice.moved.push(job.task);
-                }
+                job.moved |= position > log.position;
+                log.position = log.position.max(position);
+            }
+            if std::mem::take(&mut job.moved) {
+                self.busy = true;
+                slice.moved.push(job.task);
+            }
+            if job.read > 0 {
+                slice.read.push((job.task, std::mem::take(&mut job.read)));
             }
         }
         let is_done = |job: &Job| job.logs.iter().all(|log| log.position >= log.end);
         while let Some(at) = self.jobs.iter().position(is_done) {
-            self.stale = true;
+            (self.stale, self.busy) = (true, true);
             if let Err(failed) = self.jobs[at].finish(now) {
                 // Those that are finished are told all the same; the others are looked at again.
                 slice.failed = Some(failed);
@@ -172,21 +209,22 @@ impl Restore {
     }
 }
 
-impl Job {
-    fn log_of(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.logs.iter().position(|log| log.changelog.partition == partition && log.changelog.topic == topic)
+/// Whose record it is: job and log.
+fn find(jobs: &[Job], last: (usize, usize), record: &RecordRef<'_>) -> Option<(usize, usize)> {
+    let is_of = |log: &Log| log.changelog.partition == record.partition && log.changelog.topic == record.topic;
+    if jobs.get(last.0).and_then(|job| job.logs.get(last.1)).is_some_and(is_of) {
+        return Some(last);
     }
+    jobs.iter().enumerate().find_map(|(at, job)| Some((at, job.logs.iter().position(is_of)?)))
+}
 
-    fn take(&mut self, record: &RecordRef<'_>, now: Millis, slice: &mut Slice) -> Result<(), Failed> {
-        let at = self.log_of(record.topic, record.partition).expect("its job was found by it");
-        let role = self.logs[at].role;
+impl Job {
+    fn take(&mut self, log: usize, record: &RecordRef<'_>, now: Millis) -> Result<(), Failed> {
+        let role = self.logs[log].role;
         self.fill.push(role, record).map_err(|error| self.failed(error))?;
-        self.logs[at].position = record.offset + 1;
-        match slice.read.iter_mut().find(|(task, _)| *task == self.task) {
-            Some((_, read)) => *read += 1,
-            None => slice.read.push((self.task, 1)),
-        }
-        slice.moved.push(self.task);
+        self.logs[log].position = record.offset + 1;
+        self.read += 1;
+        self.moved = true;
         if self.fill.is_full() {
             point("c02")?;
             self.flush(now)?;

@@ -5,7 +5,7 @@ use super::restore::{Failed, Job, Log};
 use super::takeover::What;
 use super::task::{Assignment, Followed, OpenStore, TaskState};
 use super::{Error, Halt, PreparedTopic, Result};
-use crate::broker::Span;
+use crate::broker::{Span, Trouble, TroubleKind};
 use crate::record::TopicPartition;
 use crate::state::layout::{Role, Tag};
 use crate::state::restore::{self, Changelog, Fill};
@@ -16,6 +16,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// What found no room on the disk is tried again after so long: a restore reads its changelogs again for it.
+const ROOM_RETRY: Duration = Duration::from_secs(2);
+/// Smallest piece of a restore.
+const CHUNK_BYTES_MIN: usize = 4 << 20;
+/// Smallest cache of a store.
+const CACHE_BYTES_MIN: usize = 2 << 20;
 
 impl Core {
     /// Decides for every store where its restore begins.
@@ -37,6 +44,7 @@ impl Core {
         now: i64,
     ) -> std::result::Result<(), (usize, state::Error)> {
         let plan = &self.parts.program.plan;
+        let chunk_bytes = share(self.parts.settings.restore_chunk_bytes, self.parts.registry.stores(), CHUNK_BYTES_MIN);
         let assignment = self.assignment.as_mut().expect("asked for an assignment");
         let task = &mut assignment.tasks[at];
         let (mut jobs, mut total) = (Vec::new(), 0);
@@ -72,8 +80,8 @@ impl Core {
                 total += (log.end - from).max(0);
             }
             let name = plan.stores[store.planned].name.clone();
-            let fill = Fill::new(target.clone(), name, self.parts.settings.restore_chunk_bytes, empty);
-            jobs.push(Job { task: at, store: number, fill, logs, target });
+            let fill = Fill::new(target.clone(), name, chunk_bytes, empty);
+            jobs.push(Job { task: at, store: number, fill, logs, target, read: 0, moved: false });
         }
         task.gauges.restored.store(0, Ordering::Relaxed);
         task.gauges.to_restore.store(total.unsigned_abs(), Ordering::Relaxed);
@@ -86,8 +94,7 @@ impl Core {
 
     /// Reads changelogs for a while. Returns the tasks that are ready now.
     pub(super) fn restore_slice(&mut self, mono: Duration) -> Result<Vec<usize>> {
-        let now = self.parts.clock.wall();
-        let slice = match self.restore.slice(self.parts.settings.restore_slice, now) {
+        let slice = match self.restore.slice(self.parts.settings.restore_slice, &*self.parts.clock) {
             Ok(slice) => slice,
             Err(failed) => return self.restore_failed(failed, mono).map(|()| Vec::new()),
         };
@@ -133,24 +140,54 @@ impl Core {
             }
             Failed::Log { task, trouble } => {
                 self.restore.forget(Some(task));
-                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
-                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
-                Ok(())
+                self.log_failed(task, trouble, mono)
             }
         }
+    }
+
+    /// A changelog could not be read: its task is restored from the start of the log, or stands still.
+    fn log_failed(&mut self, task: usize, trouble: Trouble, mono: Duration) -> Result<()> {
+        let assignment = self.assignment.as_ref().expect("stores are of an assignment");
+        tracing::warn!(task = %assignment.tasks[task].id, changelog = %trouble.input, kind = ?trouble.kind,
+            "a changelog could not be read");
+        match trouble.kind {
+            // The log has moved on meanwhile: where the store's checkpoint has fallen out of it, the store is filled anew.
+            TroubleKind::OffsetOutOfRange => {}
+            TroubleKind::Other if self.takeover.cleared.insert(task) => {
+                for (number, store) in assignment.tasks[task].stores.iter().enumerate() {
+                    if let Err(error) = store.slots.store().clear() {
+                        return self.store_failed(task, number, error, mono);
+                    }
+                }
+            }
+            TroubleKind::Other | TroubleKind::Missing | TroubleKind::Denied => {
+                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
+                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
+                return Ok(());
+            }
+        }
+        self.ask_later(What::ChangelogEnds(vec![task]), mono);
+        Ok(())
     }
 
     /// A store could not be written or read while its task was taken over.
     pub(super) fn store_failed(&mut self, task: usize, store: usize, error: state::Error, mono: Duration) -> Result<()> {
         let assignment = self.assignment.as_mut().expect("stores are of an assignment");
         let (id, input) = (assignment.tasks[task].id, assignment.tasks[task].inputs[0]);
+        self.takeover.since.insert(task, mono);
         match error {
-            state::Error::Full { .. } => {}
+            state::Error::Full { .. } => {
+                tracing::error!(task = %id, %error, "waiting for room");
+                self.takeover.later.push((mono + ROOM_RETRY, What::ChangelogEnds(vec![task])));
+                return Ok(());
+            }
             state::Error::Damaged { .. } => {
                 tracing::error!(task = %id, %error, "a store is set aside and restored from its changelog");
                 self.meters.thread.stores_set_aside.increment(1);
-                set_aside(&self.parts, assignment, task, store)?;
-                open_stores(&self.parts, assignment, task)?;
+                let is_aside = set_aside(&self.parts, assignment, task, store);
+                if !self.has_room(task, is_aside, mono)? || !self.open(task, mono)? {
+                    return Ok(());
+                }
             }
             state::Error::Unreadable { .. } => {
                 let input = assignment.inputs[input].partition.clone();
@@ -168,28 +205,54 @@ impl Core {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
         tracing::error!(task = %assignment.tasks[task].id, "a store is set aside and restored from its changelog");
         self.meters.thread.stores_set_aside.increment(1);
-        set_aside(&self.parts, assignment, task, store)?;
+        let is_aside = set_aside(&self.parts, assignment, task, store);
         assignment.tasks[task].stores.clear();
         assignment.tasks[task].state = TaskState::Restoring;
         self.tell_phase(task);
+        if !self.has_room(task, is_aside, mono)? {
+            return Ok(());
+        }
         self.take_over(vec![task], mono)
     }
 
+    /// Opens the stores of a task. Without room they are not opened now: the task is taken over again after a while.
+    pub(super) fn open(&mut self, task: usize, mono: Duration) -> Result<bool> {
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        let opened = open_stores(&self.parts, assignment, task);
+        self.has_room(task, opened, mono)
+    }
+
+    fn has_room(&mut self, task: usize, result: std::result::Result<(), state::Error>, mono: Duration) -> Result<bool> {
+        let error = match result {
+            Ok(()) => return Ok(true),
+            Err(error @ state::Error::Full { .. }) => error,
+            Err(error) => return Err(Error::State(error)),
+        };
+        let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
+        tracing::error!(task = %assignment.tasks[task].id, %error, "waiting for room");
+        assignment.tasks[task].stores.clear();
+        self.takeover.settled(task);
+        self.takeover.without_room.push((mono + ROOM_RETRY, task));
+        Ok(false)
+    }
+
     /// State without any committed offset: reading from the start would count twice what the state has counted.
-    pub(super) fn refuses_to_start(&self, task: usize) -> Result<Option<Halt>> {
+    ///
+    /// An error is of the store that could not be read.
+    pub(super) fn refuses_to_start(&self, task: usize) -> std::result::Result<Option<Halt>, (usize, state::Error)> {
         let assignment = self.assignment.as_ref().expect("tasks are of an assignment");
         let task = &assignment.tasks[task];
         if task.inputs.iter().any(|input| assignment.inputs[*input].has_committed) {
             return Ok(None);
         }
-        for store in &task.stores {
+        for (number, store) in task.stores.iter().enumerate() {
             let mut found = false;
             let range = (Bound::Included(Bytes::from_static(&[Tag::State as u8])), Bound::Unbounded);
             let scanned = store.slots.store().scan(&range, &mut |_, _| {
                 found = true;
                 false
             });
-            scanned.map_err(Error::State)?;
+            scanned.map_err(|error| (number, error))?;
             if found {
                 let reason = "there is state and no committed offset: reading from the start would count twice; \
                               set the group's offset, or rebuild the node under another name";
@@ -201,12 +264,17 @@ impl Core {
     }
 }
 
+/// A store's part of what the process may take for all of them, and never less than a sensible piece.
+fn share(total: usize, stores: usize, least: usize) -> usize {
+    (total / stores.max(1)).max(least.min(total))
+}
+
 /// Opens the stores of a task; one that is damaged is set aside first.
-pub(super) fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize) -> Result<()> {
+fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize) -> state::Result<()> {
     let plan = &parts.program.plan;
     let task = &mut assignment.tasks[task];
     let part = &plan.subtopologies[task.id.subtopology];
-    let cache_bytes = parts.settings.cache_bytes_max;
+    let cache_bytes = share(parts.settings.cache_bytes_max, parts.registry.stores(), CACHE_BYTES_MIN);
     task.stores.clear();
     for planned in &part.stores {
         let store = &plan.stores[*planned];
@@ -216,10 +284,10 @@ pub(super) fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignm
             Ok(opened) => opened,
             Err(error @ (state::Error::Damaged { .. } | state::Error::Unreadable { .. })) => {
                 tracing::error!(task = %task.id, %error, "a store is set aside and restored from its changelog");
-                stores.set_aside(&name, task.id.partition).map_err(Error::State)?;
-                stores.open(&name, task.id.partition).map_err(Error::State)?
+                stores.set_aside(&name, task.id.partition)?;
+                stores.open(&name, task.id.partition)?
             }
-            Err(error) => return Err(Error::State(error)),
+            Err(error) => return Err(error),
         };
         let topics = [(Role::Snapshots, Some(store.snapshots)), (Role::Changelog, store.changelog)];
         let followed: Vec<Followed> = topics
@@ -241,12 +309,26 @@ pub(super) fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignm
     Ok(())
 }
 
-fn set_aside(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize, store: usize) -> Result<()> {
+fn set_aside(parts: &super::worker::Parts, assignment: &mut Assignment, task: usize, store: usize) -> state::Result<()> {
     let task = &mut assignment.tasks[task];
     let planned = task.stores[store].planned;
     let planned = &parts.program.plan.stores[planned];
     let name = StoreName::of_node(planned.name.clone());
     // No handle may be left on what is set aside.
     task.stores.clear();
-    parts.stores_of(planned.kind).set_aside(&name, task.id.partition).map_err(Error::State)
+    parts.stores_of(planned.kind).set_aside(&name, task.id.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn memory_is_shared_by_the_stores_of_the_process() {
+        for (total, stores, least, expected) in
+            [(64, 0, 2, 64), (64, 1, 2, 64), (64, 4, 2, 16), (64, 100, 2, 2), (1, 100, 2, 1), (0, 3, 2, 0)]
+        {
+            assert_eq!(share(total, stores, least), expected, "{total} for {stores}");
+        }
+    }
 }

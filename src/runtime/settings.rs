@@ -36,11 +36,12 @@ pub struct Settings {
     pub lane_timeout: Duration,
     /// Longest piece of work of a restore within one step of the loop.
     pub restore_slice: Duration,
-    /// A restore into an empty store hands over pieces of this size.
+    /// A restore into an empty store hands over pieces of this size, divided by the stores of the process: all may be restored
+    /// at once. A few MiB at least, if this is as much.
     pub restore_chunk_bytes: usize,
     /// A restore that is held up by somebody's open transaction for this long looks for its owner and fences it.
     pub blocked_after: Duration,
-    /// Bytes of decoded state that a task keeps in memory, per store.
+    /// Bytes of decoded state that the process keeps in memory, divided by its stores. A few MiB each at least, if this is as much.
     pub cache_bytes_max: usize,
     /// How members part from the group at the end.
     pub parting: Parting,
@@ -68,9 +69,9 @@ impl Default for Settings {
             transaction_timeout: Duration::from_secs(10),
             lane_timeout: Duration::from_secs(10),
             restore_slice: Duration::from_millis(20),
-            restore_chunk_bytes: 32 << 20,
+            restore_chunk_bytes: 64 << 20,
             blocked_after: Duration::from_secs(1),
-            cache_bytes_max: 64 << 20,
+            cache_bytes_max: 128 << 20,
             parting: Parting::Leave,
             stop_deadline: Duration::from_secs(30),
             weakened: Weakened::default(),

@@ -11,7 +11,6 @@
 use super::commit::id_of_stamp;
 use super::core::Core;
 use super::crash::point;
-use super::restoring::open_stores;
 use super::task::{Assignment, Standstill, TaskState};
 use super::{Error, Halt, Result, Weakened};
 use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
@@ -99,6 +98,10 @@ pub(super) struct Takeover {
     pub(super) unread: BTreeMap<usize, usize>,
     /// Tasks whose stores another thread of this process may still write.
     pub(super) locked_out: Vec<usize>,
+    /// Tasks whose stores found no room on the disk, and when they are tried again.
+    pub(super) without_room: Vec<(Duration, usize)>,
+    /// Tasks whose stores were cleared because a changelog could not be read.
+    pub(super) cleared: BTreeSet<usize>,
     /// To be asked again.
     pub(super) later: Vec<(Duration, What)>,
 }
@@ -135,7 +138,8 @@ impl Takeover {
     /// When something is to be done.
     pub(super) fn deadline(&self, blocked_after: Duration) -> Option<Duration> {
         let later = self.later.iter().map(|(at, _)| *at);
-        later.chain(self.since.values().map(|since| *since + blocked_after)).min()
+        let without_room = self.without_room.iter().map(|(at, _)| *at);
+        later.chain(without_room).chain(self.since.values().map(|since| *since + blocked_after)).min()
     }
 }
 
@@ -150,7 +154,9 @@ impl Core {
             }
             let id = assignment.tasks[task].id;
             if self.parts.registry.lock(id, self.parts.thread) {
-                open_stores(&self.parts, assignment, task)?;
+                if !self.open(task, mono)? {
+                    continue;
+                }
                 self.takeover.since.insert(task, mono);
                 self.takeover.begun.insert(task, mono);
                 ready.push(task);
@@ -166,9 +172,14 @@ impl Core {
 
     /// Puts questions again whose time has come, and looks for tasks that are held up.
     pub(super) fn go_on_taking_over(&mut self, mono: Duration) -> Result<()> {
-        let locked_out = std::mem::take(&mut self.takeover.locked_out);
-        if !locked_out.is_empty() {
-            self.take_over(locked_out, mono)?;
+        let mut again = std::mem::take(&mut self.takeover.locked_out);
+        self.takeover.without_room.retain(|(at, task)| {
+            let is_due = *at <= mono;
+            again.extend(is_due.then_some(*task));
+            !is_due
+        });
+        if !again.is_empty() {
+            self.take_over(again, mono)?;
         }
         let due: Vec<What> = {
             let (due, later) = std::mem::take(&mut self.takeover.later).into_iter().partition(|(at, _)| *at <= mono);
