@@ -535,3 +535,34 @@ fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
     }
     assignment.tasks.iter().for_each(|task| task.note_lag(&assignment.inputs));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_fails_again_is_put_less_often_until_the_task_comes_further() {
+        let mut takeover = Takeover::default();
+        takeover.since.insert(0, Duration::ZERO);
+        let waits = |takeover: &mut Takeover| -> Vec<u128> { (0..6).map(|_| takeover.again_after(0).as_millis()).collect() };
+        assert_eq!(waits(&mut takeover), [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(takeover.again_after(1), AGAIN_AFTER, "another task");
+        takeover.progressed(0, Duration::from_secs(1));
+        assert_eq!(takeover.again_after(0), AGAIN_AFTER);
+    }
+
+    #[test]
+    fn a_task_that_came_further_while_its_owner_was_looked_for_has_no_suspects() {
+        let mut takeover = Takeover::default();
+        takeover.since.insert(0, Duration::ZERO);
+        takeover.unstable.insert(0);
+        takeover.looking.insert(0, true);
+        takeover.suspects.insert(0, BTreeSet::from(["t.b.00".into()]));
+        takeover.progressed(0, Duration::from_secs(1));
+        assert!(!takeover.looking[&0], "the answer under way says nothing any more");
+        assert!(takeover.unstable.is_empty() && takeover.suspects.is_empty());
+        assert_eq!(takeover.since[&0], Duration::from_secs(1));
+        takeover.settled(0);
+        assert!(takeover.since.is_empty());
+    }
+}

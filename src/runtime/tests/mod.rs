@@ -3,4 +3,5 @@
 mod commit;
 mod engine;
 mod prepare;
+mod restore;
 mod roads;
