@@ -90,7 +90,14 @@ impl Sources {
             by_task.entry(id).or_default().push((topic, partition));
         }
         let plan = &self.program.plan;
-        let mut assignment = Assignment { ownership, number, tasks: Vec::new(), inputs: Vec::new(), index: Index::default() };
+        let mut assignment = Assignment {
+            ownership,
+            number,
+            tasks: Vec::new(),
+            inputs: Vec::new(),
+            index: Index::default(),
+            refused: Vec::new(),
+        };
         for (id, members) in by_task {
             let part = &plan.subtopologies[id.subtopology];
             let together = part.sources.iter().all(|source| members.iter().any(|(topic, _)| *topic == Some(*source)));
@@ -128,6 +135,7 @@ impl Sources {
                 tasks: self.prepared.tasks[id.subtopology],
                 gauges,
                 metrics: TaskMetrics::new(telemetry, &plan.topology, &id.to_string()),
+                read_anew: false,
             });
         }
         assignment

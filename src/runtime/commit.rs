@@ -544,7 +544,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     fn rolled_back(&mut self, cause: broker::Error, now: Duration) -> Result<Event<Q>> {
         self.epoch = None;
         match &cause.class {
-            class @ (ErrorClass::Denied(_) | ErrorClass::TooLarge | ErrorClass::Refused(_) | ErrorClass::Missing(_)) => {
+            class @ ErrorClass::Denied(_) => {
                 let times = match self.refusal.take() {
                     Some((last, times)) if last == *class => times + 1,
                     _ => 1,
@@ -554,7 +554,14 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 }
                 self.refusal = Some((class.clone(), times));
             }
-            ErrorClass::Retry | ErrorClass::Abortable | ErrorClass::Fatal | ErrorClass::Fenced => self.refusal = None,
+            // What is refused may be one record of many: that is for the caller to find out.
+            ErrorClass::TooLarge
+            | ErrorClass::Refused(_)
+            | ErrorClass::Missing(_)
+            | ErrorClass::Retry
+            | ErrorClass::Abortable
+            | ErrorClass::Fatal
+            | ErrorClass::Fenced => self.refusal = None,
         }
         if self.failures > 0 {
             self.pause(now);

@@ -22,9 +22,19 @@ const COUNTS_EVERY: Duration = Duration::from_secs(30);
 /// How far behind the inputs are is asked this often, when there is time.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 /// What happens by time is looked for this often.
-const PUNCTUATE_EVERY: Duration = Duration::from_secs(1);
+pub(super) const PUNCTUATE_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait: bounds the harm of a wake-up that got lost.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+impl Drop for Core {
+    /// However it ends, nobody is to read from this process what it does not follow any more. The right to write the stores is
+    /// not given back: they may still be open.
+    fn drop(&mut self) {
+        for task in self.assignment.iter().flat_map(|assignment| &assignment.tasks) {
+            self.parts.registry.leave(task.id, self.parts.thread);
+        }
+    }
+}
 
 /// All of a worker but its consumer, so that records can be processed while the consumer hands them over.
 pub(super) struct Core {
@@ -53,6 +63,14 @@ pub(super) struct Core {
     pub(super) last_counts: Duration,
     pub(super) last_lag: Duration,
     pub(super) last_punctuated: Duration,
+    /// A look found as many expired marks as it takes at once.
+    pub(super) more_to_expire: bool,
+    /// An epoch takes no more records for now: one that was too large, or has a record that is refused, is tried in parts.
+    pub(super) records_max: usize,
+    /// Epochs that were refused in a row.
+    pub(super) refusals: u32,
+    /// A topic of the plan was not there when it was looked for last.
+    pub(super) topic_gone: bool,
     pub(super) last_positions: Duration,
     /// Figures that do not belong to an epoch.
     pub(super) figures: Figures,
@@ -164,11 +182,8 @@ impl Core {
             self.last_punctuated = mono;
             let now = self.parts.clock.wall();
             if let Some(assignment) = &mut self.assignment {
-                let more = punctuate::expire(&mut assignment.tasks, &mut self.epoch, now, mono)?;
-                if more {
-                    // The next look goes on where the next commit has left off.
-                    self.last_punctuated = mono.saturating_sub(PUNCTUATE_EVERY);
-                }
+                // The index of expiries is read as it is committed: the next look finds more only after the next commit.
+                self.more_to_expire |= punctuate::expire(assignment, &mut self.epoch, now, mono)?;
             }
         }
         if self.commit.is_idle() {

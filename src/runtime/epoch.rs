@@ -7,7 +7,7 @@ use super::meters::{Note, Tallies, Tally, TallyMark};
 use super::{Figures, Prepared, Program};
 use crate::broker::{Batch, BatchMark, NewRecord};
 use crate::node::Outcome;
-use crate::record::{HeaderRef, Millis, Partition, Text, partition_of};
+use crate::record::{HeaderRef, Millis, Offset, Partition, Text, partition_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,10 @@ const RECORD_OVERHEAD: usize = 128;
 const HEADER_OVERHEAD: usize = 10;
 /// Kafka's default of `max.message.bytes`, for topics whose own is not known.
 const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
-/// A batch names its topics by 16 bits; this leaves room for the plan's.
-const NAMED_MAX: usize = 50_000;
+/// A batch names its topics by 16 bits.
+const TOPICS_MAX: usize = 50_000;
+/// So many topics that are not there are remembered: any record can name one more.
+const MISSING_MAX: usize = 1000;
 /// How long it is taken for granted that a topic is not there.
 const MISSING_FOR: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub(super) struct Epoch {
     pub(super) tallies: Tallies,
     /// Tasks that took part, by index.
     pub(super) tasks: Vec<usize>,
+    /// The last record processed: its input, by index, and its offset.
+    pub(super) last: Option<(usize, Offset)>,
 }
 
 /// A place to go back to.
@@ -56,6 +60,7 @@ impl Epoch {
             figures: Figures::default(),
             tallies: Tallies::default(),
             tasks: Vec::new(),
+            last: None,
         }
     }
 
@@ -83,6 +88,7 @@ impl Epoch {
         self.figures = Figures::default();
         self.tallies.clear();
         self.tasks.clear();
+        self.last = None;
     }
 
     /// A node has handled a record.
@@ -123,7 +129,9 @@ pub(super) struct Outputs {
     pub(super) batch: Batch,
     /// Of the plan's topics, then of named ones.
     facts: Vec<Facts>,
-    named: BTreeMap<Text, Named>,
+    named: BTreeMap<Text, u16>,
+    /// Names that no topic had when it was looked up, and until when that is taken for granted.
+    missing: BTreeMap<Text, Duration>,
     dead_letters: u16,
     /// Topic and size of each record that is no changelog's.
     pub(super) written: Vec<(u16, u32)>,
@@ -137,12 +145,6 @@ pub(super) struct Outputs {
 struct Facts {
     partitions: u32,
     message_bytes_max: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Named {
-    There(u16),
-    Missing { until: Duration },
 }
 
 /// Why a record was not written.
@@ -168,6 +170,7 @@ impl Outputs {
             batch: Batch::new(topics),
             facts,
             named: BTreeMap::new(),
+            missing: BTreeMap::new(),
             dead_letters,
             letters: 0,
             written: Vec::new(),
@@ -182,19 +185,20 @@ impl Outputs {
 
     /// Index of a topic by name.
     pub(super) fn named(&mut self, name: &str, now: Duration) -> Result<u16, NotWritten> {
-        match self.named.get(name) {
-            Some(Named::There(topic)) => return Ok(*topic),
-            Some(Named::Missing { until }) if now < *until => return Err(NotWritten::NoTopic),
-            Some(Named::Missing { .. }) | None => {}
+        if let Some(topic) = self.named.get(name) {
+            return Ok(*topic);
+        }
+        if self.missing.get(name).is_some_and(|until| now < *until) {
+            return Err(NotWritten::NoTopic);
         }
         let planned = self.batch.topics()[..self.prepared.topics.len()].iter().position(|topic| topic == name);
         if let Some(topic) = planned {
             let topic = u16::try_from(topic).expect("a batch names its topics by 16 bits");
-            self.named.insert(name.into(), Named::There(topic));
+            self.named.insert(name.into(), topic);
             return Ok(topic);
         }
         match self.prepared.others.get(name) {
-            Some(partitions) if !self.named.contains_key(name) => self.add(name, *partitions).ok_or(NotWritten::NoTopic),
+            Some(partitions) if !self.missing.contains_key(name) => self.add(name, *partitions).ok_or(NotWritten::NoTopic),
             _ => {
                 self.unknown = Some(name.into());
                 Err(NotWritten::NoTopic)
@@ -204,19 +208,26 @@ impl Outputs {
 
     /// Notes what a look-up of a named topic came to.
     pub(super) fn learn(&mut self, name: &str, partitions: Option<u32>, now: Duration) {
+        self.missing.remove(name);
         if partitions.and_then(|partitions| self.add(name, partitions)).is_none() {
-            self.named.insert(name.into(), Named::Missing { until: now + MISSING_FOR });
+            if self.missing.len() >= MISSING_MAX {
+                self.missing.retain(|_, until| now < *until);
+            }
+            if self.missing.len() >= MISSING_MAX {
+                self.missing.pop_first();
+            }
+            self.missing.insert(name.into(), now + MISSING_FOR);
         }
     }
 
     fn add(&mut self, name: &str, partitions: u32) -> Option<u16> {
-        if self.named.len() >= NAMED_MAX || partitions == 0 {
+        if self.facts.len() >= TOPICS_MAX || partitions == 0 {
             return None;
         }
         let topic = self.batch.topic_index(name);
         debug_assert_eq!(usize::from(topic), self.facts.len());
         self.facts.push(Facts { partitions, message_bytes_max: MESSAGE_BYTES_DEFAULT });
-        self.named.insert(name.into(), Named::There(topic));
+        self.named.insert(name.into(), topic);
         Some(topic)
     }
 

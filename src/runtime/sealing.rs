@@ -1,13 +1,13 @@
 //! From an open epoch to its outcome: when it is sealed, what is written when it is committed, what is forgotten when not.
 
 use super::commit::Sealed;
-use super::core::Core;
+use super::core::{Core, PUNCTUATE_EVERY};
 use super::crash::point;
 use super::meters::{Tallies, Written};
 use super::task::{Standstill, TaskState};
 use super::{Error, Figures, Result};
-use crate::broker::{Batch, NewRecord};
-use crate::record::HeaderRef;
+use crate::broker::{self, Batch, ErrorClass, NewRecord};
+use crate::record::{HeaderRef, Offset};
 use crate::state::layout::HEADER;
 use crate::state::{self, Checkpoint, Write, layout};
 use std::sync::Arc;
@@ -16,6 +16,11 @@ use std::time::Duration;
 
 /// A store that is full is tried again after so long.
 pub(super) const FULL_RETRY: Duration = Duration::from_millis(500);
+
+/// The same epoch is refused so often before it is taken apart: a topic may be missing for a moment.
+const REFUSALS_MAX: u32 = 3;
+/// An epoch of so many records gets through in time where any does.
+const RECORDS_IN_TIME: usize = 64;
 
 /// A sealed epoch and what is to be done when its outcome is known.
 pub(super) struct InFlight {
@@ -29,6 +34,8 @@ pub(super) struct InFlight {
     pub(super) tallies: Tallies,
     pub(super) written: Written,
     pub(super) sealed: Duration,
+    /// The last of its records: input, by index, and offset.
+    pub(super) last: Option<(usize, Offset)>,
     /// From then on a rebalance waits no longer.
     pub(super) deadline: Option<Duration>,
     /// Its tasks were let go: whatever its outcome is, nothing is left to apply it to.
@@ -58,7 +65,7 @@ impl Core {
             return false;
         }
         let settings = &self.parts.settings;
-        if self.epoch.figures.records_in >= settings.epoch_records_max as u64 {
+        if self.epoch.figures.records_in >= self.records_max as u64 {
             return true;
         }
         let (has_effect, bytes) = self.effects();
@@ -161,6 +168,7 @@ impl Core {
             tallies: std::mem::take(&mut self.epoch.tallies),
             written,
             sealed: mono,
+            last: self.epoch.last,
             deadline: (then == Then::Release).then_some(mono + patience),
             orphaned: false,
         });
@@ -178,6 +186,14 @@ impl Core {
         self.meters.thread.epoch_committed(mono.saturating_sub(sealed), figures.records_in);
         if orphaned {
             return Ok(());
+        }
+        // Twice as many each time, so that a part that was refused is soon behind.
+        self.records_max = self.records_max.saturating_mul(2).min(self.parts.settings.epoch_records_max);
+        if self.records_max == self.parts.settings.epoch_records_max {
+            self.refusals = 0;
+        }
+        if std::mem::take(&mut self.more_to_expire) {
+            self.last_punctuated = mono.saturating_sub(PUNCTUATE_EVERY);
         }
         point("c09")?;
         let now = self.parts.clock.wall();
@@ -283,6 +299,35 @@ impl Core {
                 self.unapplied.extend(waiting);
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// After an epoch that was refused for one of its records the next one is smaller, down to the record, which its task then
+    /// stands still at; so is the next one after an epoch that did not get through in time.
+    pub(super) fn narrow(&mut self, epoch: &InFlight, cause: broker::Error) -> Result<()> {
+        let records = usize::try_from(epoch.figures.records_in).unwrap_or(usize::MAX);
+        match cause.class {
+            ErrorClass::TooLarge | ErrorClass::Refused(_) | ErrorClass::Missing(_) => {}
+            ErrorClass::Retry => {
+                self.records_max = self.records_max.min((records / 2).max(RECORDS_IN_TIME));
+                return Ok(());
+            }
+            ErrorClass::Abortable | ErrorClass::Denied(_) | ErrorClass::Fatal | ErrorClass::Fenced => return Ok(()),
+        }
+        self.refusals += 1;
+        if self.refusals < REFUSALS_MAX {
+            return Ok(());
+        }
+        match (records, epoch.last) {
+            // No record is to blame.
+            (0, _) | (_, None) => return Err(Error::Permanent(cause)),
+            (1, Some((input, offset))) => {
+                let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
+                assignment.refused.push((input, offset, cause.to_string().into()));
+                self.refusals = 0;
+            }
+            _ => self.records_max = self.records_max.min(records / 2),
         }
         Ok(())
     }

@@ -30,6 +30,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// So many bytes of a key are told of a record that halts its task.
+const KEY_TOLD: usize = 100;
+
 /// A sub-topology on a partition that is assigned to this thread.
 pub(super) struct Task {
     pub(super) id: TaskId,
@@ -45,6 +48,8 @@ pub(super) struct Task {
     pub(super) tasks: u32,
     pub(super) gauges: Arc<Gauges>,
     pub(super) metrics: TaskMetrics,
+    /// A store was filled anew because something in it could not be read. When that happens again the changelog says so too.
+    pub(super) read_anew: bool,
 }
 
 /// See the module.
@@ -143,6 +148,8 @@ pub(super) struct Assignment {
     pub(super) tasks: Vec<Task>,
     pub(super) inputs: Vec<Input>,
     pub(super) index: Index,
+    /// Records that the cluster does not take the effects of: input, by index, offset, and what it said.
+    pub(super) refused: Vec<(usize, Offset, Text)>,
 }
 
 /// From topic and partition to the input.
@@ -244,6 +251,12 @@ impl Assignment {
         for store in &mut task.stores {
             store.before_record = store.slots.savepoint();
         }
+        if let Some((_, _, reason)) = self.refused.iter().find(|(input, offset, _)| (*input, *offset) == (at, record.offset)) {
+            let reason = format!("the cluster does not take what follows from it: {reason}");
+            let halt = Halt { input: input.partition.clone(), offset: Some(record.offset), reason };
+            task.state = TaskState::Halted(Standstill::Record(halt));
+            return;
+        }
         let (mark, figures) = (epoch.mark(), epoch.figures);
         epoch.figures.records_in += 1;
         let bytes = record.size_bytes();
@@ -253,6 +266,7 @@ impl Assignment {
         match result {
             Ok(()) => {
                 input.position = record.offset + 1;
+                epoch.last = Some((at, record.offset));
                 for store in &mut task.stores {
                     store.slots.keep();
                 }
@@ -458,9 +472,15 @@ impl Handling<'_, '_> {
     }
 
     /// A value that cannot be kept fails its record; anything else says nothing about the record.
-    fn state_failure(&self, route: &Route, error: state::Error) -> Result<Failure, Standstill> {
+    fn state_failure(&mut self, route: &Route, error: state::Error) -> Result<Failure, Standstill> {
         match error {
             state::Error::Refused { code, reason, .. } => Ok(Failure::new(Class::Permanent, code, Stage::Evolve, reason)),
+            // Once, the disk may be to blame. Twice it is what the changelog says.
+            error @ state::Error::Unreadable { .. } if std::mem::replace(&mut self.task.read_anew, true) => {
+                let key = self.record.key.map(|key| String::from_utf8_lossy(&key[..key.len().min(KEY_TOLD)]).into_owned());
+                let key = key.unwrap_or_default();
+                Err(self.halt(format!("{error}; the record's key is `{key}`")))
+            }
             state::Error::Damaged { .. } | state::Error::Unreadable { .. } => {
                 Err(Standstill::Damaged(route.store.expect("a state error comes from the node's store")))
             }

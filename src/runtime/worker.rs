@@ -27,7 +27,7 @@ use super::restore::Restore;
 use super::sealing::Then;
 use super::takeover::{Question, Takeover, What};
 use super::task::{Scene, Standstill, TaskState};
-use super::{Error, Figures, Prepared, Program, Registry, Result, Settings, client_suffix, shutdown};
+use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, shutdown};
 use crate::broker::{Broker, GroupConsumer, Isolation, Limit, Polled, TransactionSettings, Wake};
 use crate::clock::Clock;
 use crate::record::Text;
@@ -143,6 +143,10 @@ impl Worker {
             last_counts: parts.clock.mono(),
             last_lag: parts.clock.mono(),
             last_punctuated: Duration::ZERO,
+            more_to_expire: false,
+            records_max: parts.settings.epoch_records_max,
+            refusals: 0,
+            topic_gone: false,
             last_positions: Duration::ZERO,
             figures: Figures::default(),
             client_id,
@@ -277,7 +281,9 @@ impl Worker {
         let Some(consumer) = &mut self.consumer else { return Ok(None) };
         let core = &mut self.core;
         let settings = &core.parts.settings;
-        let limit = Limit { records: settings.poll_records_max, time: settings.poll_time };
+        let read = usize::try_from(core.epoch.figures.records_in).unwrap_or(usize::MAX);
+        let records = core.records_max.saturating_sub(read).clamp(1, settings.poll_records_max);
+        let limit = Limit { records, time: settings.poll_time };
         let scene = Scene { program: &core.parts.program, now: core.parts.clock.wall(), mono };
         let (assignment, epoch) = (&mut core.assignment, &mut core.epoch);
         let polled = consumer.poll(limit, &mut |record| {
@@ -314,8 +320,13 @@ impl Worker {
         }
         for task in halted {
             self.core.tell_phase(task);
-            if let TaskState::Halted(Standstill::LookUp(topic)) = self.core.task(task).state.clone() {
-                self.core.ask(What::LookUp(topic));
+            let task = self.core.task(task);
+            match task.state.clone() {
+                TaskState::Halted(Standstill::LookUp(topic)) => self.core.ask(What::LookUp(topic)),
+                TaskState::Halted(Standstill::Record(Halt { input, offset, reason })) => {
+                    tracing::error!(task = %task.id, %input, ?offset, %reason, "a task stands still at a record");
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -355,6 +366,7 @@ impl Worker {
                 self.core.figures.rollbacks += 1;
                 self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
                 if !epoch.orphaned {
+                    self.core.narrow(&epoch, cause)?;
                     let resume = self.core.roll_back(mono);
                     if then == Then::GoOn {
                         self.resume(&resume)?;

@@ -4,7 +4,8 @@ use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Broker, Isolation, Limit};
 use crate::clock::SystemClock;
 use crate::node::World;
-use crate::record::{Offset, Record, TopicPartition, partition_of};
+use crate::record::{Offset, Record, Text, TopicPartition, partition_of};
+use crate::runtime::epoch::{Epoch, NotWritten};
 use crate::runtime::{Engine, Exit, Lookup, Prepared, Program, Running, Settings, TaskPhase, prepare};
 use crate::state::layout::{Tag, entity};
 use crate::state::{Memory, Stores};
@@ -204,6 +205,22 @@ fn a_topic_of_a_computed_name_is_used_once_it_is_there() {
     assert_eq!(code.and_then(|code| code.value).as_deref(), Some(&b"UNKNOWN_TOPIC"[..]));
     engine.stop();
     assert!(matches!(engine.wait(), Exit::Stopped));
+}
+
+#[test]
+fn names_that_no_topic_has_are_remembered_in_bounds_and_take_no_topic_s_place() {
+    let bench = Bench::new();
+    let mut epoch = Epoch::new(&bench.program, &bench.prepared);
+    let (outputs, now) = (&mut epoch.outputs, Duration::ZERO);
+    for number in 0..60_000 {
+        outputs.learn(&format!("none-{number}"), None, now);
+    }
+    outputs.learn("there", Some(1), now);
+    assert!(outputs.named("there", now).is_ok());
+    assert_eq!(outputs.named("none-59999", now), Err(NotWritten::NoTopic));
+    assert_eq!(outputs.unknown, None, "it is known not to be there");
+    assert_eq!(outputs.named("none-0", now), Err(NotWritten::NoTopic));
+    assert_eq!(outputs.unknown.as_ref().map(Text::as_str), Some("none-0"), "it is looked up again");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::engine::{checked, wait_for};
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, Isolation, Limit};
+use crate::broker::{Broker, Isolation, Limit, TopicSpec};
 use crate::clock::SystemClock;
 use crate::codec::Event;
 use crate::failure::Failure;
@@ -11,6 +11,7 @@ use crate::record::{Record, RecordRef, Text, TopicPartition};
 use crate::runtime::{Engine, Exit, Halt, Program, Running, Settings, TaskPhase, prepare};
 use crate::state::Memory;
 use crate::telemetry::Telemetry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +140,25 @@ fn a_node_may_ask_to_stop_and_nothing_of_the_record_is_kept() {
     // What came before it is committed, whichever node is asked; what comes after it waits.
     wait_for("the first", || bench.read("halves").len() == 1);
     assert_eq!((bench.read("copies").len(), bench.letters().len()), (1, 0));
+    bench.stop();
+}
+
+#[test]
+fn a_record_whose_effects_the_cluster_refuses_is_found_and_halts_its_task() {
+    let bench = Bench::new("{ then: skip }", |_| {});
+    // Since the start the topic takes less than is known of it.
+    bench.cluster.delete_topic("copies").expect("it is there");
+    let config = BTreeMap::from([("max.message.bytes".to_owned(), "1000".to_owned())]);
+    let copies = TopicSpec { name: "copies".into(), partitions: 1, replication: None, config };
+    bench.cluster.create_topic(&copies).expect("it is not there");
+    let large = format!(r#"{{"type":"number.v1","data":{{"id":"k","by":2,"pad":"{}"}}}}"#, "x".repeat(2000));
+    bench.send(&[&number(2), &number(4), &number(5), large.as_bytes(), &number(10)]);
+    wait_for("a halt", || bench.halt().is_some());
+    let halt = bench.halt().expect("just seen");
+    assert_eq!((halt.input, halt.offset), (TopicPartition::new("numbers", 0), Some(3)));
+    assert!(halt.reason.contains("the cluster does not take what follows from it"), "{}", halt.reason);
+    wait_for("those before it", || bench.read("halves").len() == 3);
+    assert_eq!((bench.read("copies").len(), bench.letters().len()), (3, 0));
     bench.stop();
 }
 
