@@ -23,6 +23,8 @@ use std::time::Duration;
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// One that fails again and again is put less and less often, down to this: while it is under way no epoch is committed.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
+/// A topic that was missing so often in a row is gone. Once says little: a broker that has just started does not know it yet.
+const MISSING_MAX: u32 = 5;
 
 /// A question to the lane, with the assignment that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -340,7 +342,10 @@ impl Core {
             return Ok(());
         }
         match what {
-            What::InputEnds(tasks) | What::ChangelogEnds(tasks) if matches!(error.class, ErrorClass::Missing(_)) => {
+            What::InputEnds(tasks) | What::ChangelogEnds(tasks)
+                if matches!(error.class, ErrorClass::Missing(_))
+                    && self.takeover.failures.get(&tasks[0]).is_some_and(|failures| *failures >= MISSING_MAX) =>
+            {
                 self.halt_at_input(tasks[0], &error);
             }
             What::Offsets(tasks) => {
