@@ -54,6 +54,8 @@ impl Pump {
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
+        // Taken here: what is due counts from the start, not from when the thread gets its turn.
+        let begun = parts.clock.mono();
         // Here and not on the thread: what is due counts from the start, not from when the thread got its turn.
         let begun = parts.clock.mono();
         let thread = std::thread::Builder::new().name("traffic".into()).spawn(move || {
