@@ -56,8 +56,6 @@ impl Pump {
         let own = shared.clone();
         // Taken here: what is due counts from the start, not from when the thread gets its turn.
         let begun = parts.clock.mono();
-        // Here and not on the thread: what is due counts from the start, not from when the thread got its turn.
-        let begun = parts.clock.mono();
         let thread = std::thread::Builder::new().name("traffic".into()).spawn(move || {
             if let Err(error) = pump(parts, begun, &own) {
                 *own.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
