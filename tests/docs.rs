@@ -77,7 +77,11 @@ fn every_command_in_the_pages_is_taken() {
         for (line, text) in blocks(&page, "sh") {
             for command in text.lines().filter(|command| !command.trim().is_empty()) {
                 let place = format!("{}:{line}: {command}", path.display());
-                let words: Vec<&str> = command.split_whitespace().collect();
+                // `NAME=value` in front of a command sets a variable for it.
+                let is_variable = |word: &&str| {
+                    word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'))
+                };
+                let words: Vec<&str> = command.split_whitespace().skip_while(is_variable).collect();
                 let words = match words.as_slice() {
                     ["cargo", "run", "--release", "--", rest @ ..] => [&["skald"], rest].concat(),
                     ["cargo", "build" | "test" | "clippy" | "bench", ..] => continue,
