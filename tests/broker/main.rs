@@ -16,7 +16,6 @@ mod admin;
 mod cluster;
 #[path = "../contract/mod.rs"]
 #[macro_use]
-#[allow(dead_code, reason = "rows to come use what is there")]
 mod contract;
 mod contract_rows;
 mod drive;
@@ -24,6 +23,5 @@ mod engine;
 mod measure;
 mod members;
 mod readers;
-#[allow(dead_code, reason = "the tests of the whole engine use what is there")]
 mod tools;
 mod transactions;

@@ -279,16 +279,6 @@ impl Engine {
     pub(crate) fn output(&self) -> String {
         fs::read_to_string(&self.output).unwrap_or_default()
     }
-
-    /// Waits until it has said something.
-    pub(crate) fn wait_for_output(&mut self, text: &str, longest: Duration) {
-        let clock = SystemClock::new();
-        while !self.output().contains(text) {
-            assert!(clock.mono() < longest, "`skald` does not say `{text}` within {longest:?}, but:\n{}", self.output());
-            assert!(!self.has_ended(), "`skald` ended without saying `{text}`:\n{}", self.output());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
 }
 
 impl Drop for Engine {
