@@ -19,7 +19,7 @@ use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Road, Stop, first_read};
+use crate::node::{Input as NodeInput, Node, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::state::layout::Role;
 use crate::state::{self, Savepoint, Slots};
@@ -339,7 +339,6 @@ impl Handling<'_, '_> {
 
     /// One node, one record: its effects, or those of its failure.
     fn step(&mut self, route: &Route, input: &NodeInput<'_>) -> Result<(), Standstill> {
-        let node = &self.scene.program.nodes[route.node];
         if let Some(max_age) = route.max_age
             && input.record.timestamp >= 0
             && self.scene.now.saturating_sub(input.record.timestamp) > max_age
@@ -352,34 +351,51 @@ impl Handling<'_, '_> {
             );
             return self.fail(route, input.record, Some(input.event), &failure);
         }
-        let mark = self.epoch.mark();
-        let mut context = self.context(route, input.record);
-        let before = context.store.as_ref().map(|store| store.slots.savepoint());
-        let result = catch_unwind(AssertUnwindSafe(|| node.step(input, &mut context)));
-        let misplaced = context.misplaced;
-        let failure = match result {
-            Ok(Ok(_) | Err(Stop::Record(_))) if misplaced => Failure::new(
-                Class::Undecodable,
-                "KEY_MISMATCH",
-                Stage::Key,
-                "the record lies in another partition than its key belongs to",
-            ),
-            Ok(Ok(outcome)) => {
-                self.epoch.count_outcome(node_index(route), outcome);
-                return Ok(());
+        let result = self.attempt(route, input.record, "", |node, context| {
+            let result = node.step(input, context);
+            match result {
+                Ok(_) | Err(Stop::Record(_)) if context.misplaced => {
+                    let message = "the record lies in another partition than its key belongs to";
+                    Err(Failure::new(Class::Undecodable, "KEY_MISMATCH", Stage::Key, message).into())
+                }
+                result => result,
             }
+        })?;
+        match result {
+            Ok(outcome) => {
+                self.epoch.count_outcome(node_index(route), outcome);
+                Ok(())
+            }
+            Err(failure) => self.fail(route, input.record, Some(input.event), &failure),
+        }
+    }
+
+    /// Lets a node act on a record, as a whole: of what fails nothing is left. Either the record fails, or its task stands still.
+    fn attempt<T>(
+        &mut self,
+        route: &Route,
+        record: &RecordRef<'_>,
+        when: &str,
+        act: impl FnOnce(&dyn Node, &mut StepContext<'_>) -> Result<T, Stop>,
+    ) -> Result<Result<T, Failure>, Standstill> {
+        let node = &self.scene.program.nodes[route.node];
+        let mark = self.epoch.mark();
+        let mut context = self.context(route, record);
+        let before = context.store.as_ref().map(|store| store.slots.savepoint());
+        let failure = match catch_unwind(AssertUnwindSafe(|| act(&**node, &mut context))) {
+            Ok(Ok(done)) => return Ok(Ok(done)),
             Ok(Err(Stop::Record(failure))) => failure,
             Ok(Err(Stop::State(error))) => self.state_failure(route, error)?,
             Err(panic) => {
                 let what = super::driver::panic_text(&*panic);
-                return Err(self.halt(format!("a panic in node `{}`: {what}", node.name())));
+                return Err(self.halt(format!("a panic in node `{}`{when}: {what}", node.name())));
             }
         };
         self.epoch.rollback_to(mark);
         if let (Some(store), Some(before)) = (route.store, before) {
             self.task.stores[store].slots.rollback_to(before);
         }
-        self.fail(route, input.record, Some(input.event), &failure)
+        Ok(Err(failure))
     }
 
     /// The road of a record that failed at a node.
@@ -409,25 +425,9 @@ impl Handling<'_, '_> {
         event: Option<&Event>,
         failure: &Failure,
     ) -> Result<(), Standstill> {
-        let node = &self.scene.program.nodes[route.node];
-        let mark = self.epoch.mark();
-        let mut context = self.context(route, record);
-        let before = context.store.as_ref().map(|store| store.slots.savepoint());
-        let result = catch_unwind(AssertUnwindSafe(|| node.failed(record, event, failure, &mut context)));
-        match result {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(Stop::Record(_))) => {}
-            Ok(Err(Stop::State(error))) => {
-                self.state_failure(route, error)?;
-            }
-            Err(panic) => {
-                let what = super::driver::panic_text(&*panic);
-                return Err(self.halt(format!("a panic in node `{}` after a failure: {what}", node.name())));
-            }
-        }
-        self.epoch.rollback_to(mark);
-        if let (Some(store), Some(before)) = (route.store, before) {
-            self.task.stores[store].slots.rollback_to(before);
+        let emit = |node: &dyn Node, context: &mut StepContext<'_>| node.failed(record, event, failure, context);
+        if self.attempt(route, record, " after a failure", emit)?.is_ok() {
+            return Ok(());
         }
         self.look_up()?;
         self.epoch.tallies.notes.push((node_index(route), Note::Remark("failure_emit_failed")));
