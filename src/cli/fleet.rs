@@ -62,7 +62,7 @@ impl Fleet {
         }
         let prepared = Arc::new(prepared);
         let world = World::new(checked.topology.clone(), checked.plan.clone());
-        let program = Arc::new(Program::compile(&world));
+        let program = Arc::new(Program::compile(&world).with_letters(settings.letters));
         let engine = Engine {
             program,
             prepared: prepared.clone(),

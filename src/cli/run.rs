@@ -7,7 +7,8 @@ use super::signals::Signals;
 use crate::broker::kafka::{Kafka, Properties};
 use crate::broker::{Broker, Parting};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Colors, Exit, Run};
+use crate::config::{Colors, Exit, LetterHeaders, Run};
+use crate::dlq::Spelling;
 use crate::runtime;
 use crate::state::{Directory, Disk};
 use std::sync::Arc;
@@ -50,6 +51,11 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
             transaction_timeout: settings.group.transaction_timeout,
             parting: if settings.stay { Parting::Stay } else { Parting::Leave },
             stop_deadline: settings.stop_timeout,
+            letters: match settings.letters {
+                LetterHeaders::Streams => Spelling::Streams,
+                LetterHeaders::Connect => Spelling::Connect,
+                LetterHeaders::Spring => Spelling::Spring,
+            },
             ..runtime::Settings::default()
         };
         let started = fleet.start(checked, &broker, Arc::new(disk), &clock, engine, settings.create_topics);

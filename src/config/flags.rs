@@ -141,6 +141,10 @@ pub struct Run {
     #[arg(long, env = "SKALD_COMMIT_INTERVAL", value_name = "TIME", default_value = "100ms", value_parser = parse::time)]
     pub commit_interval: Duration,
 
+    /// Whose names the headers of dead letters have that tell cause and origin
+    #[arg(long, env = "SKALD_DEAD_LETTER_HEADERS", value_enum, default_value_t = LetterHeaders::Streams)]
+    pub dead_letter_headers: LetterHeaders,
+
     /// Give an orderly stop up after so long; nothing is lost by it
     #[arg(long, env = "SKALD_STOP_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = parse::time)]
     pub stop_timeout: Duration,
@@ -192,6 +196,17 @@ pub enum OutputFormat {
     Table,
     /// For programs
     Json,
+}
+
+/// Whose names the headers of dead letters have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LetterHeaders {
+    /// Kafka Streams: `__streams.errors.*`
+    Streams,
+    /// Kafka Connect: `__connect.errors.*`
+    Connect,
+    /// Spring for Apache Kafka: `kafka_dlt-*`
+    Spring,
 }
 
 /// Form of log lines.

@@ -15,7 +15,7 @@ mod reference;
 mod tests;
 
 pub use exit::Exit;
-pub use flags::{Command, Flags, LogFormat, OutputFormat};
+pub use flags::{Command, Flags, LetterHeaders, LogFormat, OutputFormat};
 pub use parse::{Brokers, Listen, Param, Property};
 pub use reference::flags_page;
 
@@ -116,6 +116,8 @@ pub struct Run {
     pub group: Group,
     /// An orderly stop may take so long.
     pub stop_timeout: Duration,
+    /// Whose names the headers of dead letters have.
+    pub letters: LetterHeaders,
 }
 
 /// Times of the consumer group and its transactions.
@@ -225,6 +227,7 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
         listen: raw.listen,
         group,
         stop_timeout: between("stop-timeout", raw.stop_timeout, Duration::from_secs(1))?,
+        letters: raw.dead_letter_headers,
     })
 }
 

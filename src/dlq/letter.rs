@@ -1,6 +1,6 @@
 //! From a failed record to its dead letter.
 
-use super::{SECRET_HEADERS, names};
+use super::{Origin, SECRET_HEADERS, Spelling, Told, names};
 use crate::codec::{failure_id, moment};
 use crate::failure::Failure;
 use crate::record::{HeaderRef, Millis, RecordRef, Text, Value, json, timestamp_text};
@@ -34,6 +34,8 @@ pub struct Dead<'a> {
     pub first_at: Millis,
     /// Wall time of the last one.
     pub last_at: Millis,
+    /// Whose names the headers have that tell cause and origin.
+    pub spelling: Spelling,
 }
 
 /// A dead letter, ready to be written.
@@ -48,20 +50,20 @@ pub struct Letter<'a> {
     /// Timestamp of the original.
     pub timestamp: Millis,
     original: Vec<HeaderRef<'a>>,
-    own: Vec<(&'static str, String)>,
+    own: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Letter<'_> {
     /// Headers of the original, then those that say why it failed.
     pub fn headers(&self) -> Vec<HeaderRef<'_>> {
-        let own = self.own.iter().map(|(name, text)| HeaderRef { name, value: Some(text.as_bytes()) });
+        let own = self.own.iter().map(|(name, value)| HeaderRef { name, value: Some(value) });
         self.original.iter().copied().chain(own).collect()
     }
 
     fn size_bytes(&self) -> usize {
         let header = |name: &str, value: usize| name.len() + value + HEADER_OVERHEAD_BYTES;
         let original: usize = self.original.iter().map(|known| header(known.name, known.value.map_or(0, <[u8]>::len))).sum();
-        let own: usize = self.own.iter().map(|(name, text)| header(name, text.len())).sum();
+        let own: usize = self.own.iter().map(|(name, value)| header(name, value.len())).sum();
         let bytes = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         RECORD_OVERHEAD_BYTES + bytes(self.key) + bytes(self.value) + original + own
     }
@@ -83,7 +85,7 @@ pub fn letter<'a>(dead: &Dead<'a>, bytes_max: usize) -> Letter<'a> {
     if letter.size_bytes() <= bytes_max {
         return letter;
     }
-    letter.own.push((names::STUB, String::new()));
+    letter.own.push((names::STUB, Vec::new()));
     let mut left_out = Vec::new();
     for part in ["value", "headers", "key"] {
         match part {
@@ -93,7 +95,7 @@ pub fn letter<'a>(dead: &Dead<'a>, bytes_max: usize) -> Letter<'a> {
         }
         left_out.push(part);
         if let Some((_, stub)) = letter.own.last_mut() {
-            *stub = stub_text(record, &left_out);
+            *stub = stub_text(record, &left_out).into_bytes();
         }
         if letter.size_bytes() <= bytes_max {
             break;
@@ -107,30 +109,36 @@ fn without_secret(header: HeaderRef<'_>) -> HeaderRef<'_> {
     HeaderRef { value: header.value.filter(|_| !is_secret), ..header }
 }
 
-fn own_headers(dead: &Dead<'_>, id: &str) -> Vec<(&'static str, String)> {
+fn own_headers(dead: &Dead<'_>, id: &str) -> Vec<(&'static str, Vec<u8>)> {
     let Dead { record, failure, .. } = dead;
-    let mut own = vec![
-        (names::EXCEPTION, capped(failure.code(), NAME_BYTES_MAX)),
-        (names::MESSAGE, capped(failure.message(), TEXT_BYTES_MAX)),
-        (names::TOPIC, capped(record.topic, NAME_BYTES_MAX)),
-        (names::PARTITION, record.partition.to_string()),
-        (names::OFFSET, record.offset.to_string()),
-        (names::ID, id.to_owned()),
-        (names::CODE, capped(failure.code(), NAME_BYTES_MAX)),
-        (names::CLASS, failure.class().name().to_owned()),
-        (names::NODE, capped(dead.node, NAME_BYTES_MAX)),
-        (names::STAGE, failure.stage().name().to_owned()),
-        (names::ATTEMPTS, dead.attempts.to_string()),
-        (names::FIRST_AT, timestamp_text(moment(dead.first_at))),
-        (names::LAST_AT, timestamp_text(moment(dead.last_at))),
-        (names::TOPOLOGY, capped(dead.topology, NAME_BYTES_MAX)),
-        (names::VERSION, dead.version.to_string()),
-    ];
+    let told = Told {
+        spelling: dead.spelling,
+        origin: Origin {
+            topic: capped(record.topic, NAME_BYTES_MAX).into(),
+            partition: record.partition,
+            offset: record.offset,
+        },
+        cause: capped(failure.code(), NAME_BYTES_MAX).into(),
+        message: capped(failure.message(), TEXT_BYTES_MAX).into(),
+        writer: Some(capped(dead.topology, NAME_BYTES_MAX).into()),
+    };
+    let mut own = dead.spelling.headers(&told);
+    let mut add = |name, text: String| own.push((name, text.into_bytes()));
+    add(names::ID, id.to_owned());
+    add(names::CODE, capped(failure.code(), NAME_BYTES_MAX));
+    add(names::CLASS, failure.class().name().to_owned());
+    add(names::NODE, capped(dead.node, NAME_BYTES_MAX));
+    add(names::STAGE, failure.stage().name().to_owned());
+    add(names::ATTEMPTS, dead.attempts.to_string());
+    add(names::FIRST_AT, timestamp_text(moment(dead.first_at)));
+    add(names::LAST_AT, timestamp_text(moment(dead.last_at)));
+    add(names::TOPOLOGY, capped(dead.topology, NAME_BYTES_MAX));
+    add(names::VERSION, dead.version.to_string());
     if !failure.details().is_null() {
-        own.push((names::DETAILS, details_text(failure.details())));
+        add(names::DETAILS, details_text(failure.details()));
     }
     if let Some(trace) = record.header("traceparent").and_then(|trace| std::str::from_utf8(trace).ok()) {
-        own.push((names::TRACE, capped(trace, NAME_BYTES_MAX)));
+        add(names::TRACE, capped(trace, NAME_BYTES_MAX));
     }
     own
 }

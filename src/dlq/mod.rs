@@ -1,9 +1,10 @@
 //! Dead letters: a record that failed, set aside with its reason.
 //!
 //! [`letter`] makes the record for the topic of dead letters: key, value, headers and timestamp of the original, untouched, and
-//! behind them the headers that say why and where. Their names are those of Kafka Streams (KIP-1034, `__streams.errors.*`) and
-//! the engine's own (`__skald.errors.*`). [`read`] gives them back. Writing the letter in the transaction of the record's offset
-//! is `runtime`'s matter.
+//! behind them the headers that say why and where. Cause and origin have the names of Kafka Streams (KIP-1034,
+//! `__streams.errors.*`), or of another [`Spelling`] for tools that know that one; the rest is the engine's own
+//! (`__skald.errors.*`). [`read`] gives them back, and [`recognise`] also reads what others have written: Kafka Streams, Kafka
+//! Connect, Spring. Writing the letter in the transaction of the record's offset is `runtime`'s matter.
 //!
 //! Two things are not kept: values of headers that carry credentials, since a copy of them would outlive their record
 //! ([`SECRET_HEADERS`]), and what does not fit into the topic: the letter is a stub then, which names the place of the
@@ -12,24 +13,21 @@
 mod error;
 mod letter;
 mod read;
+mod spelling;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{Error, Result};
 pub use letter::{Dead, Letter, letter};
-pub use read::{Report, Stub, read};
+pub use read::{Found, Report, Stub, read, recognise};
+pub use spelling::{Origin, Spelling, Told};
 
 /// Headers whose value is left out of a letter, whatever their case.
 pub const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
 /// Names of the headers of a letter.
 mod names {
-    pub(super) const EXCEPTION: &str = "__streams.errors.exception";
-    pub(super) const MESSAGE: &str = "__streams.errors.message";
-    pub(super) const TOPIC: &str = "__streams.errors.topic";
-    pub(super) const PARTITION: &str = "__streams.errors.partition";
-    pub(super) const OFFSET: &str = "__streams.errors.offset";
     pub(super) const ID: &str = "__skald.errors.id";
     pub(super) const CODE: &str = "__skald.errors.code";
     pub(super) const CLASS: &str = "__skald.errors.class";

@@ -1,8 +1,9 @@
 //! What a dead letter says, read back from its headers.
 
+use super::spelling::{self, Origin, Told};
 use super::{Error, Result, names};
 use crate::failure::{Class, Stage};
-use crate::record::{HeaderRef, Offset, Partition, Text, Value, json};
+use crate::record::{HeaderRef, Text, Value, json};
 use jiff::Timestamp;
 
 /// Why and where a record failed.
@@ -23,11 +24,7 @@ pub struct Report {
     /// Where in the node.
     pub stage: Stage,
     /// Where it was first read.
-    pub topic: Text,
-    /// Likewise.
-    pub partition: Partition,
-    /// Likewise.
-    pub offset: Offset,
+    pub origin: Origin,
     /// How often it was tried.
     pub attempts: u32,
     /// When it failed first.
@@ -53,23 +50,43 @@ pub struct Stub {
     pub value: Option<(u64, Text)>,
 }
 
-/// Reads the headers of a dead letter. Of headers of one name the last holds: an original may itself have been a letter.
+/// A dead letter, whoever wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// This engine.
+    Own(Box<Report>),
+    /// Kafka Streams, Kafka Connect, Spring, or what writes as they do.
+    Foreign(Told),
+}
+
+/// Reads the headers of a dead letter that this engine or somebody else wrote. A letter of this engine that somebody else set
+/// aside again is theirs: their headers stand behind its own.
+pub fn recognise(headers: &[HeaderRef<'_>]) -> Result<Found> {
+    let told = spelling::read(headers)?;
+    let place = |name: &str| headers.iter().rposition(|header| header.name == name);
+    let is_own = place(names::ID).is_some_and(|id| Some(id) > place(told.spelling.topic_header()));
+    if is_own { read(headers).map(|report| Found::Own(Box::new(report))) } else { Ok(Found::Foreign(told)) }
+}
+
+/// Reads the headers of a dead letter that this engine wrote. Of headers of one name the last holds: an original may itself have been a letter.
 pub fn read(headers: &[HeaderRef<'_>]) -> Result<Report> {
+    let told = spelling::read(headers);
     let headers = Headers(headers);
+    // What is not there at all is said first: it was not this engine that wrote the record.
+    headers.required(names::ID)?;
+    let Told { origin, message, .. } = told?;
     Ok(Report {
         id: headers.text(names::ID)?,
         code: headers.text(names::CODE)?,
         class: headers.one_of(names::CLASS, &CLASSES, Class::name)?,
-        message: headers.text(names::MESSAGE)?,
+        message,
         details: match headers.optional(names::DETAILS)? {
             Some(text) => json::read(text.as_bytes()).map_err(|_| Error::Unreadable { header: names::DETAILS })?,
             None => Value::Null,
         },
         node: headers.text(names::NODE)?,
         stage: headers.one_of(names::STAGE, &STAGES, Stage::name)?,
-        topic: headers.text(names::TOPIC)?,
-        partition: headers.parsed(names::PARTITION)?,
-        offset: headers.parsed(names::OFFSET)?,
+        origin,
         attempts: headers.parsed(names::ATTEMPTS)?,
         first_at: headers.parsed(names::FIRST_AT)?,
         last_at: headers.parsed(names::LAST_AT)?,
@@ -90,7 +107,7 @@ struct Headers<'a>(&'a [HeaderRef<'a>]);
 
 impl<'a> Headers<'a> {
     fn optional(&self, header: &'static str) -> Result<Option<&'a str>> {
-        let Some(found) = self.0.iter().rev().find(|known| known.name == header) else { return Ok(None) };
+        let Some(found) = spelling::last(self.0, header) else { return Ok(None) };
         let text = found.value.and_then(|value| std::str::from_utf8(value).ok());
         text.map(Some).ok_or(Error::Unreadable { header })
     }

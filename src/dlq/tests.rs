@@ -19,6 +19,7 @@ fn dead<'a>(record: &'a RecordRef<'a>, failure: &'a Failure) -> Dead<'a> {
         attempts: 1,
         first_at: 1_795_248_001_000,
         last_at: 1_795_248_001_000,
+        spelling: Spelling::Streams,
     }
 }
 
@@ -148,6 +149,104 @@ fn what_is_no_letter_is_said_to_be_none() {
     }
 }
 
+fn headers<'a>(of: &'a [(&'a str, &'a [u8])]) -> Vec<HeaderRef<'a>> {
+    of.iter().map(|(name, value)| HeaderRef { name, value: Some(value) }).collect()
+}
+
+#[test]
+fn letters_of_others_are_recognised() {
+    let connect: &[(&str, &[u8])] = &[
+        ("app", b"1"),
+        ("__connect.errors.topic", b"payments"),
+        ("__connect.errors.partition", b"5"),
+        ("__connect.errors.offset", b"4711"),
+        ("__connect.errors.connector.name", b"jdbc-sink"),
+        ("__connect.errors.task.id", b"0"),
+        ("__connect.errors.stage", b"VALUE_CONVERTER"),
+        ("__connect.errors.exception.class.name", b"org.apache.kafka.connect.errors.DataException"),
+        ("__connect.errors.exception.message", b"unknown magic byte"),
+    ];
+    let spring: &[(&str, &[u8])] = &[
+        ("kafka_dlt-original-topic", b"orders"),
+        ("kafka_dlt-original-partition", &[0, 0, 0, 3]),
+        ("kafka_dlt-original-offset", &[0, 0, 0, 0, 0, 0, 1, 0]),
+        ("kafka_dlt-original-consumer-group", b"billing"),
+        ("kafka_dlt-exception-fqcn", b"java.lang.IllegalStateException"),
+    ];
+    let streams: &[(&str, &[u8])] = &[
+        ("__streams.errors.exception", b"org.apache.kafka.common.errors.SerializationException"),
+        ("__streams.errors.message", b"no"),
+        ("__streams.errors.topic", b"clicks"),
+        ("__streams.errors.partition", b"0"),
+        ("__streams.errors.offset", b"9"),
+    ];
+    for (of, spelling, topic, partition, offset, cause, message, writer) in [
+        (
+            connect,
+            Spelling::Connect,
+            "payments",
+            5,
+            4711,
+            "org.apache.kafka.connect.errors.DataException",
+            "unknown magic byte",
+            Some("jdbc-sink"),
+        ),
+        (spring, Spelling::Spring, "orders", 3, 256, "java.lang.IllegalStateException", "", Some("billing")),
+        (streams, Spelling::Streams, "clicks", 0, 9, "org.apache.kafka.common.errors.SerializationException", "no", None),
+    ] {
+        let origin = Origin { topic: topic.into(), partition, offset };
+        let told = Told { spelling, origin, cause: cause.into(), message: message.into(), writer: writer.map(Text::new) };
+        assert_eq!(recognise(&headers(of)), Ok(Found::Foreign(told)));
+        assert!(matches!(read(&headers(of)), Err(Error::Missing { .. })), "it is not this engine's");
+    }
+}
+
+#[test]
+fn an_exception_without_a_message_is_one() {
+    let all = [
+        HeaderRef { name: "__connect.errors.topic", value: Some(b"payments") },
+        HeaderRef { name: "__connect.errors.partition", value: Some(b"5") },
+        HeaderRef { name: "__connect.errors.offset", value: Some(b"4711") },
+        HeaderRef { name: "__connect.errors.exception.message", value: None },
+    ];
+    let Ok(Found::Foreign(told)) = recognise(&all) else { panic!("a letter of Connect") };
+    assert_eq!((told.cause.as_str(), told.message.as_str()), ("", ""));
+}
+
+#[test]
+fn a_letter_that_passed_several_hands_is_that_of_the_last_one() {
+    let failure = failure();
+    let connect: &[(&str, &[u8])] =
+        &[("__connect.errors.topic", b"payments"), ("__connect.errors.partition", b"5"), ("__connect.errors.offset", b"4711")];
+    let theirs = headers(connect);
+    let failed_here = record(Some(b"v"), &theirs);
+    let ours = letter(&dead(&failed_here, &failure), ROOM);
+    let Ok(Found::Own(report)) = recognise(&ours.headers()) else { panic!("it failed here last") };
+    assert_eq!(report.origin.topic, "orders");
+    let again: Vec<_> = ours.headers().into_iter().chain(headers(connect)).collect();
+    let Ok(Found::Foreign(told)) = recognise(&again) else { panic!("it failed there last") };
+    assert_eq!(told.origin.topic, "payments");
+}
+
+#[test]
+fn numbers_of_others_that_are_none_are_refused() {
+    for (name, value) in [
+        ("kafka_dlt-original-partition", &b"3"[..]),
+        ("kafka_dlt-original-partition", &[0xff; 4]),
+        ("kafka_dlt-original-partition", &[0, 0, 1, 0, 0, 0, 0, 0]),
+        ("kafka_dlt-original-offset", b""),
+        ("kafka_dlt-original-topic", b"\xff"),
+    ] {
+        let all: &[(&str, &[u8])] = &[
+            ("kafka_dlt-original-topic", b"orders"),
+            ("kafka_dlt-original-partition", &[0, 0, 0, 3]),
+            ("kafka_dlt-original-offset", &[0; 8]),
+            (name, value),
+        ];
+        assert_eq!(recognise(&headers(all)), Err(Error::Unreadable { header: name }), "{name} {value:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_a_letter_says_is_read_back(
@@ -155,19 +254,19 @@ proptest! {
         class in 0..4usize, stage in 0..6usize, attempts in any::<u32>(), version in any::<u32>(),
         partition in 0..i32::MAX, offset in 0..i64::MAX, at in 0..4_000_000_000_000_i64,
         topic in "[a-z.]{1,20}", node in "[a-z-]{1,20}", topology in "[a-z-]{1,20}",
-        value in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)), room in 0..6_000_usize,
+        value in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)), room in 0..6_000_usize, spelling in 0..3usize,
     ) {
         let class = [Class::Undecodable, Class::Permanent, Class::Retryable, Class::Engine][class];
         let stage = [Stage::Decode, Stage::Key, Stage::Decide, Stage::Evolve, Stage::Step, Stage::Encode][stage];
         let failure = Failure::new(class, code.as_str(), stage, message.as_str()).with_details(Value::from(details.as_str()));
         let record = RecordRef { topic: &topic, partition, offset, ..record(value.as_deref(), &[]) };
-        let dead = Dead { node: &node, topology: &topology, version, attempts, first_at: at, last_at: at + 1, ..dead(&record, &failure) };
+        let dead = Dead { node: &node, topology: &topology, version, attempts, first_at: at, last_at: at + 1, spelling: Spelling::ALL[spelling], ..dead(&record, &failure) };
         let letter = letter(&dead, room);
         let report = read(&letter.headers()).expect("a letter");
         prop_assert_eq!(report.id, letter.id.clone());
         prop_assert_eq!((report.code, report.class, report.message), (Text::new(&code), class, Text::new(&message)));
         prop_assert_eq!((report.details, report.stage), (Value::from(details.as_str()), stage));
-        prop_assert_eq!((report.topic, report.partition, report.offset), (Text::new(&topic), partition, offset));
+        prop_assert_eq!(report.origin, Origin { topic: Text::new(&topic), partition, offset });
         prop_assert_eq!((report.node, report.topology, report.version, report.attempts), (Text::new(&node), Text::new(&topology), version, attempts));
         prop_assert_eq!((report.first_at.as_millisecond(), report.last_at.as_millisecond()), (at, at + 1));
         match report.stub {

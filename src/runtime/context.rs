@@ -53,6 +53,7 @@ impl StepContext<'_> {
             attempts: 1,
             first_at: self.now,
             last_at: self.now,
+            spelling: self.program.letters,
         };
         let letter = dlq::letter(&dead, self.epoch.outputs.message_bytes_max(topic));
         let record = self.record;

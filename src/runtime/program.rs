@@ -1,6 +1,7 @@
 //! What a worker runs: the plan with its nodes compiled and its topics' decoders.
 
 use crate::codec::{Decoder, Event};
+use crate::dlq::Spelling;
 use crate::failure::Failure;
 use crate::node::{self, Node, World};
 use crate::record::{RecordRef, Text};
@@ -43,6 +44,8 @@ pub struct Program {
     /// Per node: how its sources are read, in the order of [`PlannedNode::sources`], then its patterns.
     pub(super) policies: Vec<Vec<SourcePolicy>>,
     topics: FxHashMap<Text, usize>,
+    /// Whose names the headers of dead letters have.
+    pub(super) letters: Spelling,
 }
 
 impl Program {
@@ -64,6 +67,13 @@ impl Program {
         Self::of_parts(plan, nodes, decoders, decoder(None), policies)
     }
 
+    /// With the headers of its dead letters spelled like this.
+    #[must_use]
+    pub fn with_letters(mut self, spelling: Spelling) -> Self {
+        self.letters = spelling;
+        self
+    }
+
     /// A program of parts made by hand: nodes and policies as in the plan, a decoder for each of its topics, and one for topics
     /// that only a pattern finds.
     pub fn of_parts(
@@ -77,7 +87,7 @@ impl Program {
         assert_eq!(decoders.len(), plan.topics.len(), "a decoder for each topic of the plan");
         assert_eq!(policies.len(), plan.nodes.len(), "policies for each node of the plan");
         let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
-        Self { plan, nodes, decoders, undeclared, policies, topics }
+        Self { plan, nodes, decoders, undeclared, policies, topics, letters: Spelling::default() }
     }
 
     /// The decoder of a topic by its index, or of one that only a pattern found.

@@ -1,6 +1,7 @@
 //! What can be set of a running engine, with the defaults that were measured to be good.
 
 use crate::broker::Parting;
+use crate::dlq::Spelling;
 use crate::record::Text;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub parting: Parting,
     /// An orderly stop that takes longer is given up; nothing is lost by it.
     pub stop_deadline: Duration,
+    /// Whose names the headers of dead letters have.
+    pub letters: Spelling,
     /// Safety measures switched off, to show that tests notice.
     #[doc(hidden)]
     pub weakened: Weakened,
@@ -74,6 +77,7 @@ impl Default for Settings {
             cache_bytes_max: 128 << 20,
             parting: Parting::Leave,
             stop_deadline: Duration::from_secs(30),
+            letters: Spelling::default(),
             weakened: Weakened::default(),
         }
     }
