@@ -18,5 +18,6 @@ pub mod processor;
 pub mod record;
 pub mod runtime;
 pub mod state;
+pub mod sync;
 pub mod telemetry;
 pub mod topology;

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the room that wraps them")]
 
 use crate::record::Millis;
+use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -54,7 +55,7 @@ impl Clock for SystemClock {
     }
 
     fn draw(&self) -> u64 {
-        self.draws.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u64(..)
+        lock(&self.draws).u64(..)
     }
 }
 
@@ -95,6 +96,6 @@ impl Clock for ManualClock {
     }
 
     fn draw(&self) -> u64 {
-        self.draws.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u64(..)
+        lock(&self.draws).u64(..)
     }
 }

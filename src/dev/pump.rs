@@ -4,9 +4,10 @@ use super::traffic::Traffic;
 use crate::broker::Producer;
 use crate::clock::Clock;
 use crate::record::{Record, partition_of};
+use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Pump {
         let begun = parts.clock.mono();
         let thread = std::thread::Builder::new().name("traffic".into()).spawn(move || {
             if let Err(error) = pump(parts, begun, &own) {
-                *own.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *lock(&own.failure) = Some(error);
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
@@ -72,7 +73,7 @@ impl Pump {
     /// Ends it; every record that was sent is in the log then. The error is that of the first record that could not be sent.
     pub fn stop(mut self) -> Result<u64, String> {
         self.end();
-        match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&self.shared.failure).take() {
             Some(error) => Err(error),
             None => Ok(self.sent()),
         }
@@ -83,7 +84,7 @@ impl Pump {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            let mut failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failure = lock(&self.shared.failure);
             failure.get_or_insert_with(|| "the traffic generator broke down".into());
         }
     }

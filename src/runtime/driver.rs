@@ -6,9 +6,10 @@
 use super::worker::{Wait, Worker};
 use super::{Error, Exit, Result};
 use crate::broker::Wake;
+use crate::sync::lock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Signals {
     pub(super) fn stop(&self) {
         // Saturates: a third signal asks for no more than the second.
         let _ = self.asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |asked| Some(asked.saturating_add(1).min(2)));
-        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for thread in lock(&self.threads).iter() {
             thread.unpark();
         }
     }
@@ -46,7 +47,7 @@ impl Signals {
     }
 
     fn register(&self, thread: Thread) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        lock(&self.threads).push(thread);
     }
 }
 

@@ -5,11 +5,12 @@
 
 use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use crate::state::Store;
+use crate::sync;
 use crate::telemetry::{TasksByState, Telemetry};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 /// The transactions of one id are ended no more often than this.
@@ -159,7 +160,7 @@ impl Registry {
 
     /// All tasks in order.
     pub fn tasks(&self) -> Vec<TaskReport> {
-        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let tasks = sync::read(&self.tasks);
         tasks
             .iter()
             .map(|(id, entry)| TaskReport {
@@ -176,7 +177,7 @@ impl Registry {
 
     /// Where the state of a node's partition can be read.
     pub fn find(&self, node: &str, partition: Partition) -> Lookup {
-        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let tasks = sync::read(&self.tasks);
         let held = tasks.iter().find(|(id, entry)| id.partition == partition && entry.stateful.iter().any(|name| name == node));
         let Some((_, entry)) = held else { return Lookup::Elsewhere };
         let reader = entry
@@ -197,12 +198,12 @@ impl Registry {
 
     /// Takes the right to write a task's stores; false while another thread has it.
     pub(super) fn lock(&self, id: TaskId, thread: usize) -> bool {
-        *self.locks.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert(thread) == thread
+        *sync::lock(&self.locks).entry(id).or_insert(thread) == thread
     }
 
     /// Gives it back.
     pub(super) fn unlock(&self, id: TaskId, thread: usize) {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = sync::lock(&self.locks);
         if locks.get(&id) == Some(&thread) {
             locks.remove(&id);
         }
@@ -210,13 +211,13 @@ impl Registry {
 
     /// Stores of all tasks of this process.
     pub(super) fn stores(&self) -> usize {
-        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let tasks = sync::read(&self.tasks);
         tasks.values().map(|task| task.stateful.len()).sum()
     }
 
     /// May the transaction of this id be ended now? Once in a while only: a live worker that is fenced again and again ends.
     pub(super) fn may_fence(&self, id: &Text, mono: Duration) -> bool {
-        let mut fenced = self.fenced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fenced = sync::lock(&self.fenced);
         fenced.retain(|_, at| mono < *at + FENCE_AGAIN);
         match fenced.entry(id.clone()) {
             Entry::Occupied(_) => false,
@@ -229,7 +230,7 @@ impl Registry {
 
     /// It was not ended.
     pub(super) fn fence_failed(&self, id: &Text) {
-        self.fenced.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        sync::lock(&self.fenced).remove(id);
     }
 
     pub(super) fn enter(&self, id: TaskId, thread: usize, name: Text, stateful: Vec<Text>, phase: TaskPhase) -> Arc<Gauges> {
@@ -237,14 +238,14 @@ impl Registry {
         let entry = Known { thread, name, phase, stores: Vec::new(), stateful, gauges: gauges.clone() };
         // A thread that comes by a task before another one of this process has let go of it takes the entry over: the other
         // removes only what is still its own.
-        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = sync::write(&self.tasks);
         tasks.insert(id, entry);
         self.count(&tasks);
         gauges
     }
 
     pub(super) fn phase(&self, id: TaskId, thread: usize, phase: TaskPhase, stores: Option<Vec<(Text, Arc<dyn Store>)>>) {
-        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = sync::write(&self.tasks);
         if let Some(entry) = tasks.get_mut(&id).filter(|entry| entry.thread == thread) {
             entry.phase = phase;
             if let Some(stores) = stores {
@@ -255,7 +256,7 @@ impl Registry {
     }
 
     pub(super) fn leave(&self, id: TaskId, thread: usize) {
-        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = sync::write(&self.tasks);
         if tasks.get(&id).is_some_and(|entry| entry.thread == thread) {
             tasks.remove(&id);
         }

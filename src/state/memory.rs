@@ -4,9 +4,10 @@ use super::contents::Contents;
 use super::store::refuse_falling;
 use super::{Batch, Checkpoint, Chunk, Error, KeyRange, Result, Store, StoreName, Stores};
 use crate::record::Partition;
+use crate::sync;
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 /// The stores of a worker, in memory. A store lives until it is set aside, so that a task that returns finds it.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl Memory {
 impl Stores for Memory {
     fn open(&self, name: &StoreName, partition: Partition) -> Result<Arc<dyn Store>> {
         let key = name.of_partition(partition)?;
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stores = sync::lock(&self.stores);
         let store = stores
             .entry(key)
             .or_insert_with_key(|name| Arc::new(MemoryStore { name: name.clone(), contents: RwLock::default() }));
@@ -38,7 +39,7 @@ impl Stores for Memory {
     }
 
     fn set_aside(&self, name: &StoreName, partition: Partition) -> Result<()> {
-        self.stores.lock().unwrap_or_else(PoisonError::into_inner).remove(&name.of_partition(partition)?);
+        sync::lock(&self.stores).remove(&name.of_partition(partition)?);
         Ok(())
     }
 
@@ -53,13 +54,13 @@ impl Stores for Memory {
 
 impl MemoryStore {
     fn read<R>(&self, read: impl FnOnce(&Contents) -> R) -> R {
-        read(&self.contents.read().unwrap_or_else(PoisonError::into_inner))
+        read(&sync::read(&self.contents))
     }
 
     fn write(&self, batch: &Batch) -> Result<()> {
         refuse_falling(&self.name, &batch.checkpoints, &|changelog| self.checkpoint(changelog))?;
         // Once per epoch; readers wait for as long as it takes to move the writes in.
-        self.contents.write().unwrap_or_else(PoisonError::into_inner).write(batch);
+        sync::write(&self.contents).write(batch);
         Ok(())
     }
 }
@@ -88,7 +89,7 @@ impl Store for MemoryStore {
     }
 
     fn clear(&self) -> Result<()> {
-        *self.contents.write().unwrap_or_else(PoisonError::into_inner) = Contents::default();
+        *sync::write(&self.contents) = Contents::default();
         Ok(())
     }
 

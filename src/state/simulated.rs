@@ -8,9 +8,10 @@ use super::contents::Contents;
 use super::store::refuse_falling;
 use super::{Batch, Checkpoint, Chunk, Error, KeyRange, Result, Store, StoreName, Stores};
 use crate::record::Partition;
+use crate::sync::lock;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A simulated disk; clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ impl SimulatedDisk {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -106,7 +107,7 @@ impl Stores for SimulatedDisk {
 
 impl SimulatedStore {
     fn lock(&self) -> MutexGuard<'_, State> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         assert!(state.crashes == self.crashes, "store `{}` is used by a process that has crashed", self.name);
         state
     }

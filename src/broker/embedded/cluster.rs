@@ -15,9 +15,10 @@ use super::transactions::Coordinator;
 use crate::broker::{Error, ErrorClass, Result, TopicSpec};
 use crate::clock::Clock;
 use crate::record::{Millis, Text, TopicPartition};
+use crate::sync::lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How the embedded broker behaves where Kafka has a broker's or client's setting.
@@ -241,8 +242,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic of a fault plan or of an assertion leaves a state that is still consistent: each change is made in one piece.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards. An error that stops a partition
 //! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
 
-use super::context::{MemberContext, Rebalance, lock, names, trouble_kind};
+use super::context::{MemberContext, Rebalance, names, trouble_kind};
 use super::error::About;
 use super::intake::hand_over;
 use super::probe::Probe;
@@ -14,6 +14,7 @@ use crate::broker::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
+use crate::sync::lock;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;

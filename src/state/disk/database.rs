@@ -5,6 +5,7 @@ use super::super::layout::meta;
 use super::super::{Checkpoint, Error, Result};
 use super::error::{is_poisoned, sort};
 use crate::record::{Offset, Text};
+use crate::sync;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -126,7 +127,7 @@ impl Shared {
             let store = &open.stores[place];
             match write(open.database()?, store.keyspace()?) {
                 Ok(()) => {
-                    let mut reached = store.reached.write().unwrap_or_else(PoisonError::into_inner);
+                    let mut reached = sync::write(&store.reached);
                     for (changelog, checkpoint) in checkpoints {
                         reached.insert(changelog.clone(), checkpoint.next_offset);
                     }
@@ -248,11 +249,11 @@ impl Shared {
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, Open> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner)
+        sync::read(&self.open)
     }
 
     fn exclusive(&self) -> RwLockWriteGuard<'_, Open> {
-        self.open.write().unwrap_or_else(PoisonError::into_inner)
+        sync::write(&self.open)
     }
 }
 
