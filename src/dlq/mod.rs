@@ -11,17 +11,21 @@
 //! original, its size and its SHA-256.
 
 mod error;
+mod filter;
 mod letter;
 mod read;
 mod spelling;
+mod summary;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{Error, Result};
+pub use filter::{Filter, error_value};
 pub use letter::{Dead, Letter, letter};
 pub use read::{Found, Report, Stub, read, recognise};
 pub use spelling::{Origin, Spelling, Told};
+pub use summary::{Cause, GROUPS_MAX, Group, Summary};
 
 /// Headers whose value is left out of a letter, whatever their case.
 pub const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];

@@ -1,9 +1,9 @@
 //! What a dead letter says, read back from its headers.
 
 use super::spelling::{self, Origin, Told};
-use super::{Error, Result, names};
+use super::{Cause, Error, Result, names};
 use crate::failure::{Class, Stage};
-use crate::record::{HeaderRef, Text, Value, json};
+use crate::record::{HeaderRef, Millis, RecordRef, Text, Value, json};
 use jiff::Timestamp;
 
 /// Why and where a record failed.
@@ -57,6 +57,41 @@ pub enum Found {
     Own(Box<Report>),
     /// Kafka Streams, Kafka Connect, Spring, or what writes as they do.
     Foreign(Told),
+}
+
+impl Found {
+    /// Where the record was first read.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Own(report) => &report.origin,
+            Self::Foreign(told) => &told.origin,
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> &Text {
+        match self {
+            Self::Own(report) => &report.message,
+            Self::Foreign(told) => &told.message,
+        }
+    }
+
+    /// What letters of the same trouble have in common.
+    pub fn cause(&self) -> Cause {
+        let topic = self.origin().topic.clone();
+        match self {
+            Self::Own(report) => Cause { code: report.code.clone(), node: report.node.clone(), topic },
+            Self::Foreign(told) => Cause { code: told.cause.clone(), node: told.writer.clone().unwrap_or_default(), topic },
+        }
+    }
+
+    /// First and last failure; where it is not told the time of the record, which is older.
+    pub fn times(&self, record: &RecordRef<'_>) -> (Millis, Millis) {
+        match self {
+            Self::Own(report) => (report.first_at.as_millisecond(), report.last_at.as_millisecond()),
+            Self::Foreign(_) => (record.timestamp, record.timestamp),
+        }
+    }
 }
 
 /// Reads the headers of a dead letter that this engine or somebody else wrote. A letter of this engine that somebody else set

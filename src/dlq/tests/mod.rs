@@ -1,3 +1,7 @@
+//! Letters as they are written and read.
+
+mod desk;
+
 use super::*;
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{HeaderRef, Map, RecordRef, Text, Value};
