@@ -3,7 +3,9 @@
 use super::{Aggregate, Instance};
 use crate::codec::Event;
 use crate::failure::{Failure, Stage};
-use crate::node::{Answer, Context, Drafted, Frame, Input, InstanceKey, Outbox, Outcome, Refusal, Stop, asker, first_refusal};
+use crate::node::{
+    Answer, Context, Drafted, Frame, Input, InstanceKey, Outbox, Outcome, Refusal, Stop, Way, asker, first_refusal,
+};
 use crate::record::Value;
 use crate::state::Mark;
 use crate::topology::model::Decide;
@@ -98,11 +100,13 @@ impl Aggregate {
             .with_state(&instance.state, instance.version);
         frame.define(&handler.lets);
         if !frame.holds_if_given(handler.when.as_ref(), Stage::Decide)? {
+            frame.passed(&handler.at, &handler.kind, Way::Passed);
             return without_messages(Verdict::NotApplicable);
         }
         let (verdict, emit) = match first_refusal(&handler.require, &frame, Stage::Decide)? {
             Some((rule, refusal)) => (Verdict::Refused { refusal, dead_letter: rule.dead_letter }, &rule.emit),
             None => {
+                frame.passed(&handler.at, &handler.kind, Way::Taken);
                 let is_told = asker(input.record).is_some() || self.model().replies.is_some();
                 let reply = handler.reply.as_ref().filter(|_| is_told);
                 let result = reply.map_or(Ok(Value::Null), |template| frame.fill(template, Stage::Decide))?;

@@ -3,7 +3,7 @@
 use super::{Aggregate, Instance};
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Context, Frame, Outbox, Stop};
+use crate::node::{Context, Frame, Outbox, Stop, Way};
 use crate::record::{Map, RecordRef, Text, Value};
 use crate::topology::model::StateChange;
 
@@ -31,6 +31,7 @@ impl Aggregate {
                 .with_key(instance.key.value.clone())
                 .with_state(&instance.state, instance.version);
             frame.define(&handler.lets);
+            frame.passed(&handler.at, &handler.kind, Way::Taken);
             match &handler.change {
                 StateChange::Fields { set, unset } => {
                     let set = set.as_ref().map_or(Ok(Map::new()), |template| frame.fill_map(template, Stage::Evolve))?;

@@ -3,7 +3,7 @@
 //! A value is made when it is first read and kept, so a name that nobody reads costs nothing, and a `let` is evaluated at most
 //! once, its failure included.
 
-use super::World;
+use super::{Way, World};
 use crate::codec::{Event, KeyFormat, moment, position_id, read_key};
 use crate::expr::names::{CTX, DATA, ERROR, EVENT, HEADERS, KEY, PARAMS, RECORD, STATE, VERSION};
 use crate::expr::{EvalError, Fuel, Kind, Names, Slot};
@@ -181,6 +181,14 @@ impl<'a> Frame<'a> {
     /// Gives a local its value.
     pub fn bind(&mut self, slot: Slot, value: Value) {
         self.locals[local(slot)] = Local { expr: None, value: OnceCell::from(Ok(value)) };
+    }
+
+    /// Notes that a place of the file was passed, where somebody wants to know.
+    #[inline]
+    pub fn passed(&self, at: &Position, what: &str, way: Way) {
+        if let Some(trail) = self.world.trail() {
+            trail.note(at, what, way);
+        }
     }
 
     /// Evaluates an expression.

@@ -16,6 +16,7 @@ mod require;
 mod stop;
 #[doc(hidden)]
 pub mod testing;
+mod trail;
 mod world;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use repartition::compile as repartition;
 pub use reply::{Answer, asker};
 pub use require::{Refusal, first_refusal};
 pub use stop::Stop;
+pub use trail::{Spot, Trail, Way};
 pub use world::World;
 
 use crate::codec::Event;

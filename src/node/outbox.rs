@@ -3,7 +3,7 @@
 //! A message is drafted first, all its expressions evaluated, and sent then: what a decision emits was computed from the state
 //! before it, whatever its events do to the state.
 
-use super::{Context, Frame, InstanceKey, Outgoing, Target, World};
+use super::{Context, Frame, InstanceKey, Outgoing, Target, Way, World};
 use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value};
@@ -109,8 +109,12 @@ impl<'a> Outbox<'a> {
     fn draft_one(&mut self, message: &Message, frame: &Frame<'_>) -> Result<Option<Drafted>, Failure> {
         // Messages that are not sent count too: the place of the others does not depend on them.
         let place = self.next_place();
-        if !frame.holds_if_given(message.when.as_ref(), Stage::Encode)? {
-            return Ok(None);
+        if let Some(when) = &message.when {
+            let sent = frame.holds(when, Stage::Encode)?;
+            frame.passed(&message.at, "", if sent { Way::Taken } else { Way::Passed });
+            if !sent {
+                return Ok(None);
+            }
         }
         let to = self.target(message, frame)?;
         if message.forward {

@@ -1,7 +1,7 @@
 //! Rules: the first that does not hold refuses.
 
-use super::Frame;
 use super::frame::as_text;
+use super::{Frame, Way};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Text, Value};
 use crate::topology::model::{Check, Require};
@@ -48,6 +48,7 @@ pub fn first_refusal<'r>(
                 Some(schema.compiled.misfit(&value))
             }
         };
+        frame.passed(&rule.at, &rule.code, Way::Taken);
         let given = rule.message.as_ref().map(|template| frame.fill(template, stage)).transpose()?;
         let message = match (given.as_ref().map(as_text), misfit) {
             (Some(given), Some(misfit)) => format!("{given}: {misfit}").into(),

@@ -1,5 +1,6 @@
 //! What all nodes of a topology share: its model and plan, and how each of its topics is read and written.
 
+use super::Trail;
 use crate::codec::{self, Contract, Decoder, Encoder, KeyFormat};
 use crate::record::{Text, Value};
 use crate::topology::model::{self, Envelope, Expr, Topology};
@@ -18,6 +19,7 @@ pub struct World {
     outlets: Vec<Outlet>,
     undeclared: Outlet,
     topics: FxHashMap<Text, usize>,
+    trail: Option<Arc<Trail>>,
 }
 
 /// How messages are written to a topic.
@@ -32,6 +34,11 @@ pub(super) struct Outlet {
 impl World {
     /// Makes a topology ready.
     pub fn new(topology: Arc<Topology>, plan: Arc<Plan>) -> Arc<Self> {
+        Self::with_trail(topology, plan, None)
+    }
+
+    /// The same; its nodes note there what they pass.
+    pub fn with_trail(topology: Arc<Topology>, plan: Arc<Plan>, trail: Option<Arc<Trail>>) -> Arc<Self> {
         let outlets = topology.topics.iter().map(outlet).collect();
         let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
         Arc::new(Self {
@@ -41,6 +48,7 @@ impl World {
             topics,
             topology,
             plan,
+            trail,
         })
     }
 
@@ -64,6 +72,10 @@ impl World {
     /// Format of the keys of a topic.
     pub fn key_format(&self, topic: Option<usize>) -> KeyFormat {
         self.contract(topic).map_or(KeyFormat::String, |contract| contract.key_format)
+    }
+
+    pub(super) fn trail(&self) -> Option<&Trail> {
+        self.trail.as_deref()
     }
 
     pub(super) fn params(&self) -> &Value {

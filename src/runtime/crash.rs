@@ -1,7 +1,8 @@
 //! Labelled points where a process may die (`c01` to `c20`), for tests.
 //!
-//! In a release build a point is nothing. With debug assertions the simulation arms them per thread and drops the worker where one
-//! strikes; and `SKALD_CRASH_AT=c05:3` aborts the process at the third passing of `c05`, for runs against a real Kafka.
+//! A point is passed a few times per epoch or assignment, never per record. The simulation and scenario tests arm one per thread
+//! and drop the worker where it strikes. With debug assertions `SKALD_CRASH_AT=c05:3` aborts the process at the third passing of
+//! `c05`, for runs against a real Kafka.
 
 use super::Result;
 
@@ -12,28 +13,16 @@ pub const POINTS: [&str; 20] = [
 ];
 
 /// Passes a point; fails when a test wants the worker to die there.
-#[cfg(not(debug_assertions))]
-#[inline(always)]
-pub(super) fn point(_label: &'static str) -> Result<()> {
-    Ok(())
-}
-
-/// Passes a point; fails when a test wants the worker to die there.
-#[cfg(debug_assertions)]
 pub(super) fn point(label: &'static str) -> Result<()> {
     armed::pass(label)
 }
 
-#[cfg(debug_assertions)]
 pub use armed::{Armed, arm, disarm, passed};
 
-#[cfg(debug_assertions)]
 mod armed {
     use super::POINTS;
     use crate::runtime::{Error, Result};
     use std::cell::RefCell;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     /// A point to die at.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +48,9 @@ mod armed {
         LOCAL.with_borrow_mut(|local| local.armed = Some(armed));
     }
 
-    /// Takes an armed point back.
-    pub fn disarm() {
-        LOCAL.with_borrow_mut(|local| local.armed = None);
+    /// Takes an armed point back, with the passings that were still to come; `None`: it struck, or none was armed.
+    pub fn disarm() -> Option<Armed> {
+        LOCAL.with_borrow_mut(|local| local.armed.take())
     }
 
     /// How often each point was passed on this thread.
@@ -70,6 +59,7 @@ mod armed {
     }
 
     pub(super) fn pass(label: &'static str) -> Result<()> {
+        #[cfg(debug_assertions)]
         abort_when_asked(label);
         LOCAL.with_borrow_mut(|local| {
             let at = POINTS.iter().position(|point| *point == label).expect("labels are those of the table");
@@ -87,7 +77,10 @@ mod armed {
         })
     }
 
+    #[cfg(debug_assertions)]
     fn abort_when_asked(label: &'static str) {
+        use std::sync::OnceLock;
+        use std::sync::atomic::{AtomicU64, Ordering};
         static WANTED: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
         let wanted = WANTED.get_or_init(|| {
             let text = std::env::var("SKALD_CRASH_AT").ok()?;

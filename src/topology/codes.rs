@@ -80,12 +80,33 @@ const CODES: &[(&str, &str)] = &[
     ("E908", "the key of a message"),
 ];
 
+/// Codes of scenario files (`skald test`), beside those of any YAML.
+const SCENARIO: &[(&str, &str)] = &[
+    ("E1001", "another version of scenario files"),
+    ("E1002", "the topology of a scenario file cannot be used"),
+    ("E1003", "a topic that the topology does not have"),
+    ("E1004", "a message type that the topic does not have"),
+    ("E1005", "the topic of a message is not clear"),
+    ("E1006", "a value that does not fit its schema"),
+    ("E1007", "unknown node"),
+    ("E1008", "it is not clear what an item is"),
+    ("E1009", "the key of a message cannot be told"),
+    ("E1010", "something that cannot be done to a worker"),
+    ("E1011", "two cases of one name"),
+    ("E1012", "an answer where nobody asks"),
+];
+
 /// What a code is about; `None`: this build never says it.
 pub fn title(code: &str) -> Option<&'static str> {
-    CODES.iter().find(|(known, _)| *known == code).map(|(_, title)| *title)
+    CODES.iter().chain(SCENARIO).find(|(known, _)| *known == code).map(|(_, title)| *title)
 }
 
-/// All codes that this build can say, with what each is about.
+/// The codes that only scenario files have, with what each is about.
+pub fn of_scenarios() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SCENARIO.iter().copied()
+}
+
+/// All codes that this build can say of topologies, with what each is about.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     CODES.iter().copied()
 }

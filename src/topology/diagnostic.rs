@@ -59,20 +59,23 @@ impl Severity {
 
 /// The text of a file, with what is needed to turn byte offsets into lines and columns.
 #[derive(Clone, Debug)]
-pub(super) struct SourceText {
-    pub(super) file: Arc<str>,
-    pub(super) text: Arc<str>,
+pub struct SourceText {
+    /// The file, as it is named.
+    pub file: Arc<str>,
+    /// Its text.
+    pub text: Arc<str>,
     line_starts: Vec<usize>,
 }
 
 impl SourceText {
-    pub(super) fn new(file: &str, text: &str) -> Self {
+    /// A file's text under its name.
+    pub fn new(file: &str, text: &str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { file: file.into(), text: text.into(), line_starts: std::iter::once(0).chain(breaks).collect() }
     }
 
     /// Line and column, both from 1, of a byte offset; one behind the end is the end.
-    pub(super) fn line_column(&self, offset: usize) -> (u32, u32) {
+    pub fn line_column(&self, offset: usize) -> (u32, u32) {
         let offset = self.floor(offset);
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let column = self.text[self.line_starts[line - 1]..offset].chars().count() + 1;
@@ -80,7 +83,7 @@ impl SourceText {
     }
 
     /// The line (without its break) that holds a byte offset, and where it begins.
-    pub(super) fn line_of(&self, offset: usize) -> (usize, &str) {
+    pub fn line_of(&self, offset: usize) -> (usize, &str) {
         let offset = self.floor(offset);
         let start = self.line_starts[self.line_starts.partition_point(|start| *start <= offset) - 1];
         let rest = &self.text[start..];
@@ -110,31 +113,37 @@ impl SourceText {
 
 /// What is being said about a place; finished by [`Findings::push`].
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) cause: Option<String>,
-    pub(super) hint: Option<String>,
+pub struct Finding {
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Why.
+    pub cause: Option<String>,
+    /// What to write instead.
+    pub hint: Option<String>,
 }
 
 /// A finding without cause and hint.
-pub(super) fn finding(code: &'static str, message: impl Into<String>) -> Finding {
+pub fn finding(code: &'static str, message: impl Into<String>) -> Finding {
     Finding { code, message: message.into(), cause: None, hint: None }
 }
 
 impl Finding {
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    /// With what to write instead.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn cause(mut self, cause: impl Into<String>) -> Self {
+    /// With why it is wrong.
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
     /// A hint that names the nearest of the words that would have been right, else lists them.
-    pub(super) fn meant<'a>(self, written: &str, words: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn meant<'a>(self, written: &str, words: impl IntoIterator<Item = &'a str>) -> Self {
         match meant_hint(written, words) {
             Some(hint) => self.hint(hint),
             None => self,
@@ -171,7 +180,7 @@ pub(super) fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str
 
 /// All findings of a file, each once.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub struct Findings {
     source: SourceText,
     list: Vec<Diagnostic>,
     /// Findings beyond the bound: counted, not kept.
@@ -182,15 +191,18 @@ pub(super) struct Findings {
 const FINDINGS_MAX: usize = 200;
 
 impl Findings {
-    pub(super) fn new(source: SourceText) -> Self {
+    /// None yet, of this file.
+    pub fn new(source: SourceText) -> Self {
         Self { source, list: Vec::new(), dropped: 0 }
     }
 
-    pub(super) fn source(&self) -> &SourceText {
+    /// The file.
+    pub fn source(&self) -> &SourceText {
         &self.source
     }
 
-    pub(super) fn push(&mut self, range: Range<usize>, finding: Finding) {
+    /// Adds one about these bytes of the file.
+    pub fn push(&mut self, range: Range<usize>, finding: Finding) {
         debug_assert!(codes::title(finding.code).is_some(), "{} is not in the table of codes", finding.code);
         if self.list.len() >= FINDINGS_MAX {
             self.dropped += 1;
@@ -216,12 +228,13 @@ impl Findings {
         }
     }
 
-    pub(super) fn has_errors(&self) -> bool {
+    /// Is an error among them?
+    pub fn has_errors(&self) -> bool {
         self.dropped > 0 || self.list.iter().any(|found| found.severity() == Severity::Error)
     }
 
     /// In the order of the file, errors of one place before warnings.
-    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+    pub fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|a, b| (a.range.start, a.severity(), a.code).cmp(&(b.range.start, b.severity(), b.code)));
         if self.dropped > 0 {
             let end = self.source.text.len();

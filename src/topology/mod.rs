@@ -16,12 +16,12 @@ pub mod plan;
 pub mod render;
 mod schema;
 mod sources;
-mod yaml;
+pub mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use across::across;
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Finding, Findings, Severity, SourceText, finding};
 pub use load::{Loaded, load};
 pub use sources::{NoSources, SCHEMA_BYTES_MAX, SECRET_BYTES_MAX, Sources};

@@ -73,6 +73,13 @@ pub struct Arm {
     pub steps: Vec<Step>,
 }
 
+impl Arm {
+    /// Where it stands: its condition, else its first step; an empty one that takes all has no place.
+    pub fn at(&self) -> Option<&Position> {
+        self.when.as_ref().map(|when| &when.at).or_else(|| self.steps.first().map(|step| &step.at))
+    }
+}
+
 impl Pipeline {
     /// Does it handle messages of this type?
     pub fn handles(&self, kind: &str) -> bool {

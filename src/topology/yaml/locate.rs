@@ -8,7 +8,7 @@ impl Scalar {
     ///
     /// Walks the written form and the text side by side. Where they part company (an alias, a fold that is not understood) the
     /// nearest place before is the answer: a finding may then point a little early, never outside the scalar.
-    pub(in super::super) fn locate(&self, source: &str, range: &Range<usize>, offset: usize) -> usize {
+    pub fn locate(&self, source: &str, range: &Range<usize>, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
         let Some(written) = source.get(range.clone()) else { return range.start };
         let body = match self.style {

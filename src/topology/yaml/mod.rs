@@ -12,66 +12,80 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub(super) use scalar::resolve;
-pub(super) use traps::mend;
-pub(super) use tree::read;
+pub use scalar::resolve;
+pub use traps::mend;
+pub use tree::read;
 
 use crate::record::Value;
 use std::ops::Range;
 
 /// Largest file.
-pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
+pub const FILE_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of maps and lists.
-pub(super) const DEPTH_MAX: usize = 64;
+pub const DEPTH_MAX: usize = 64;
 /// Most nodes, those that aliases repeat included.
-pub(super) const NODES_MAX: usize = 10_000;
+pub const NODES_MAX: usize = 10_000;
 
 /// A value of the file and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
-    pub(super) range: Range<usize>,
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes of the file.
+    pub range: Range<usize>,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A single value.
     Scalar(Scalar),
+    /// A list.
     List(Vec<Node>),
+    /// A map, in the order written.
     Map(Vec<Entry>),
 }
 
 /// An entry of a map.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_range: Range<usize>,
-    pub(super) node: Node,
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_range: Range<usize>,
+    /// Its value.
+    pub node: Node,
 }
 
 /// A scalar.
 #[derive(Clone, Debug)]
-pub(super) struct Scalar {
+pub struct Scalar {
     /// Its text, quotes and folds resolved.
-    pub(super) text: String,
-    pub(super) style: Style,
+    pub text: String,
+    /// How it is written.
+    pub style: Style,
     /// What it is by the core schema.
-    pub(super) value: Value,
+    pub value: Value,
 }
 
 /// How a scalar is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub enum Style {
+    /// As it is.
     Plain,
+    /// In single quotes.
     Single,
+    /// In double quotes.
     Double,
+    /// A block whose lines are kept.
     Literal,
+    /// A block whose lines are joined.
     Folded,
 }
 
 impl Node {
     /// What it is, for messages.
-    pub(super) fn kind_name(&self) -> &'static str {
+    pub fn kind_name(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar(scalar) => match scalar.value {
                 Value::Null => "nothing",
@@ -85,18 +99,21 @@ impl Node {
         }
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    /// Is nothing written there, or null?
+    pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.value.is_null())
     }
 
-    pub(super) fn scalar(&self) -> Option<&Scalar> {
+    /// As a single value.
+    pub fn scalar(&self) -> Option<&Scalar> {
         match &self.kind {
             Kind::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
 
-    pub(super) fn map(&self) -> Option<&[Entry]> {
+    /// As a map.
+    pub fn map(&self) -> Option<&[Entry]> {
         match &self.kind {
             Kind::Map(entries) => Some(entries),
             _ => None,
@@ -104,7 +121,7 @@ impl Node {
     }
 
     /// The value under a key of a map.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 }

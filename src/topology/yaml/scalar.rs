@@ -3,7 +3,7 @@
 use crate::record::Value;
 
 /// The value of a plain scalar, and whether YAML 1.1 readers would take it for something else (W101); then what they read.
-pub(in super::super) fn resolve(text: &str) -> (Value, Option<&'static str>) {
+pub fn resolve(text: &str) -> (Value, Option<&'static str>) {
     match text {
         "" | "~" | "null" => return (Value::Null, None),
         "true" => return (Value::Bool(true), None),

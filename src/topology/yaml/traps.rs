@@ -8,7 +8,7 @@ use crate::topology::diagnostic::{Findings, finding};
 use std::ops::Range;
 
 /// Finds the traps of a tree and mends them.
-pub(in super::super) fn mend(node: &mut Node, findings: &mut Findings) {
+pub fn mend(node: &mut Node, findings: &mut Findings) {
     let source = findings.source().text.clone();
     let flow = source.get(node.range.clone()).is_some_and(|written| written.starts_with(['{', '[']));
     match &mut node.kind {

@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::ops::Range;
 
 /// Reads a file as one document. What is wrong goes to the findings; `None` when there is nothing to go on with.
-pub(in super::super) fn read(findings: &mut Findings) -> Option<Node> {
+pub fn read(findings: &mut Findings) -> Option<Node> {
     let source = findings.source().clone();
     if source.text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, more than {FILE_BYTES_MAX}", source.text.len());
