@@ -402,9 +402,9 @@ impl Teller {
         let nodes: Vec<(Text, Text, u32)> = plan
             .stores
             .iter()
-            .map(|store| {
-                let topic = store.snapshots;
-                (store.name.clone(), plan.topics[topic].name.clone(), bench.prepared.topics[topic].partitions)
+            .filter_map(|store| {
+                let topic = store.snapshots?;
+                Some((store.name.clone(), plan.topics[topic].name.clone(), bench.prepared.topics[topic].partitions))
             })
             .collect();
         let tail = match form {

@@ -81,10 +81,13 @@ impl Fleet {
     pub(super) fn surface(&self) -> api::Surface {
         let topologies = self.members.iter().map(|member| {
             let plan = &member.checked.plan;
-            let aggregates = plan.stores.iter().map(|store| api::Aggregate {
-                name: store.name.clone(),
-                snapshots: plan.topics[store.snapshots].name.clone(),
-                partitions: member.prepared.topics[store.snapshots].partitions,
+            let aggregates = plan.stores.iter().filter_map(|store| {
+                let snapshots = store.snapshots?;
+                Some(api::Aggregate {
+                    name: store.name.clone(),
+                    snapshots: plan.topics[snapshots].name.clone(),
+                    partitions: member.prepared.topics[snapshots].partitions,
+                })
             });
             api::Topology {
                 name: plan.topology.clone(),

@@ -8,7 +8,7 @@ use super::{
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::record::{HeaderRef, RecordRef, Text};
-use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Source};
+use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Saga, Source};
 use crate::topology::plan::NodeKind;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     let behind = match world.plan.nodes.get(of)?.kind {
         NodeKind::Aggregate(index) => Behind::Aggregate(index),
         NodeKind::Pipeline(index) => Behind::Pipeline(index),
+        NodeKind::Saga(index) => Behind::Saga(index),
         NodeKind::Repartition { .. } => return None,
     };
     Some(Box::new(Repartition { world: Arc::clone(world), name: planned.name.clone(), behind, to }))
@@ -41,6 +42,7 @@ struct Repartition {
 enum Behind {
     Aggregate(usize),
     Pipeline(usize),
+    Saga(usize),
 }
 
 impl Repartition {
@@ -52,10 +54,15 @@ impl Repartition {
         &self.world.topology.pipelines[index]
     }
 
+    fn saga(&self, index: usize) -> &Saga {
+        &self.world.topology.sagas[index]
+    }
+
     fn handles(&self, kind: &str) -> bool {
         match self.behind {
             Behind::Aggregate(index) => aggregate_handles(self.aggregate(index), kind),
             Behind::Pipeline(index) => self.pipeline(index).handles(kind),
+            Behind::Saga(index) => self.saga(index).taken(kind).is_some(),
         }
     }
 
@@ -63,6 +70,7 @@ impl Repartition {
         match self.behind {
             Behind::Aggregate(index) => (&self.aggregate(index).sources, self.aggregate(index).key.as_ref()),
             Behind::Pipeline(index) => (&self.pipeline(index).sources, None),
+            Behind::Saga(index) => (&self.saga(index).sources, self.saga(index).key.as_ref()),
         }
     }
 
@@ -70,6 +78,7 @@ impl Repartition {
         match self.behind {
             Behind::Aggregate(index) => &self.aggregate(index).errors,
             Behind::Pipeline(index) => &self.pipeline(index).errors,
+            Behind::Saga(index) => &self.saga(index).errors,
         }
     }
 
@@ -77,6 +86,8 @@ impl Repartition {
         match self.behind {
             Behind::Aggregate(index) => self.aggregate(index).replies,
             Behind::Pipeline(index) => self.pipeline(index).replies,
+            // Whoever asked is answered where the request says.
+            Behind::Saga(_) => None,
         }
     }
 }

@@ -88,7 +88,7 @@ pub(super) struct Meters {
 }
 
 /// Roles of topics that are written to, as metrics name them.
-const WRITTEN: [&str; 6] = ["output", "repartition", "snapshots", "changelog", "replies", "dead_letters"];
+const WRITTEN: [&str; 7] = ["output", "repartition", "snapshots", "changelog", "replies", "dead_letters", "history"];
 
 impl Meters {
     pub(super) fn new(telemetry: &Telemetry, program: &Program) -> Self {
@@ -96,7 +96,7 @@ impl Meters {
         let topology = plan.topology.as_str();
         let role = |roles: &[Role]| {
             let is = |role| roles.contains(&role);
-            let order = [Role::Repartition, Role::Snapshots, Role::Changelog, Role::Replies, Role::DeadLetters];
+            let order = [Role::Repartition, Role::Snapshots, Role::Changelog, Role::Replies, Role::DeadLetters, Role::History];
             order.into_iter().position(is).map_or(0, |at| at + 1)
         };
         Self {

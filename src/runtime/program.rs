@@ -56,6 +56,8 @@ impl Program {
             let compiled = match plan.nodes[node].kind {
                 NodeKind::Aggregate(_) => aggregate::compile(world, node),
                 NodeKind::Pipeline(_) => processor::compile(world, node),
+                // `topology::load` refuses sagas (E117) as long as no room runs them.
+                NodeKind::Saga(_) => None,
                 NodeKind::Repartition { .. } => node::repartition(world, node),
             };
             Arc::from(compiled.expect("a plan's nodes are those of its model, and an aggregate has a store"))
@@ -131,6 +133,7 @@ fn sources_of<'a>(world: &'a World, node: &PlannedNode) -> &'a [Source] {
     match node.kind {
         NodeKind::Aggregate(index) => &world.topology.aggregates[index].sources,
         NodeKind::Pipeline(index) => &world.topology.pipelines[index].sources,
+        NodeKind::Saga(index) => &world.topology.sagas[index].sources,
         NodeKind::Repartition { of, .. } => sources_of(world, &world.plan.nodes[of]),
     }
 }

@@ -289,7 +289,7 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
             }
             Err(error) => return Err(error),
         };
-        let topics = [(Role::Snapshots, Some(store.snapshots)), (Role::Changelog, store.changelog)];
+        let topics = [(Role::Snapshots, store.snapshots), (Role::Changelog, store.changelog)];
         let followed: Vec<Followed> = topics
             .into_iter()
             .filter_map(|(role, topic)| {

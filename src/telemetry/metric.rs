@@ -86,7 +86,7 @@ metrics! {
     INPUT_RECORDS = Counter, Count, "skald_input_records_total", ["topology", "role"];
     /// Bytes of keys, values and headers of records read.
     INPUT_BYTES = Counter, Bytes, "skald_input_bytes_total", ["topology", "role"];
-    /// Records written, by the role of their topic: `output`, `repartition`, `snapshots`, `changelog`, `replies` or `dead_letters`.
+    /// Records written, by the role of their topic: `output`, `repartition`, `snapshots`, `changelog`, `replies`, `dead_letters` or `history`.
     OUTPUT_RECORDS = Counter, Count, "skald_output_records_total", ["topology", "role"];
     /// Bytes of keys, values and headers of records written.
     OUTPUT_BYTES = Counter, Bytes, "skald_output_bytes_total", ["topology", "role"];

@@ -115,6 +115,12 @@ fn handled(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic
             aggregate.events.into_iter().for_each(|events| note(events, &handler.kind, &handler.at, false));
         }
     }
+    for saga in &topology.sagas {
+        for source in &saga.sources {
+            let SourceFrom::Topic(topic) = source.from else { continue };
+            saga.takes.iter().for_each(|taken| note(topic, &taken.kind, &saga.at, true));
+        }
+    }
     let mut all_handled = Vec::new();
     for pipeline in &topology.pipelines {
         for source in &pipeline.sources {

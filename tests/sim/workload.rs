@@ -229,6 +229,7 @@ fn plan() -> Plan {
         sources: vec![source],
         patterns: Vec::new(),
         store,
+        inbox: None,
     };
     let part = |index, name: &str, source, nodes, store| SubTopology {
         index,
@@ -244,7 +245,7 @@ fn plan() -> Plan {
         node,
         name: name.into(),
         kind: StoreKind::Disk,
-        snapshots,
+        snapshots: Some(snapshots),
         changelog,
     };
     Plan {

@@ -135,8 +135,19 @@ impl Lower<'_> {
         let topics = std::mem::take(&mut self.topics).into_contracts();
         let params = self.params.clone();
         let secrets = self.secrets.clone();
-        let topology =
-            Topology { name, version, description, params, secrets, topics, aggregates, pipelines, errors, reply_to };
+        let topology = Topology {
+            name,
+            version,
+            description,
+            params,
+            secrets,
+            topics,
+            aggregates,
+            pipelines,
+            sagas: Vec::new(),
+            errors,
+            reply_to,
+        };
         // A part that was left out might have been what uses it.
         if !self.findings.has_errors() {
             self.unused(root, &topology);

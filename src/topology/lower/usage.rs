@@ -4,7 +4,8 @@
 
 use super::Lower;
 use crate::topology::diagnostic::finding;
-use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Source, SourceFrom, Step, Topology};
+use crate::topology::model::saga::{Action, Body};
+use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Saga, Source, SourceFrom, Step, Topology};
 use crate::topology::yaml::{Kind, Node};
 use rustc_hash::FxHashSet;
 
@@ -91,10 +92,11 @@ impl Topology {
     /// The sources of all nodes.
     pub(in crate::topology) fn sources(&self) -> impl Iterator<Item = &Source> {
         let aggregates = self.aggregates.iter().flat_map(|aggregate| &aggregate.sources);
-        aggregates.chain(self.pipelines.iter().flat_map(|pipeline| &pipeline.sources))
+        let pipelines = self.pipelines.iter().flat_map(|pipeline| &pipeline.sources);
+        aggregates.chain(pipelines).chain(self.sagas.iter().flat_map(|saga| &saga.sources))
     }
 
-    /// Every message of the file, with the index of its node: aggregates first, then pipelines.
+    /// Every message of the file, with the index of its node: aggregates first, then pipelines, then sagas.
     pub(in crate::topology) fn each_message(&self, visit: &mut dyn FnMut(usize, &Message)) {
         for (node, aggregate) in self.aggregates.iter().enumerate() {
             aggregate.each_message(&mut |message| visit(node, message));
@@ -104,6 +106,42 @@ impl Topology {
             each_of_steps(&pipeline.steps, &mut |message| visit(node, message));
             pipeline.errors.emit.iter().for_each(|message| visit(node, message));
         }
+        for (at, saga) in self.sagas.iter().enumerate() {
+            let node = self.aggregates.len() + self.pipelines.len() + at;
+            saga.each_message(&mut |message| visit(node, message));
+        }
+    }
+}
+
+impl Saga {
+    fn each_message(&self, visit: &mut dyn FnMut(&Message)) {
+        match &self.body {
+            Body::Steps(body) => {
+                for step in &body.steps {
+                    each_of_action(&step.action, visit);
+                    step.compensate.iter().for_each(|compensate| each_of_action(&compensate.action, visit));
+                }
+            }
+            Body::States(body) => {
+                for state in &body.states {
+                    state.emit.iter().for_each(&mut *visit);
+                    state.transitions.iter().flat_map(|transition| &transition.emit).for_each(&mut *visit);
+                }
+                body.everywhere.iter().flat_map(|transition| &transition.emit).for_each(&mut *visit);
+            }
+        }
+        for ending in [&self.completed, &self.compensated, &self.failed] {
+            ending.emit.iter().for_each(&mut *visit);
+        }
+        self.errors.emit.iter().for_each(visit);
+    }
+}
+
+fn each_of_action(action: &Action, visit: &mut dyn FnMut(&Message)) {
+    match action {
+        Action::Send(message) => visit(message),
+        Action::Emit(messages) => messages.iter().for_each(visit),
+        Action::Parallel(_) | Action::None => {}
     }
 }
 

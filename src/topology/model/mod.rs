@@ -14,11 +14,15 @@ mod aggregate;
 mod contract;
 mod message;
 mod pipeline;
+mod retry;
+pub mod saga;
 
 pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema};
 pub use message::{Check, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
 pub use pipeline::{Arm, Operator, Pipeline, Step};
+pub use retry::Retry;
+pub use saga::Saga;
 
 use crate::expr::{Program, Slot, Template as Compiled, Type};
 use crate::record::{Map, Millis, Text};
@@ -38,12 +42,14 @@ pub struct Topology {
     pub params: Map,
     /// Params whose values came from a file: never shown.
     pub secrets: Vec<Text>,
-    /// Declared topics in the order of the file, then the derived ones that carry messages (events, commands, replies).
+    /// Declared topics in the order of the file, then the derived ones that carry messages (events, commands, replies, histories).
     pub topics: Vec<Contract>,
     /// Aggregates and repositories, in the order of the file.
     pub aggregates: Vec<Aggregate>,
     /// Pipelines, in the order of the file.
     pub pipelines: Vec<Pipeline>,
+    /// Sagas, in the order of the file.
+    pub sagas: Vec<Saga>,
     /// What holds for records that no node has taken yet (they cannot be decoded).
     pub errors: Errors,
     /// Globs of topics that a `reply-to` header may name.

@@ -4,7 +4,9 @@ use super::normal::normal;
 use super::{NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, PlannedTopic, Role, SubTopology, TaskCount};
 use crate::record::Text;
 use crate::topology::diagnostic::Findings;
-use crate::topology::model::{Aggregate, Cleanup, Contract, MessageTarget, Retention, Source, SourceFrom, Topology};
+use crate::topology::model::{
+    Aggregate, Cleanup, Contract, Expr, MessageTarget, Retention, Saga, Source, SourceFrom, StoreKind, Topology,
+};
 use std::collections::BTreeSet;
 
 /// Plans a topology. What is wrong with the whole goes to the findings.
@@ -99,37 +101,63 @@ impl Building<'_> {
         for (index, pipeline) in topology.pipelines.iter().enumerate() {
             self.nodes.push(node(pipeline.name.clone(), NodeKind::Pipeline(index), &pipeline.sources));
         }
-        for (index, aggregate) in topology.aggregates.iter().enumerate() {
-            self.repartition(index, aggregate);
-            self.store(index, aggregate);
+        for (index, saga) in topology.sagas.iter().enumerate() {
+            self.nodes.push(node(saga.name.clone(), NodeKind::Saga(index), &saga.sources));
+        }
+        for keyed in keyed_nodes(topology) {
+            self.repartition(&keyed);
+            match self.nodes[keyed.node].kind {
+                NodeKind::Saga(index) => self.saga(keyed.node, &topology.sagas[index]),
+                _ => self.store(keyed.node, &topology.aggregates[keyed.node]),
+            }
         }
     }
 
-    /// Sources whose records are not keyed as the aggregate is go through a topic that is.
-    fn repartition(&mut self, index: usize, aggregate: &Aggregate) {
+    /// Sources whose records are not keyed as the node is go through a topic that is.
+    fn repartition(&mut self, keyed: &KeyedNode<'_>) {
+        let index = keyed.node;
         let (elsewhere, here): (Vec<&Source>, Vec<&Source>) =
-            aggregate.sources.iter().partition(|source| is_keyed_otherwise(self.topology, aggregate, source));
+            keyed.sources.iter().partition(|source| is_keyed_otherwise(self.topology, keyed, source));
         if elsewhere.is_empty() {
             return;
         }
-        let name = format!("{}.{}.repartition", self.topology.name, aggregate.name);
+        let name = format!("{}.{}.repartition", self.topology.name, keyed.name);
         let to = self.engine_topic(name, Role::Repartition, Cleanup::Delete);
         self.topics[to].config.push(kept_forever());
         let (mut from, patterns) = split(&elsewhere);
         self.feeds.push(Feed { to, from: from.clone(), patterns: !patterns.is_empty() });
         from.sort_unstable();
         self.nodes.push(PlannedNode {
-            name: format!("{}.repartition", aggregate.name).into(),
+            name: format!("{}.repartition", keyed.name).into(),
             kind: NodeKind::Repartition { of: index, to },
             subtopology: 0,
             sources: from,
             patterns,
             store: None,
+            inbox: None,
         });
         let (mut sources, patterns) = split(&here);
         sources.push(to);
         self.nodes[index].sources = sources;
         self.nodes[index].patterns = patterns;
+    }
+
+    /// A saga reads the replies to its commands and its operators' acts too; all that it keeps is in one changelog.
+    fn saga(&mut self, index: usize, saga: &Saga) {
+        let prefix = format!("{}.{}", self.topology.name, saga.name);
+        let inbox = self.engine_topic(format!("{prefix}.inbox"), Role::Inbox, Cleanup::Delete);
+        let changelog = self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact);
+        let node = &mut self.nodes[index];
+        node.sources.extend(saga.replies.into_iter().chain([inbox]));
+        node.inbox = Some(inbox);
+        node.store = Some(self.stores.len());
+        self.stores.push(PlannedStore {
+            node: index,
+            name: saga.name.clone(),
+            kind: StoreKind::Disk,
+            snapshots: None,
+            changelog: Some(changelog),
+        });
     }
 
     fn store(&mut self, index: usize, aggregate: &Aggregate) {
@@ -144,7 +172,8 @@ impl Building<'_> {
         // Answers are remembered only where questions can come.
         let asked = !aggregate.decide.is_empty() && aggregate.dedupe.is_some() && !self.topology.reply_to.is_empty();
         let changelog = asked.then(|| self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact));
-        let store = PlannedStore { node: index, name: aggregate.name.clone(), kind: aggregate.store, snapshots, changelog };
+        let (name, kind) = (aggregate.name.clone(), aggregate.store);
+        let store = PlannedStore { node: index, name, kind, snapshots: Some(snapshots), changelog };
         self.nodes[index].store = Some(self.stores.len());
         self.stores.push(store);
     }
@@ -232,6 +261,10 @@ impl Building<'_> {
         for pipeline in &self.topology.pipelines {
             roles.extend(pipeline.replies.map(|topic| (topic, Role::Replies)));
         }
+        for saga in &self.topology.sagas {
+            roles.extend(saga.replies.map(|topic| (topic, Role::Replies)));
+            roles.push((saga.history, Role::History));
+        }
         for (topic, role) in roles {
             if !self.topics[topic].roles.contains(&role) {
                 self.topics[topic].roles.push(role);
@@ -249,16 +282,24 @@ impl Building<'_> {
             }
         };
         for store in &self.stores {
-            set(store.snapshots, store.node);
-            store.changelog.into_iter().for_each(|changelog| set(changelog, store.node));
+            store.snapshots.into_iter().chain(store.changelog).for_each(|topic| set(topic, store.node));
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.inbox.into_iter().for_each(|inbox| set(inbox, index));
+            if let NodeKind::Saga(saga) = node.kind {
+                let saga = &self.topology.sagas[saga];
+                saga.replies.into_iter().chain([saga.history]).for_each(|topic| set(topic, index));
+            }
         }
         for (node, aggregate) in self.topology.aggregates.iter().enumerate() {
             aggregate.events.into_iter().for_each(|events| set(events, node));
         }
+        // What a node is sent back has the count of the node's other sources.
+        let own: Vec<usize> = self.nodes.iter().filter_map(|node| node.inbox).chain(replies(self.topology)).collect();
         for node in &self.nodes {
             if let NodeKind::Repartition { of, to } = node.kind {
                 let fed_by_pattern = self.feeds.iter().any(|feed| feed.to == to && feed.patterns);
-                let alone = self.nodes[of].sources == [to];
+                let alone = self.nodes[of].sources.iter().all(|topic| *topic == to || own.contains(topic));
                 // What a pattern matches is not known before the start: the cluster's default then.
                 if !(fed_by_pattern && alone) {
                     set(to, of);
@@ -270,12 +311,16 @@ impl Building<'_> {
             self.topics[events].cleanup = Some(Cleanup::Delete);
             self.topics[events].config = vec![kept_forever()];
         }
+        for saga in &self.topology.sagas {
+            saga.replies.into_iter().chain([saga.history]).for_each(|topic| self.topics[topic].cleanup = Some(Cleanup::Delete));
+            self.topics[saga.history].config = vec![kept_forever()];
+        }
     }
 }
 
 fn node(name: Text, kind: NodeKind, sources: &[Source]) -> PlannedNode {
     let (sources, patterns) = split(&sources.iter().collect::<Vec<_>>());
-    PlannedNode { name, kind, subtopology: 0, sources, patterns, store: None }
+    PlannedNode { name, kind, subtopology: 0, sources, patterns, store: None, inbox: None }
 }
 
 fn split(sources: &[&Source]) -> (Vec<usize>, Vec<Text>) {
@@ -290,16 +335,54 @@ fn split(sources: &[&Source]) -> (Vec<usize>, Vec<Text>) {
     (topics, patterns)
 }
 
-/// Must the records of a source be passed on under another key before the aggregate sees them?
-pub(super) fn is_keyed_otherwise(topology: &Topology, aggregate: &Aggregate, source: &Source) -> bool {
+/// A node that has instances: an aggregate or a saga.
+pub(super) struct KeyedNode<'t> {
+    /// Its index in the plan.
+    pub(super) node: usize,
+    pub(super) name: &'t Text,
+    pub(super) sources: &'t [Source],
+    key: Option<&'t Expr>,
+}
+
+impl<'t> KeyedNode<'t> {
+    /// How the instances are told from records of a source; `None`: by the record's key.
+    pub(super) fn key_of(&self, source: &'t Source) -> Option<&'t Expr> {
+        source.key.as_ref().or(self.key)
+    }
+}
+
+/// The nodes that have instances, in the order of the plan.
+pub(super) fn keyed_nodes(topology: &Topology) -> impl Iterator<Item = KeyedNode<'_>> {
+    let aggregates = topology.aggregates.iter().enumerate().map(|(node, aggregate)| KeyedNode {
+        node,
+        name: &aggregate.name,
+        sources: &aggregate.sources,
+        key: aggregate.key.as_ref(),
+    });
+    let others = topology.aggregates.len() + topology.pipelines.len();
+    let sagas = topology.sagas.iter().enumerate().map(move |(at, saga)| KeyedNode {
+        node: others + at,
+        name: &saga.name,
+        sources: &saga.sources,
+        key: saga.key.as_ref(),
+    });
+    aggregates.chain(sagas)
+}
+
+/// Must the records of a source be passed on under another key before the node sees them?
+pub(super) fn is_keyed_otherwise(topology: &Topology, node: &KeyedNode<'_>, source: &Source) -> bool {
     let topic = match source.from {
         SourceFrom::Topic(topic) => &topology.topics[topic],
         // A pattern feeds no stateful node.
         SourceFrom::Pattern(_) => return true,
     };
-    let Some(key) = source.key.as_ref().or(aggregate.key.as_ref()) else { return false };
+    let Some(key) = source.key.as_ref().or(node.key) else { return false };
     let key = normal(&key.text);
     key != "key" && topic.key.as_ref().is_none_or(|declared| normal(&declared.text) != key)
+}
+
+fn replies(topology: &Topology) -> impl Iterator<Item = usize> {
+    topology.sagas.iter().filter_map(|saga| saga.replies)
 }
 
 /// The first node of a group.

@@ -1,6 +1,6 @@
 //! What only the whole can tell: partition counts, loops, patterns that meet states.
 
-use super::build::{Patterns, is_keyed_otherwise};
+use super::build::{Patterns, is_keyed_otherwise, keyed_nodes};
 use super::{NodeKind, Owner, Partitions, Plan};
 use crate::record::Text;
 use crate::topology::diagnostic::{Findings, finding};
@@ -32,6 +32,7 @@ impl Check<'_> {
         match self.plan.nodes[node].kind {
             NodeKind::Aggregate(index) => &self.topology.aggregates[index].at,
             NodeKind::Pipeline(index) => &self.topology.pipelines[index].at,
+            NodeKind::Saga(index) => &self.topology.sagas[index].at,
             NodeKind::Repartition { of, .. } => self.at(of),
         }
     }
@@ -40,22 +41,22 @@ impl Check<'_> {
         &self.plan.topics[topic].name
     }
 
-    /// W501 and W502: how an aggregate's records are keyed.
+    /// W501 and W502: how the records of an aggregate or a saga are keyed.
     fn repartitions(&mut self) {
-        for aggregate in &self.topology.aggregates {
-            for source in &aggregate.sources {
-                let keyed_otherwise = is_keyed_otherwise(self.topology, aggregate, source);
-                let given = source.key.as_ref().or(aggregate.key.as_ref());
+        for node in keyed_nodes(self.topology) {
+            for source in node.sources {
+                let keyed_otherwise = is_keyed_otherwise(self.topology, &node, source);
+                let given = node.key_of(source);
                 let SourceFrom::Topic(topic) = source.from else {
                     if keyed_otherwise {
-                        let found = finding("W501", format!("`{}` gets a repartition topic", aggregate.name));
+                        let found = finding("W501", format!("`{}` gets a repartition topic", node.name));
                         self.say(&source.at, found.cause("a pattern feeds no state by itself"));
                     }
                     continue;
                 };
                 let contract = &self.topology.topics[topic];
                 if keyed_otherwise {
-                    let message = format!("`{}` gets a repartition topic for `{}`", aggregate.name, contract.name);
+                    let message = format!("`{}` gets a repartition topic for `{}`", node.name, contract.name);
                     let found = finding("W501", message);
                     let text = given.map_or("", |key| key.text.trim());
                     let found = match &contract.key {
@@ -65,7 +66,7 @@ impl Check<'_> {
                     self.say(&source.at, found);
                 } else if given.is_none() && contract.key.is_none() && !contract.derived {
                     let message = format!("how the records of `{}` are keyed is not declared", contract.name);
-                    let found = finding("W502", message).cause(format!("`{}` takes their key for its own", aggregate.name));
+                    let found = finding("W502", message).cause(format!("`{}` takes their key for its own", node.name));
                     self.say(&source.at, found.hint("declare `key` on the topic"));
                 }
             }
@@ -151,6 +152,7 @@ impl Check<'_> {
         let sources: &[Source] = match self.plan.nodes[node].kind {
             NodeKind::Aggregate(index) => &self.topology.aggregates[index].sources,
             NodeKind::Pipeline(index) => &self.topology.pipelines[index].sources,
+            NodeKind::Saga(index) => &self.topology.sagas[index].sources,
             NodeKind::Repartition { of, .. } => return self.pattern_at_of(of),
         };
         let pattern = sources.iter().find(|source| matches!(source.from, SourceFrom::Pattern(_)));
@@ -169,9 +171,8 @@ impl Check<'_> {
         let topology = self.topology;
         let mut found = Vec::new();
         topology.each_message(&mut |node, message| {
-            let Some(pipeline) = node.checked_sub(topology.aggregates.len()).map(|index| &topology.pipelines[index]) else {
-                return;
-            };
+            let NodeKind::Pipeline(index) = self.plan.nodes[node].kind else { return };
+            let pipeline = &topology.pipelines[index];
             let MessageTarget::Topic(topic) = message.to else { return };
             let reads = pipeline.sources.iter().any(|source| source.from == SourceFrom::Topic(topic));
             let takes = match &message.kind {
@@ -197,8 +198,9 @@ impl Check<'_> {
             let MessageTarget::Topic(topic) = message.to else { return };
             let contract = &topology.topics[topic];
             let compacted = matches!(contract.cleanup, Some(Cleanup::Compact | Cleanup::Both));
-            // An aggregate always has a key.
-            let keyless = node >= topology.aggregates.len() && matches!(message.key, MessageKey::Current);
+            // An aggregate and a saga always have a key.
+            let pipeline = matches!(self.plan.nodes[node].kind, NodeKind::Pipeline(_));
+            let keyless = pipeline && matches!(message.key, MessageKey::Current);
             if compacted && keyless && self.plan.topics[topic].owner == Owner::User {
                 found.insert(topic);
             }

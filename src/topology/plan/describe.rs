@@ -15,6 +15,7 @@ impl NodeKind {
                 AggregateKind::Repository => "repository",
             },
             Self::Pipeline(_) => "pipeline",
+            Self::Saga(_) => "saga",
             Self::Repartition { .. } => "repartition",
         }
     }
@@ -31,6 +32,8 @@ impl Role {
             Self::Changelog => "changelog",
             Self::Repartition => "repartition",
             Self::DeadLetters => "dead_letters",
+            Self::History => "history",
+            Self::Inbox => "inbox",
         }
     }
 }
@@ -56,6 +59,7 @@ fn outputs(topology: &Topology, plan: &Plan, node: usize) -> (BTreeSet<usize>, B
             topics.extend(aggregate.events.into_iter().chain(aggregate.replies));
         }
         NodeKind::Pipeline(index) => topics.extend(topology.pipelines[index].replies),
+        NodeKind::Saga(index) => topics.extend([topology.sagas[index].history]),
     }
     topology.each_message(&mut |sender, message| {
         if sender == node {
@@ -88,7 +92,7 @@ pub fn mermaid(topology: &Topology, plan: &Plan) -> String {
             let planned = &plan.stores[*store];
             let _ = writeln!(out, "    d{store}[(\"{}\")]", planned.kind.name());
             let _ = writeln!(edges, "  n{} --- d{store}", planned.node);
-            for topic in std::iter::once(planned.snapshots).chain(planned.changelog) {
+            for topic in planned.snapshots.into_iter().chain(planned.changelog) {
                 shown.insert(topic);
                 let _ = writeln!(edges, "  d{store} -.-> t{topic}");
             }
@@ -181,7 +185,7 @@ pub fn json(topology: &Topology, plan: &Plan) -> Json {
                     let store = &plan.stores[store];
                     json!({
                         "kind": store.kind.name(),
-                        "snapshots": name(&store.snapshots),
+                        "snapshots": store.snapshots.as_ref().map(name),
                         "changelog": store.changelog.as_ref().map(name),
                     })
                 }),

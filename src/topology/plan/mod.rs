@@ -28,7 +28,7 @@ pub struct Plan {
     pub topics: Vec<PlannedTopic>,
     /// Parts that run on their own.
     pub subtopologies: Vec<SubTopology>,
-    /// Nodes, those that the engine adds included. Those of the model come first: aggregates, then pipelines, in its order.
+    /// Nodes, those that the engine adds included. Those of the model come first: aggregates, then pipelines, then sagas, in its order.
     pub nodes: Vec<PlannedNode>,
     /// Stores of stateful nodes.
     pub stores: Vec<PlannedStore>,
@@ -76,6 +76,10 @@ pub enum Role {
     Repartition,
     /// Records that failed.
     DeadLetters,
+    /// What the instances of a saga went through.
+    History,
+    /// What operators want of a node's instances.
+    Inbox,
 }
 
 /// Who makes a topic.
@@ -145,6 +149,8 @@ pub struct PlannedNode {
     pub patterns: Vec<Text>,
     /// Index of its store.
     pub store: Option<usize>,
+    /// Index of the topic of operators' acts, which is also one of its sources.
+    pub inbox: Option<usize>,
 }
 
 /// What a node is.
@@ -154,6 +160,8 @@ pub enum NodeKind {
     Aggregate(usize),
     /// A pipeline of the model.
     Pipeline(usize),
+    /// A saga of the model.
+    Saga(usize),
     /// Passes records of types that a node handles on under that node's key.
     Repartition {
         /// The node, an index of [`Plan::nodes`].
@@ -172,9 +180,9 @@ pub struct PlannedStore {
     pub name: Text,
     /// Where it is kept.
     pub kind: StoreKind,
-    /// Topic of the states.
-    pub snapshots: usize,
-    /// Topic of all else; only where there is something else (marks of answered requests).
+    /// Topic of the states, of an aggregate.
+    pub snapshots: Option<usize>,
+    /// Topic of all else; only where there is something else (marks of answered requests, instances of a saga).
     pub changelog: Option<usize>,
 }
 
