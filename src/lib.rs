@@ -13,6 +13,7 @@ pub mod dev;
 pub mod dlq;
 pub mod expr;
 pub mod failure;
+pub mod graph;
 pub mod node;
 pub mod processor;
 pub mod record;

@@ -144,6 +144,11 @@ fn a_plan_is_drawn() {
     let run = skald(&good(), &["graph", "counts.yaml"]);
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.out.starts_with("flowchart") && run.out.contains("clicks") && run.out.contains("pages"), "{}", run.out);
+    for (form, begin) in [("mermaid", "flowchart LR"), ("svg", "<svg "), ("dot", "digraph \"counts\""), ("json", "{")] {
+        let run = skald(&good(), &["graph", "counts.yaml", "-o", form]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        assert!(run.out.starts_with(begin) && run.out.contains("counts.pages.snapshots"), "{}", run.out);
+    }
 }
 
 #[test]

@@ -1,9 +1,8 @@
-//! `skald check` and `skald graph`: what is wrong with topology files, and what they plan.
+//! `skald check`: what is wrong with topology files.
 
 use super::load::Reading;
 use super::{Problem, out};
-use crate::config::{Check, Colors, Exit, Graph, OutputFormat};
-use crate::topology::plan;
+use crate::config::{Check, Colors, Exit, OutputFormat};
 use crate::topology::{Severity, render};
 use std::io::Write as _;
 
@@ -23,15 +22,6 @@ pub(super) fn check(settings: &Check, color: Colors) -> Result<Exit, Problem> {
     // Nowhere to write to is nothing to write about.
     let _ = writeln!(std::io::stderr(), "{said}");
     Ok(if errors > 0 || (settings.deny_warnings && warnings > 0) { Exit::Findings } else { Exit::Ok })
-}
-
-/// Draws the plan of one file.
-pub(super) fn graph(settings: &Graph, color: Colors) -> Result<Exit, Problem> {
-    let reading = Reading::of(std::slice::from_ref(&settings.path), &settings.params)?;
-    for checked in reading.checked(color.talk)? {
-        out(&plan::mermaid(&checked.topology, &checked.plan));
-    }
-    Ok(Exit::Ok)
 }
 
 fn plural(count: usize, noun: &str) -> String {

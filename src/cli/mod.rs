@@ -7,6 +7,7 @@ mod check;
 mod dev;
 mod files;
 mod fleet;
+mod graph;
 mod load;
 mod problem;
 mod report;
@@ -41,7 +42,7 @@ fn run(settings: &Settings) -> Exit {
     }
     let done = match &settings.action {
         Action::Check(check) => check::check(check, settings.color),
-        Action::Graph(graph) => check::graph(graph, settings.color),
+        Action::Graph(graph) => graph::graph(graph, settings.color),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

@@ -37,7 +37,7 @@ const AFTER: &str = "Every flag can be set in the environment: `--state-dir` is 
 pub enum Command {
     /// Find what is wrong with topology files, all at once
     Check(Check),
-    /// Draw what a topology file plans, as mermaid
+    /// Draw what a topology file plans
     Graph(Graph),
     /// Run topologies as a worker of their consumer groups
     Run(Box<Run>),
@@ -81,6 +81,10 @@ pub struct Graph {
 
     #[command(flatten)]
     pub params: Params,
+
+    /// Form of the picture
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub output: GraphFormat,
 }
 
 /// `skald run`
@@ -207,6 +211,19 @@ pub enum LetterHeaders {
     Connect,
     /// Spring for Apache Kafka: `kafka_dlt-*`
     Spring,
+}
+
+/// Form of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// For pages that draw mermaid
+    Mermaid,
+    /// A picture
+    Svg,
+    /// For Graphviz
+    Dot,
+    /// For programs, with places
+    Json,
 }
 
 /// Form of log lines.

@@ -15,7 +15,7 @@ mod reference;
 mod tests;
 
 pub use exit::Exit;
-pub use flags::{Command, Flags, LetterHeaders, LogFormat, OutputFormat};
+pub use flags::{Command, Flags, GraphFormat, LetterHeaders, LogFormat, OutputFormat};
 pub use parse::{Brokers, Listen, Param, Property};
 pub use reference::flags_page;
 
@@ -87,6 +87,8 @@ pub struct Graph {
     pub path: PathBuf,
     /// Overrides of params.
     pub params: Vec<Param>,
+    /// Form of the picture.
+    pub output: GraphFormat,
 }
 
 /// `skald run`
@@ -194,7 +196,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
             output: raw.output,
             deny_warnings: raw.deny_warnings,
         }),
-        Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set }),
+        Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };

@@ -1,14 +1,14 @@
-//! The plan for people and for programs: mermaid, and JSON.
+//! The plan for programs: JSON; and the words for its parts.
 
-use super::{NodeKind, Owner, Partitions, Plan, PlannedNode, Role, TaskCount};
+use super::{NodeKind, Owner, Partitions, Plan, Role, TaskCount};
 use crate::topology::model::{AggregateKind, MessageTarget, StoreKind, Topology};
 use crate::topology::schema::json_of;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 impl NodeKind {
-    fn name(self, topology: &Topology) -> &'static str {
+    /// What it is, in a word.
+    pub fn name(self, topology: &Topology) -> &'static str {
         match self {
             Self::Aggregate(index) => match topology.aggregates[index].kind {
                 AggregateKind::Aggregate => "aggregate",
@@ -22,7 +22,16 @@ impl NodeKind {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    /// Words for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "dead letters",
+            other => other.name(),
+        }
+    }
+
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
             Self::Sink => "sink",
@@ -39,7 +48,8 @@ impl Role {
 }
 
 impl StoreKind {
-    fn name(self) -> &'static str {
+    /// As the language names it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Disk => "disk",
             Self::Memory => "memory",
@@ -48,7 +58,7 @@ impl StoreKind {
 }
 
 /// What a node writes: topics by index, and prefixes of computed names.
-fn outputs(topology: &Topology, plan: &Plan, node: usize) -> (BTreeSet<usize>, BTreeSet<String>) {
+pub fn outputs(topology: &Topology, plan: &Plan, node: usize) -> (BTreeSet<usize>, BTreeSet<String>) {
     let (mut topics, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
     match plan.nodes[node].kind {
         NodeKind::Repartition { to, .. } => {
@@ -74,69 +84,6 @@ fn outputs(topology: &Topology, plan: &Plan, node: usize) -> (BTreeSet<usize>, B
         }
     });
     (topics, prefixes)
-}
-
-/// The plan as a mermaid flowchart: sub-topologies with their nodes and stores, the topics between them.
-pub fn mermaid(topology: &Topology, plan: &Plan) -> String {
-    let mut out = String::from("flowchart LR\n");
-    let mut shown = BTreeSet::new();
-    let mut edges = String::new();
-    let mut computed: Vec<String> = Vec::new();
-    for part in &plan.subtopologies {
-        let _ = writeln!(out, "  subgraph s{} [\"{} {}\"]", part.index, part.index, quoted(&part.name));
-        for node in &part.nodes {
-            let PlannedNode { name, kind, .. } = &plan.nodes[*node];
-            let _ = writeln!(out, "    n{node}[\"{}<br/>{}\"]", quoted(name), kind.name(topology));
-        }
-        for store in &part.stores {
-            let planned = &plan.stores[*store];
-            let _ = writeln!(out, "    d{store}[(\"{}\")]", planned.kind.name());
-            let _ = writeln!(edges, "  n{} --- d{store}", planned.node);
-            for topic in planned.snapshots.into_iter().chain(planned.changelog) {
-                shown.insert(topic);
-                let _ = writeln!(edges, "  d{store} -.-> t{topic}");
-            }
-        }
-        let _ = writeln!(out, "  end");
-    }
-    for (index, node) in plan.nodes.iter().enumerate() {
-        for topic in &node.sources {
-            shown.insert(*topic);
-            let _ = writeln!(edges, "  t{topic} --> n{index}");
-        }
-        for pattern in &node.patterns {
-            let _ = writeln!(edges, "  {} --> n{index}", loose(&mut computed, format!("/{pattern}/")));
-        }
-        let (topics, prefixes) = outputs(topology, plan, index);
-        for topic in topics {
-            shown.insert(topic);
-            let _ = writeln!(edges, "  n{index} --> t{topic}");
-        }
-        for prefix in prefixes {
-            let _ = writeln!(edges, "  n{index} --> {}", loose(&mut computed, format!("{prefix}…")));
-        }
-    }
-    for topic in shown {
-        let _ = writeln!(out, "  t{topic}([\"{}\"])", quoted(&plan.topics[topic].name));
-    }
-    for (index, text) in computed.iter().enumerate() {
-        let _ = writeln!(out, "  x{index}([\"{}\"])", quoted(text));
-    }
-    out + &edges
-}
-
-/// The mark of topics that are named by a pattern or a prefix.
-fn loose(known: &mut Vec<String>, text: String) -> String {
-    let index = known.iter().position(|earlier| *earlier == text).unwrap_or_else(|| {
-        known.push(text);
-        known.len() - 1
-    });
-    format!("x{index}")
-}
-
-/// Text within mermaid's double quotes.
-fn quoted(text: &str) -> String {
-    text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }
 
 /// The topology and its plan as JSON. Params whose values came from a file are not shown.

@@ -12,7 +12,7 @@ mod describe;
 mod normal;
 
 pub(super) use build::build;
-pub use describe::{json, mermaid};
+pub use describe::{json, outputs};
 
 use super::model::{Cleanup, StoreKind};
 use crate::record::Text;

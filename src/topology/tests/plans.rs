@@ -1,7 +1,8 @@
-//! `tests/plan`: a topology in, its plan out, as JSON and as mermaid.
+//! `tests/plan`: a topology in, its plan out, as JSON and as a picture.
 
 use super::here;
 use super::support::{expect, files, load_file};
+use crate::graph::{Graph, mermaid};
 use crate::topology::plan;
 
 #[test]
@@ -13,7 +14,7 @@ fn plans_are_as_described_beside_their_files() {
         super::no_errors(&loaded);
         let (topology, planned) = loaded.checked.as_ref().expect("there were no errors");
         let json = serde_json::to_string_pretty(&plan::json(topology, planned)).expect("JSON is written");
-        let mermaid = plan::mermaid(topology, planned);
+        let mermaid = mermaid(&Graph::of(topology, planned));
         let text = format!("{json}\n\n{mermaid}\nsubscription:\n{}\n", planned.subscription);
         expect(&path.with_extension("expected"), &text);
     }
