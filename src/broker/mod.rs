@@ -234,6 +234,9 @@ pub enum Op {
     Counts(Vec<Text>),
     /// Ends a dead owner's open transaction by initialising a producer of its id once.
     Fence(Text),
+    /// Deletes records before these offsets. The answer need not wait for it: a failure may be told by the next one of these, and
+    /// one that comes while another is under way may be passed over.
+    Trim(Vec<(TopicPartition, Offset)>),
 }
 
 /// Which records a reader sees.
@@ -362,6 +365,9 @@ pub trait Admin: Send {
 
     /// Creates topics; one that is there already is left as it is.
     fn create(&self, wanted: &[TopicSpec]) -> Result<()>;
+
+    /// Replaces a topic's own settings.
+    fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<()>;
 
     /// Deletes records before these offsets.
     fn trim(&self, before: &[(TopicPartition, Offset)]) -> Result<()>;

@@ -49,6 +49,7 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
             session_timeout: settings.group.session_timeout,
             max_poll_interval: settings.group.max_poll_interval,
             transaction_timeout: settings.group.transaction_timeout,
+            purge_interval: settings.purge_interval,
             parting: if settings.stay { Parting::Stay } else { Parting::Leave },
             stop_deadline: settings.stop_timeout,
             letters: match settings.letters {

@@ -149,6 +149,10 @@ pub struct Run {
     #[arg(long, env = "SKALD_DEAD_LETTER_HEADERS", value_enum, default_value_t = LetterHeaders::Streams)]
     pub dead_letter_headers: LetterHeaders,
 
+    /// Delete committed records of repartition topics this often
+    #[arg(long, env = "SKALD_PURGE_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = parse::time)]
+    pub purge_interval: Duration,
+
     /// Give an orderly stop up after so long; nothing is lost by it
     #[arg(long, env = "SKALD_STOP_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = parse::time)]
     pub stop_timeout: Duration,

@@ -116,6 +116,8 @@ pub struct Run {
     pub listen: Listen,
     /// How the group behaves.
     pub group: Group,
+    /// Committed records of repartition topics are deleted this often.
+    pub purge_interval: Duration,
     /// An orderly stop may take so long.
     pub stop_timeout: Duration,
     /// Whose names the headers of dead letters have.
@@ -228,6 +230,7 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
         stay: raw.stay,
         listen: raw.listen,
         group,
+        purge_interval: between("purge-interval", raw.purge_interval, Duration::from_millis(100))?,
         stop_timeout: between("stop-timeout", raw.stop_timeout, Duration::from_secs(1))?,
         letters: raw.dead_letter_headers,
     })

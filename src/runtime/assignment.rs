@@ -117,11 +117,13 @@ impl Sources {
                     position: 0,
                     committed: 0,
                     end: 0,
+                    start: 0,
                     fresh: true,
                     unsaved: false,
                     has_committed: false,
                     last_owner: None,
                     repartitioned: self.program.is_repartition(topic),
+                    purged: topic.is_some_and(|topic| plan.topics[topic].purged),
                     routes: self.routes(id.subtopology, topic, &partition.topic),
                 });
             }

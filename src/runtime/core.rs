@@ -4,6 +4,7 @@ use super::assignment::Sources;
 use super::commit::Commit;
 use super::epoch::Epoch;
 use super::meters::Meters;
+use super::purge::Purge;
 use super::restore::{LOOK_AGAIN, Restore};
 use super::sealing::{FULL_RETRY, InFlight, Unapplied};
 use super::takeover::{Question, Takeover, What};
@@ -63,6 +64,7 @@ pub(super) struct Core {
     pub(super) last_counts: Duration,
     pub(super) last_lag: Duration,
     pub(super) last_punctuated: Duration,
+    pub(super) purge: Purge,
     /// A look found as many expired marks as it takes at once.
     pub(super) more_to_expire: bool,
     /// An epoch takes no more records for now: one that was too large, or has a record that is refused, is tried in parts.
@@ -194,6 +196,8 @@ impl Core {
                 self.last_lag = mono;
                 self.ask(What::Lag);
                 self.note_stores();
+            } else {
+                self.purge(mono);
             }
         }
         Ok(())
@@ -253,6 +257,8 @@ impl Core {
                 (&thread.producer_rebuilds, figures.rebuilds),
                 (&thread.producer_fences, figures.fenced),
                 (&thread.fenced_predecessors, figures.predecessors_fenced),
+                (&thread.purged, figures.purged),
+                (&thread.purge_failures, figures.purge_failures),
                 (&thread.untaken, figures.untaken),
                 (&thread.restored, figures.restored),
                 (&thread.expired_marks, figures.expired),

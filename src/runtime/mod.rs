@@ -21,6 +21,7 @@ mod prepare;
 mod program;
 mod progress;
 mod punctuate;
+mod purge;
 mod rebalance;
 mod registry;
 mod restore;

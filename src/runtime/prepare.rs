@@ -5,8 +5,8 @@
 //! says what to do.
 
 use super::{Error, Result};
-use crate::broker::{Admin, TopicInfo, TopicSpec};
-use crate::record::Text;
+use crate::broker::{self, Admin, ErrorClass, TopicInfo, TopicSpec};
+use crate::record::{Text, TopicPartition};
 use crate::topology::model::Cleanup;
 use crate::topology::plan::{Owner, Partitions, Plan, PlannedTopic, Role, TaskCount};
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
 const MESSAGE_BYTES_EXTRA: usize = 64 << 10;
 /// Kafka's default of `delete.retention.ms`.
 const DELETE_RETENTION_DEFAULT: Duration = Duration::from_hours(24);
+
+/// How long a repartition topic keeps its records where they cannot be deleted once they are committed.
+const UNPURGED_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// What a plan came to on a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +121,8 @@ pub fn prepare(plan: &Plan, admin: &dyn Admin, create_declared: bool) -> Result<
         return Err(Error::Topics(problems));
     }
     make(admin, &wanted, &mut there, &mut created)?;
+    let purged = |spec: &&TopicSpec| plan.topics.iter().any(|topic| topic.purged && topic.name == spec.name);
+    wanted.iter().filter(purged).for_each(|spec| bound_unless_purged(admin, spec));
     // What others made at the same moment may differ from what was wanted here.
     check_all(plan, &there, &tasks, &mut problems);
     for topic in plan.topics.iter().filter(|topic| !there.contains_key(&topic.name)) {
@@ -181,6 +186,31 @@ fn make(admin: &dyn Admin, wanted: &[TopicSpec], there: &mut BTreeMap<Text, Topi
     there.extend(by_name(admin.describe(&names).map_err(Error::Broker)?));
     created.extend(names);
     Ok(())
+}
+
+/// A new topic whose committed records are to be deleted is kept for ever only where they can be: without the right to it, its
+/// retention is bounded instead.
+fn bound_unless_purged(admin: &dyn Admin, spec: &TopicSpec) {
+    // Deletes nothing, but says whether it could.
+    match admin.trim(&[(TopicPartition::new(spec.name.clone(), 0), 0)]) {
+        Err(broker::Error { class: ErrorClass::Denied(_), .. }) => {}
+        Err(error) => return tracing::debug!(topic = %spec.name, %error, "whether records can be deleted is not known"),
+        Ok(()) => return,
+    }
+    let mut config = spec.config.clone();
+    config.insert("retention.ms".into(), UNPURGED_RETENTION.as_millis().to_string());
+    match admin.configure(&spec.name, &config) {
+        Ok(()) => tracing::warn!(
+            topic = %spec.name, days = UNPURGED_RETENTION.as_secs() / 86_400,
+            "without Delete on the topic its records cannot be deleted when they are done with: it keeps them for some days, and \
+             a worker that is away for longer loses what it has not read"
+        ),
+        Err(error) => tracing::warn!(
+            topic = %spec.name, %error,
+            "without Delete on the topic its records cannot be deleted when they are done with, and its retention cannot be \
+             bounded: it grows for ever"
+        ),
+    }
 }
 
 fn declared_count(topic: &PlannedTopic) -> u32 {

@@ -71,6 +71,10 @@ figures! {
     fenced,
     /// Predecessors' transactions that were ended because they held up a restore.
     predecessors_fenced,
+    /// Offsets freed at the start of repartition topics.
+    purged,
+    /// Times that nothing could be deleted there.
+    purge_failures,
     /// Changelog records read by restores.
     restored,
     /// Marks that expired.

@@ -42,6 +42,8 @@ pub struct Settings {
     pub restore_chunk_bytes: usize,
     /// A restore that is held up by somebody's open transaction for this long looks for its owner and fences it.
     pub blocked_after: Duration,
+    /// What is committed of repartition topics is deleted this often.
+    pub purge_interval: Duration,
     /// Bytes of decoded state that the process keeps in memory, divided by its stores. A few MiB each at least, if this is as much.
     pub cache_bytes_max: usize,
     /// How members part from the group at the end.
@@ -74,6 +76,7 @@ impl Default for Settings {
             restore_slice: Duration::from_millis(20),
             restore_chunk_bytes: 64 << 20,
             blocked_after: Duration::from_secs(1),
+            purge_interval: Duration::from_secs(30),
             cache_bytes_max: 128 << 20,
             parting: Parting::Leave,
             stop_deadline: Duration::from_secs(30),

@@ -12,9 +12,9 @@ use super::commit::id_of_stamp;
 use super::core::Core;
 use super::crash::point;
 use super::task::{Assignment, Standstill, TaskState};
-use super::{Error, Halt, Result, Weakened};
+use super::{Error, Halt, Result, Weakened, purge};
 use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
-use crate::record::{Text, TopicPartition};
+use crate::record::{Offset, Text, TopicPartition};
 use crate::topology::model::Start;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub(super) enum What {
     Counts,
     /// How far behind are the inputs?
     Lag,
+    /// Delete what is before these offsets.
+    Purge(Vec<(TopicPartition, Offset)>),
 }
 
 impl What {
@@ -65,7 +67,13 @@ impl What {
             Self::Offsets(tasks) | Self::InputEnds(tasks) | Self::StartOffsets(tasks) | Self::ChangelogEnds(tasks) => {
                 Some(tasks)
             }
-            Self::StableEnds(_) | Self::Stamps(_) | Self::Fence(_) | Self::LookUp(_) | Self::Counts | Self::Lag => None,
+            Self::StableEnds(_)
+            | Self::Stamps(_)
+            | Self::Fence(_)
+            | Self::LookUp(_)
+            | Self::Counts
+            | Self::Lag
+            | Self::Purge(_) => None,
         }
     }
 
@@ -237,6 +245,7 @@ impl Core {
                 let inputs = assignment.inputs.iter().map(|input| input.partition.clone());
                 Op::Ends { partitions: inputs.collect(), isolation }
             }
+            What::Purge(before) => Op::Trim(before.clone()),
         };
         self.commit.ask(Question { assignment: assignment.number, what }, op);
     }
@@ -274,6 +283,10 @@ impl Core {
                     && matches!(error.class, ErrorClass::Denied(_) | ErrorClass::Missing(_) | ErrorClass::Refused(_)) =>
             {
                 Outcome::Counts(Vec::new())
+            }
+            Err(error) if matches!(what, What::Purge(_)) => {
+                self.not_purged(&error);
+                return Ok(Vec::new());
             }
             Err(error) => return self.unanswered(what, error, mono).map(|()| Vec::new()),
         };
@@ -321,8 +334,10 @@ impl Core {
             (What::Counts, Outcome::Counts(counts)) => self.compare_counts(&counts)?,
             (What::Lag, Outcome::Ends(ends)) => {
                 let assignment = self.assignment.as_mut().expect("checked above");
+                self.figures.purged += purge::freed(assignment, &ends);
                 note_ends(assignment, &ends);
             }
+            (What::Purge(_), _) => {}
             (what, outcome) => unreachable!("{what:?} is not answered by {outcome:?}"),
         }
         Ok(Vec::new())
@@ -370,7 +385,7 @@ impl Core {
             What::StableEnds(task) | What::Stamps(task) => {
                 self.takeover.looking.remove(&task);
             }
-            What::Lag | What::Counts => {}
+            What::Lag | What::Counts | What::Purge(_) => {}
             What::LookUp(_) => self.ask_later(what, mono),
         }
         Ok(())
@@ -549,7 +564,8 @@ fn start_of(input: &super::task::Input) -> Start {
 fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
     for (partition, span) in ends {
         if let Some(input) = assignment.index.find(&partition.topic, partition.partition) {
-            assignment.inputs[input].end = span.end;
+            let input = &mut assignment.inputs[input];
+            (input.start, input.end) = (span.start, span.end);
         }
     }
     assignment.tasks.iter().for_each(|task| task.note_lag(&assignment.inputs));

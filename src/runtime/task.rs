@@ -115,6 +115,8 @@ pub(super) struct Input {
     pub(super) committed: Offset,
     /// The end, as far as is known.
     pub(super) end: Offset,
+    /// The first offset that is still there, as far as is known.
+    pub(super) start: Offset,
     /// The client's position is about the reading under way, and not about one before a seek.
     pub(super) fresh: bool,
     /// A record was processed since the last commit.
@@ -125,6 +127,8 @@ pub(super) struct Input {
     pub(super) last_owner: Option<Text>,
     /// Its records come from other topics.
     pub(super) repartitioned: bool,
+    /// What is committed of it is deleted.
+    pub(super) purged: bool,
     pub(super) routes: Arc<[Route]>,
 }
 

@@ -23,6 +23,7 @@ use super::crash::point;
 use super::epoch::Epoch;
 use super::meters::Meters;
 use super::progress::Totals;
+use super::purge::Purge;
 use super::restore::Restore;
 use super::sealing::Then;
 use super::takeover::{Question, Takeover, What};
@@ -143,6 +144,7 @@ impl Worker {
             last_counts: parts.clock.mono(),
             last_lag: parts.clock.mono(),
             last_punctuated: Duration::ZERO,
+            purge: Purge::starting(parts.clock.mono()),
             more_to_expire: false,
             records_max: parts.settings.epoch_records_max,
             refusals: 0,

@@ -131,6 +131,10 @@ pub struct ThreadMetrics {
     pub producer_fences: Counter,
     /// Predecessors' transactions ended.
     pub fenced_predecessors: Counter,
+    /// Offsets freed in repartition topics.
+    pub purged: Counter,
+    /// Deletions there that failed.
+    pub purge_failures: Counter,
     /// Transactions of which nobody can tell the outcome.
     pub indefinite_transactions: Counter,
     /// Records without a node.
@@ -174,6 +178,8 @@ impl ThreadMetrics {
             producer_rebuilds: counter(&metric::PRODUCER_REBUILDS),
             producer_fences: counter(&metric::PRODUCER_FENCES),
             fenced_predecessors: counter(&metric::FENCED_PREDECESSORS),
+            purged: counter(&metric::PURGED),
+            purge_failures: counter(&metric::PURGE_FAILURES),
             indefinite_transactions: counter(&metric::INDEFINITE_TRANSACTIONS),
             untaken: counter(&metric::UNTAKEN_RECORDS),
             restored: counter(&metric::RESTORED_RECORDS),

@@ -116,6 +116,10 @@ metrics! {
     PRODUCER_FENCES = Counter, Count, "skald_producer_fences_total", ["topology"];
     /// Open transactions of predecessors that were ended because they held up a restore.
     FENCED_PREDECESSORS = Counter, Count, "skald_fenced_predecessors_total", ["topology"];
+    /// Offsets freed at the start of repartition topics, whose records are deleted once they are committed.
+    PURGED = Counter, Count, "skald_purged_records_total", ["topology"];
+    /// Times that committed records of repartition topics could not be deleted: they stay, and the topics grow.
+    PURGE_FAILURES = Counter, Count, "skald_purge_failures_total", ["topology"];
     /// Transactions whose outcome neither the client nor the committed offsets could tell. Anything but 0 needs an operator.
     INDEFINITE_TRANSACTIONS = Counter, Count, "skald_transactions_indefinite_total", ["topology"];
     /// Rebalances met, by kind: `assigned`, `revoked` or `lost`.

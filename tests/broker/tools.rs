@@ -176,6 +176,13 @@ fn read(brokers: &str, topic: &str, isolation: &str) -> Vec<Output> {
     found
 }
 
+/// The first and the next offset of each partition.
+pub(crate) fn spans(brokers: &str, topic: &str, partitions: u32) -> Vec<(i64, i64)> {
+    let client = client(brokers, "read_committed");
+    let span = |partition| client.fetch_watermarks(topic, partition, LOOKUP).expect("watermarks");
+    (0..partitions as Partition).map(span).collect()
+}
+
 /// Committed offset and metadata of each partition, as a read_committed client sees them; waits for open transactions.
 pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partitions: u32) -> Vec<Option<(i64, String)>> {
     // A cluster that has just started has no coordinator for a while.

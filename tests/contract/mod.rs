@@ -68,6 +68,8 @@ macro_rules! contract_rows {
             nothing_is_delivered_while_paused_and_a_seek_goes_exactly_there
             an_offset_beyond_the_end_is_trouble
             an_offset_that_was_trimmed_away_is_trouble
+            a_lane_deletes_records_before_an_offset
+            a_topic_s_settings_can_be_replaced
             offsets_by_time_are_those_of_the_first_record_not_before_it
             topics_are_created_once_and_described_with_their_settings
             counts_grow_with_the_topic

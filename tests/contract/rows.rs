@@ -502,6 +502,39 @@ pub fn an_offset_that_was_trimmed_away_is_trouble(h: &dyn Harness) {
     member.until("what is left", |member| member.values() == ["c"]);
 }
 
+pub fn a_lane_deletes_records_before_an_offset(h: &dyn Harness) {
+    let (topic, group) = (topic(h, "in", 1, &[]), name(h, "group"));
+    let mut lane = Lane::new(h, &group, &name(h, "id"));
+    lane.commit(&[(&topic, 0, "a"), (&topic, 0, "b"), (&topic, 0, "c")]);
+    until_stable(&mut lane, &at(&topic, 0), 4);
+    for (before, start) in [(0, 0), (2, 2), (1, 2)] {
+        wait(h, "the first record that is left", || {
+            // One may be passed over.
+            lane.done(Op::Trim(vec![(at(&topic, 0), before)]));
+            (lane.ends(&at(&topic, 0), Isolation::ReadCommitted).start == start).then_some(())
+        });
+    }
+    assert_eq!(read_to(h, &at(&topic, 0), 2, 4, Isolation::ReadCommitted), [(2, "c".to_owned())]);
+    // A failure is told, at the latest by the next one, and the lane lives.
+    let gone = at(&name(h, "gone"), 0);
+    let error = wait(h, "the failure", || lane.run(Op::Trim(vec![(gone.clone(), 1)])).err());
+    assert!(matches!(error.class, ErrorClass::Missing(_)), "{error:?}");
+    lane.commit(&[(&topic, 0, "d")]);
+}
+
+pub fn a_topic_s_settings_can_be_replaced(h: &dyn Harness) {
+    let made = topic(h, "made", 1, &[("retention.ms", "-1"), ("max.message.bytes", "70000")]);
+    let admin = h.broker().admin().expect("admin client");
+    let config = [("retention.ms", "86400000"), ("max.message.bytes", "70000")];
+    let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    admin.configure(&made, &config).expect("configured");
+    wait(h, "the new settings", || {
+        let found = admin.describe(std::slice::from_ref(&made)).expect("described").remove(0).config;
+        (found["retention.ms"] == "86400000" && found["max.message.bytes"] == "70000").then_some(())
+    });
+    assert!(matches!(class(admin.configure(&name(h, "missing"), &config)), ErrorClass::Missing(_)));
+}
+
 pub fn offsets_by_time_are_those_of_the_first_record_not_before_it(h: &dyn Harness) {
     let (topic, group) = (topic(h, "in", 2, &[]), name(h, "group"));
     let mut lane = Lane::new(h, &group, &name(h, "id"));

@@ -76,7 +76,13 @@ impl Faults for SeededFaults {
         let timeout = Duration::from_millis(self.random.u64(200..3000));
         let in_transaction = !matches!(
             call.kind,
-            CallKind::Init | CallKind::Rebuild | CallKind::Committed | CallKind::Ends | CallKind::Counts | CallKind::Fence
+            CallKind::Init
+                | CallKind::Rebuild
+                | CallKind::Committed
+                | CallKind::Ends
+                | CallKind::Counts
+                | CallKind::Fence
+                | CallKind::Trim
         );
         let (kind, fault) = match self.random.u32(..8) {
             0 if in_transaction => ("abort", LaneFault::refused(ErrorClass::Abortable)),

@@ -103,8 +103,9 @@ fn every_record_counts_once_whatever_goes_wrong() {
             assert!(sum.fired.contains_key(kind), "`{kind}` never happened");
         }
         // What the engine does about it, and does rarely.
-        let Figures { rollbacks, unknown_outcomes, rebuilds, fenced, predecessors_fenced, let_go_late, expired, .. } =
-            sum.figures;
+        let Figures {
+            rollbacks, unknown_outcomes, rebuilds, fenced, predecessors_fenced, let_go_late, expired, purged, ..
+        } = sum.figures;
         for (what, count) in [
             ("rollbacks", rollbacks),
             ("unknown outcomes", unknown_outcomes),
@@ -113,6 +114,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
             ("predecessors fenced", predecessors_fenced),
             ("let go late", let_go_late),
             ("expired marks", expired),
+            ("purged records", purged),
         ] {
             assert!(count > 0, "no {what}");
         }

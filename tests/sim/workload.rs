@@ -218,6 +218,8 @@ fn plan() -> Plan {
         replication: None,
         cleanup,
         config: Vec::new(),
+        // What one node passes on to the other, as through a repartition topic.
+        purged: name == "mid",
     };
     let declared = |name: &str, partitions, role| topic(name, Owner::User, Partitions::Declared(partitions), None, role);
     let of_part =

@@ -120,6 +120,7 @@ impl World {
         let settings = Settings {
             threads: 1,
             commit_interval: Duration::from_millis(*pick(&mut random, &[20, 100])),
+            purge_interval: Duration::from_millis(*pick(&mut random, &[300, 5_000])),
             idle_commit_interval: Duration::from_millis(*pick(&mut random, &[200, 1000])),
             poll_records_max: *pick(&mut random, &[1, 3, 50]),
             epoch_records_max: *pick(&mut random, &[5, 50_000]),
@@ -463,6 +464,14 @@ impl World {
         let running = tasks.iter().flat_map(|(_, tasks)| tasks).filter(|task| task.phase == TaskPhase::Running).count();
         let all: usize = tasks.iter().map(|(_, tasks)| tasks.len()).sum();
         tasks.iter().all(|(alive, _)| *alive) && running == all && all == (IN_PARTITIONS + workload::MID_PARTITIONS) as usize
+    }
+
+    /// Where these partitions begin.
+    pub(crate) fn starts(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, i64)> {
+        match Monitor::new(&self.cluster).ask(&self.cluster, Op::Ends { partitions, isolation: Isolation::ReadCommitted }) {
+            Outcome::Ends(ends) => ends.into_iter().map(|(partition, span)| (partition, span.start)).collect(),
+            other => unreachable!("ends were asked for, not {other:?}"),
+        }
     }
 
     fn figures(&self) -> Figures {

@@ -1,7 +1,7 @@
 //! Topics and groups, as tools see them.
 
 use super::cluster::Shared;
-use crate::broker::{Admin, Error, ErrorClass, Member, Result, TopicInfo, TopicSpec};
+use crate::broker::{Admin, Member, Result, TopicInfo, TopicSpec};
 use crate::record::{Offset, Text, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,30 +47,19 @@ impl Admin for EmbeddedAdmin {
         })
     }
 
+    fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<()> {
+        self.shared.with(|state| {
+            state.check_storage()?;
+            state.topics.configure(topic, config)?;
+            state.changed_topics.insert(topic.into());
+            Ok(())
+        })
+    }
+
     fn trim(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
         self.shared.with(|state| {
             state.check_storage()?;
-            for (partition, offset) in before {
-                let context = || format!("deleting records of {partition}");
-                let log = state.topics.existing(partition, "deleting records of")?;
-                let (id, end) = (log.id, log.next);
-                let config = &state.topics.by_name[&partition.topic].config;
-                if config.compact && !config.delete {
-                    return Err(Error::new(ErrorClass::Fatal, context(), "a compacted topic lets nobody delete its records"));
-                }
-                if !(0..=end).contains(offset) {
-                    return Err(Error::new(
-                        ErrorClass::Fatal,
-                        context(),
-                        format!("offset {offset} is out of range, the end is {end}"),
-                    ));
-                }
-                if let Some(log) = state.topics.log_mut(partition) {
-                    log.trim(*offset);
-                }
-                state.changed.insert(id);
-            }
-            Ok(())
+            state.trim(before)
         })
     }
 

@@ -34,6 +34,7 @@ pub enum CallKind {
     OffsetsAt,
     Counts,
     Fence,
+    Trim,
     /// A poll of a group's member.
     Poll,
     /// A poll of a log reader.

@@ -87,6 +87,7 @@ pub(super) enum Request {
     OffsetsAt(Vec<(TopicPartition, i64)>),
     Counts(Vec<Text>),
     Fence(Text),
+    Trim(Vec<(TopicPartition, Offset)>),
 }
 
 impl Request {
@@ -105,6 +106,7 @@ impl Request {
             Self::OffsetsAt(_) => CallKind::OffsetsAt,
             Self::Counts(_) => CallKind::Counts,
             Self::Fence(_) => CallKind::Fence,
+            Self::Trim(_) => CallKind::Trim,
         }
     }
 }
@@ -156,6 +158,7 @@ impl LaneHandle {
             Op::OffsetsAt(at) => Request::OffsetsAt(at),
             Op::Counts(topics) => Request::Counts(topics),
             Op::Fence(id) => Request::Fence(id),
+            Op::Trim(before) => Request::Trim(before),
         };
         (request, Vec::new())
     }
@@ -389,7 +392,12 @@ impl Lane {
     fn suffer(&mut self, error: &Error, op: &Request) {
         let producing = !matches!(
             op,
-            Request::Committed { .. } | Request::Ends { .. } | Request::OffsetsAt(_) | Request::Counts(_) | Request::Fence(_)
+            Request::Committed { .. }
+                | Request::Ends { .. }
+                | Request::OffsetsAt(_)
+                | Request::Counts(_)
+                | Request::Fence(_)
+                | Request::Trim(_)
         );
         match (&error.class, self.credentials()) {
             (ErrorClass::Retry, _) => {}

@@ -73,6 +73,7 @@ impl State {
                 let id = id.clone();
                 self.init_producer(&id, lane.settings.transaction_timeout).ok().map(|_| Ok(Outcome::Done))
             }
+            Request::Trim(before) => done(self.trim(before)),
         }
     }
 

@@ -1,9 +1,10 @@
-//! Topics by name: creation, growth, deletion.
+//! Topics by name: creation, growth, deletion of records.
 
+use super::cluster::State;
 use super::config::Config;
 use super::log::{Log, LogId};
 use crate::broker::{Error, ErrorClass, Result};
-use crate::record::{Text, TopicPartition};
+use crate::record::{Offset, Text, TopicPartition};
 use std::collections::BTreeMap;
 
 /// Partitions of one topic; more is a mistake in a file, not a wish.
@@ -62,6 +63,16 @@ impl Topics {
         Ok(())
     }
 
+    /// Gives a topic other settings.
+    pub(super) fn configure(&mut self, name: &str, config: &BTreeMap<String, String>) -> Result<()> {
+        let context = || format!("configuring topic `{name}`");
+        let Some(topic) = self.by_name.get_mut(name) else {
+            return Err(Error::new(ErrorClass::Missing(name.into()), context(), "no such topic"));
+        };
+        topic.config = Config::read(config).map_err(|message| Error::new(ErrorClass::Fatal, context(), message))?;
+        Ok(())
+    }
+
     /// The log of a partition.
     pub(super) fn log(&self, partition: &TopicPartition) -> Option<&Log> {
         self.by_name.get(&partition.topic)?.log(partition)
@@ -76,6 +87,30 @@ impl Topics {
     /// The log of a partition, or the error that says it is not there.
     pub(super) fn existing(&self, partition: &TopicPartition, doing: &str) -> Result<&Log> {
         self.log(partition).ok_or_else(|| missing(partition, doing))
+    }
+}
+
+impl State {
+    /// Deletes records before these offsets.
+    pub(super) fn trim(&mut self, before: &[(TopicPartition, Offset)]) -> Result<()> {
+        for (partition, offset) in before {
+            let context = || format!("deleting records of {partition}");
+            let log = self.topics.existing(partition, "deleting records of")?;
+            let (id, end) = (log.id, log.next);
+            let config = &self.topics.by_name[&partition.topic].config;
+            if config.compact && !config.delete {
+                return Err(Error::new(ErrorClass::Fatal, context(), "a compacted topic lets nobody delete its records"));
+            }
+            if !(0..=end).contains(offset) {
+                let message = format!("offset {offset} is out of range, the end is {end}");
+                return Err(Error::new(ErrorClass::Fatal, context(), message));
+            }
+            if let Some(log) = self.topics.log_mut(partition) {
+                log.trim(*offset);
+            }
+            self.changed.insert(id);
+        }
+        Ok(())
     }
 }
 

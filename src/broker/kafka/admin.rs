@@ -2,15 +2,14 @@
 
 use super::error::About;
 use super::properties::{Properties, Role};
-use super::{metadata_client, serve};
+use super::{metadata_client, serve, trim};
 use crate::broker::{Admin, Error, ErrorClass, Member, Result, TopicInfo, TopicSpec};
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, Text, TopicPartition};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -21,6 +20,8 @@ use std::time::Duration;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait until new settings show.
+const CONFIGURED_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait until every broker knows a new topic.
 const CREATED_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,8 +47,12 @@ impl KafkaAdmin {
     /// The error of a call, with the connection's where there is no broker.
     fn error(&self, about: &About, error: &KafkaError) -> Error {
         serve(&self.reads);
+        self.unreachable(about.error(error))
+    }
+
+    /// Tells of the connection where that is what is wrong.
+    fn unreachable(&self, error: Error) -> Error {
         let last = self.reads.context().notes.last_error();
-        let error = about.error(error);
         if error.class == ErrorClass::Retry && !last.is_empty() {
             return Error::new(ErrorClass::Retry, format!("cannot reach any broker at `{}`", self.bootstrap), last);
         }
@@ -143,34 +148,34 @@ impl Admin for KafkaAdmin {
         }
     }
 
+    fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<()> {
+        let about = About::new(format!("configuring topic `{topic}`")).on_topic(topic, "AlterConfigs");
+        let wanted = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let wanted = config.iter().fold(wanted, |wanted, (key, value)| wanted.set(key, value));
+        wait(self.acts.alter_configs(&[wanted], &options())).map_err(|error| self.error(&about, &error))?;
+        // The wrapper tells of the call, not of the topic: whether the settings are there is what they show.
+        let started = self.clock.mono();
+        loop {
+            let Some(found) = self.describe(&[topic.into()])?.pop() else {
+                return Err(about.code(Code::UnknownTopicOrPartition));
+            };
+            if config.iter().all(|(key, value)| found.config.get(key) == Some(value)) {
+                return Ok(());
+            }
+            if self.clock.mono() - started > CONFIGURED_TIMEOUT {
+                let message = "the settings stay as they were: is AlterConfigs granted on it?";
+                return Err(Error::new(ErrorClass::Retry, about.what, message));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn trim(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
         if before.is_empty() {
             return Ok(());
         }
-        let about = About::new("deleting records");
-        let mut list = TopicPartitionList::with_capacity(before.len());
-        for (one, offset) in before {
-            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
-                .map_err(|error| about.error(&error))?;
-        }
-        let answer = match wait(self.acts.delete_records(&list, &options())) {
-            Ok(answer) => answer,
-            Err(error) => {
-                // The call fails as a whole where one leader is not known.
-                let known = self.topics()?;
-                let there = |one: &TopicPartition| {
-                    known.iter().any(|topic| topic.name == one.topic && i64::from(one.partition) < i64::from(topic.partitions))
-                };
-                return Err(match before.iter().find(|(one, _)| !there(one)) {
-                    Some((one, _)) => about.on_topic(one.topic.clone(), "Delete").code(Code::UnknownTopicOrPartition),
-                    None => self.error(&about, &error),
-                });
-            }
-        };
-        for one in answer.elements() {
-            one.error().map_err(|error| about.clone().on_topic(one.topic(), "Delete").error(&error))?;
-        }
-        Ok(())
+        let answer = wait(self.acts.delete_records(&trim::places(before)?, &options()));
+        trim::judge(before, answer, &self.reads).map_err(|error| self.unreachable(error))
     }
 
     fn members(&self, group: &str) -> Result<Vec<Member>> {

@@ -15,6 +15,7 @@ mod probe;
 mod producer;
 mod properties;
 mod reader;
+mod trim;
 
 pub use properties::{Properties, PropertyRefused};
 

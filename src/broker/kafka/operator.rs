@@ -7,6 +7,7 @@ use super::consumer::Token;
 use super::context::{ProducerSide, ReaderContext};
 use super::error::About;
 use super::properties::Properties;
+use super::trim::Trims;
 use super::{serve, spawn};
 use crate::broker::{
     Batch, BatchRecord, CommittedOffset, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Result, Span,
@@ -51,11 +52,21 @@ pub(super) struct Operator {
     /// Clients for look-ups by isolation, made when first needed; `true` after the first answer.
     stable: Option<(Reads, bool)>,
     unstable: Option<(Reads, bool)>,
+    trims: Trims,
 }
 
 impl Operator {
     pub(super) fn new(properties: Arc<Properties>, settings: TransactionSettings) -> Self {
-        Self { properties, settings, clock: SystemClock::new(), producer: None, gap: false, stable: None, unstable: None }
+        Self {
+            properties,
+            settings,
+            clock: SystemClock::new(),
+            producer: None,
+            gap: false,
+            stable: None,
+            unstable: None,
+            trims: Trims::default(),
+        }
     }
 
     pub(super) fn execute(&mut self, op: Op) -> Result<Outcome> {
@@ -86,6 +97,11 @@ impl Operator {
             Op::OffsetsAt(moments) => self.offsets_at(&moments),
             Op::Counts(topics) => self.counts(&topics),
             Op::Fence(id) => self.fence(&id),
+            Op::Trim(before) => {
+                self.reads(Isolation::ReadCommitted)?;
+                let (reads, _) = self.stable.as_ref().expect("just made");
+                self.trims.trim(before, &self.properties, reads)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Engines on threads of their own, on the embedded broker in real time.
 
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, Isolation, Limit};
+use crate::broker::{Broker, Isolation, Limit, TroubleKind};
 use crate::clock::SystemClock;
 use crate::node::World;
 use crate::record::{Offset, Record, Text, TopicPartition, partition_of};
@@ -56,6 +56,7 @@ struct Bench {
     program: Arc<Program>,
     prepared: Arc<Prepared>,
     stores: Arc<dyn Stores>,
+    purge_interval: Duration,
 }
 
 impl Bench {
@@ -66,7 +67,14 @@ impl Bench {
         let plan = Arc::new(plan);
         let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("an empty cluster takes all");
         let program = Program::compile(&World::new(Arc::new(topology), plan));
-        Self { cluster, clock, program: Arc::new(program), prepared: Arc::new(prepared), stores: Arc::new(Memory::new()) }
+        Self {
+            cluster,
+            clock,
+            program: Arc::new(program),
+            prepared: Arc::new(prepared),
+            stores: Arc::new(Memory::new()),
+            purge_interval: Duration::from_secs(30),
+        }
     }
 
     fn start(&self, worker: &str, threads: usize) -> Running {
@@ -77,7 +85,12 @@ impl Bench {
             stores: self.stores.clone(),
             clock: self.clock.clone(),
             telemetry: Telemetry::new(),
-            settings: Settings { worker: Some(worker.into()), threads, ..Settings::default() },
+            settings: Settings {
+                worker: Some(worker.into()),
+                threads,
+                purge_interval: self.purge_interval,
+                ..Settings::default()
+            },
         };
         engine.start().expect("threads can be had")
     }
@@ -105,16 +118,24 @@ impl Bench {
 
     fn read(&self, topic: &str, partitions: i32) -> Vec<Record> {
         let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).expect("there is one");
-        let from: Vec<(TopicPartition, Offset)> =
+        let mut from: Vec<(TopicPartition, Offset)> =
             (0..partitions).map(|partition| (TopicPartition::new(topic, partition), 0)).collect();
-        reader.assign(&from).expect("the topic is there");
-        let mut records = Vec::new();
         let limit = Limit { records: usize::MAX, time: Duration::ZERO };
+        let mut records = Vec::new();
+        reader.assign(&from).expect("the topic is there");
         loop {
             let before = records.len();
-            reader.poll(limit, &mut |record| records.push(record.to_record())).expect("readable");
-            if records.len() == before {
-                return records;
+            match reader.poll(limit, &mut |record| records.push(record.to_record())) {
+                Ok(()) if records.len() == before => return records,
+                Ok(()) => {}
+                Err(trouble) => {
+                    // Records at the start were deleted: the next offset that may be there.
+                    assert_eq!(trouble.kind, TroubleKind::OffsetOutOfRange);
+                    let one = from.iter_mut().find(|(one, _)| *one == trouble.input).expect("one of those");
+                    one.1 += 1;
+                    records.clear();
+                    reader.assign(&from).expect("the topic is there");
+                }
             }
         }
     }
@@ -184,6 +205,28 @@ fn engines_share_the_work_hand_it_over_and_count_every_record_once() {
         assert_eq!((number("n"), number("sum"), entity.version), (Some(n), Some(sum), n as u64), "{customer}");
     }
 
+    second.stop();
+    assert!(matches!(second.wait(), Exit::Stopped));
+}
+
+#[test]
+fn what_was_repartitioned_is_deleted_once_it_is_committed_and_a_restart_goes_on() {
+    let mut bench = Bench::new();
+    bench.purge_interval = Duration::from_millis(20);
+    let repartition = "counts.customers.repartition";
+    let left = || bench.read(repartition, 3).len();
+    bench.send(0..300);
+    let first = bench.start("a", 1);
+    wait_for("three hundred", || told(&bench) == sums(0..300));
+    wait_for("an empty repartition topic", || left() == 0);
+    first.stop();
+    assert!(matches!(first.wait(), Exit::Stopped));
+
+    bench.send(300..500);
+    let second = bench.start("a", 1);
+    wait_for("five hundred", || told(&bench) == sums(0..500));
+    wait_for("an empty repartition topic again", || left() == 0);
+    assert_eq!(bench.read("totals", 2).len(), 500, "one update per order");
     second.stop();
     assert!(matches!(second.wait(), Exit::Stopped));
 }

@@ -2,9 +2,11 @@
 
 use super::engine::checked;
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, TopicSpec};
+use crate::broker::{self, Admin, Broker, ErrorClass, Member, TopicInfo, TopicSpec};
 use crate::clock::ManualClock;
+use crate::record::{Offset, Text, TopicPartition};
 use crate::runtime::{Error, prepare};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const TOPOLOGY: &str = "
@@ -88,4 +90,46 @@ fn topics_that_do_not_fit_are_refused_all_at_once_before_anything_is_made() {
     }
     let dead_letters = cluster.admin().and_then(|admin| admin.describe(&["shop.dlq".into()])).expect("answered");
     assert!(dead_letters.is_empty(), "nothing is made when something does not fit");
+}
+
+/// An admin whose principal has no right to delete records.
+struct MayNotDelete(Box<dyn Admin>);
+
+impl Admin for MayNotDelete {
+    fn topics(&self) -> broker::Result<Vec<TopicInfo>> {
+        self.0.topics()
+    }
+    fn describe(&self, topics: &[Text]) -> broker::Result<Vec<TopicInfo>> {
+        self.0.describe(topics)
+    }
+    fn create(&self, wanted: &[TopicSpec]) -> broker::Result<()> {
+        self.0.create(wanted)
+    }
+    fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> broker::Result<()> {
+        self.0.configure(topic, config)
+    }
+    fn trim(&self, before: &[(TopicPartition, Offset)]) -> broker::Result<()> {
+        let right = format!("Topic {}: Delete", before[0].0.topic);
+        Err(broker::Error::new(ErrorClass::Denied(right.into()), "deleting records", "denied"))
+    }
+    fn members(&self, group: &str) -> broker::Result<Vec<Member>> {
+        self.0.members(group)
+    }
+}
+
+#[test]
+fn a_repartition_topic_is_kept_for_ever_only_by_those_who_may_delete_its_records() {
+    let keyed_otherwise = TOPOLOGY.replace("    from: orders\n", "    from: orders\n    key: data.customer\n");
+    let (_, plan) = checked(&keyed_otherwise);
+    for (may_delete, retention) in [(true, "-1"), (false, "604800000")] {
+        let cluster = cluster();
+        let mut admin = cluster.admin().expect("there is one");
+        if !may_delete {
+            admin = Box::new(MayNotDelete(admin));
+        }
+        prepare(&plan, &*admin, true).expect("an empty cluster takes all");
+        let made = admin.describe(&["shop.totals.repartition".into()]).expect("there");
+        assert_eq!(made[0].config["retention.ms"], retention);
+        assert_eq!(made[0].config["max.message.bytes"], (1_048_588 + 65_536).to_string(), "the rest stays as it was made");
+    }
 }

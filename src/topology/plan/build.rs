@@ -71,6 +71,7 @@ fn planned(contract: &Contract) -> PlannedTopic {
         replication: contract.replication,
         cleanup: contract.cleanup,
         config,
+        purged: false,
     }
 }
 
@@ -88,6 +89,7 @@ impl Building<'_> {
             replication: None,
             cleanup: Some(cleanup),
             config: Vec::new(),
+            purged: role.is_purged(),
         });
         self.topics.len() - 1
     }

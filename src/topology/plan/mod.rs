@@ -55,6 +55,8 @@ pub struct PlannedTopic {
     pub cleanup: Option<Cleanup>,
     /// Other settings that it is created with.
     pub config: Vec<(Text, Text)>,
+    /// Nobody but this topology reads it: what its group has committed is deleted.
+    pub purged: bool,
 }
 
 /// What a topic is used for.
@@ -80,6 +82,13 @@ pub enum Role {
     History,
     /// What operators want of a node's instances.
     Inbox,
+}
+
+impl Role {
+    /// Are records of such a topic of no use to anybody once this topology's group has committed them?
+    pub fn is_purged(self) -> bool {
+        self == Self::Repartition
+    }
 }
 
 /// Who makes a topic.

@@ -5,6 +5,7 @@
 
 mod faults;
 mod measure;
+mod purge;
 mod restore;
 mod shop;
 mod totals;
@@ -50,6 +51,14 @@ impl Sample {
         let file = nested.join(format!("{name}.yaml"));
         fs::write(&file, text).expect("the folder is writable");
         Self { folder, file, prefix, topology }
+    }
+
+    /// The same with another text in its file.
+    fn with(self, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(&self.file).expect("just written");
+        assert!(text.contains(from), "`{from}` is in the sample");
+        fs::write(&self.file, text.replace(from, to)).expect("the folder is writable");
+        self
     }
 
     fn topic(&self, name: &str) -> String {

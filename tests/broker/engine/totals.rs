@@ -36,7 +36,19 @@ fn amount(order: u64) -> u64 {
 
 impl Totals {
     pub(super) fn new(brokers: &str) -> Self {
+        Self::of(brokers, Sample::of("order-totals", &["orders.placed", "customers.totals"]))
+    }
+
+    /// Orders are keyed by their own id, so they go through a repartition topic.
+    pub(super) fn repartitioned(brokers: &str) -> Self {
         let sample = Sample::of("order-totals", &["orders.placed", "customers.totals"]);
+        let sample = sample
+            .with("key: data.customerId\n    types:\n      order.placed", "key: data.orderId\n    types:\n      order.placed");
+        let from = format!("from: {}\n", sample.topic("orders.placed"));
+        Self::of(brokers, sample.with(&from, &format!("{from}    key: data.customerId\n")))
+    }
+
+    fn of(brokers: &str, sample: Sample) -> Self {
         for topic in ["orders.placed", "customers.totals"] {
             create_topic(brokers, &sample.topic(topic), PARTITIONS, &[]);
         }
@@ -86,6 +98,19 @@ impl Totals {
 
     pub(super) fn wait_for_all(&self, workers: &mut [&mut Engine]) {
         self.wait_for(self.sent, workers);
+    }
+
+    /// Waits until every order has its update.
+    pub(super) fn wait_for_updates(&self, workers: &mut [&mut Engine]) {
+        let clock = SystemClock::new();
+        let updates = || read_committed(&self.brokers, &self.sample.topic("customers.totals")).len() as u64;
+        while updates() < self.sent {
+            for worker in workers.iter_mut() {
+                assert!(!worker.has_ended(), "a worker ended by itself:\n{}", worker.output());
+                assert!(clock.mono() < LONG, "not {} updates; a worker said:\n{}", self.sent, worker.output());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub(super) fn expected(&self) -> HashMap<String, Vec<Total>> {
