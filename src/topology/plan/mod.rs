@@ -87,7 +87,7 @@ pub enum Role {
 impl Role {
     /// Are records of such a topic of no use to anybody once this topology's group has committed them?
     pub fn is_purged(self) -> bool {
-        self == Self::Repartition
+        matches!(self, Self::Repartition | Self::Inbox)
     }
 }
 
