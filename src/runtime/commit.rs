@@ -62,6 +62,8 @@ pub(super) enum Verdict {
     Committed(Vec<(u16, Partition, Option<Offset>)>),
     /// None of it happened.
     RolledBack(broker::Error),
+    /// It was disowned, and its outcome could not be found out at once.
+    Untold,
 }
 
 /// What a step of the machine came to.
@@ -149,6 +151,8 @@ struct Epoch {
     delivered: Vec<(u16, Partition, Option<Offset>)>,
     fate: Fate,
     trouble: bool,
+    /// See [`Commit::disown`].
+    disowned: bool,
 }
 
 enum Fate {
@@ -183,7 +187,15 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     pub(super) fn commit(&mut self, sealed: Sealed) {
         assert!(self.epoch.is_none(), "one epoch at a time");
         assert!(!sealed.offsets.is_empty(), "without offsets nothing would fence an old owner");
-        self.epoch = Some(Epoch { sealed, delivered: Vec::new(), fate: Fate::Open, trouble: false });
+        self.epoch = Some(Epoch { sealed, delivered: Vec::new(), fate: Fate::Open, trouble: false, disowned: false });
+    }
+
+    /// Nobody waits for the epoch on its way any more, and what comes after it must not wait for it either. One that was not begun
+    /// is dropped. One whose outcome is unknown is over once a new producer is there, whichever way it went: that is asked once.
+    pub(super) fn disown(&mut self) {
+        if let Some(epoch) = &mut self.epoch {
+            epoch.disowned = true;
+        }
     }
 
     /// Lets the epoch on its way show another ownership than that of its assignment: see [`super::Weakened::fresh_ownership`].
@@ -237,6 +249,10 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 if event.is_some() {
                     return Ok(event);
                 }
+            } else if self.is_dropped() {
+                self.epoch = None;
+                let cause = broker::Error::new(ErrorClass::Abortable, "an epoch", "let go before it was begun");
+                return Ok(Some(Event::Verdict(Verdict::RolledBack(cause))));
             } else if !self.begin_next(now)? {
                 return Ok(None);
             }
@@ -249,6 +265,12 @@ impl<Q: std::fmt::Debug> Commit<Q> {
             Doing::Init | Doing::Rebuild | Doing::Question(_) => self.settings.lane_timeout * 3,
             _ => self.settings.lane_timeout,
         }
+    }
+
+    /// Was the epoch disowned before anything was done for it?
+    fn is_dropped(&self) -> bool {
+        let is_dropped = |epoch: &Epoch| epoch.disowned && matches!(epoch.fate, Fate::Open);
+        self.state != State::InTransaction && self.epoch.as_ref().is_some_and(is_dropped)
     }
 
     /// Starts the next operation, if there is one to start.
@@ -336,7 +358,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                     Ok(other) => unreachable!("stamps are committed offsets, not {other:?}"),
                 }
                 self.pause(now);
-                Ok(None)
+                Ok(self.untold())
             }
             (Doing::Begin, Ok(_)) => {
                 let batch = self.sealed().batch.clone();
@@ -485,7 +507,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 self.pause(now);
                 Ok(None)
             }
-            Doing::Stamps => Ok(None),
+            Doing::Stamps => Ok(self.untold()),
             Doing::Commit => {
                 self.figures.unknown_outcomes += 1;
                 Ok(None)
@@ -508,6 +530,11 @@ impl<Q: std::fmt::Debug> Commit<Q> {
         }
         // Where others' stamps are, the tasks are gone too, and dropping the epoch is right as well.
         self.rolled_back(broker::Error::new(ErrorClass::Abortable, stamp, "the outcome was found to be an abort"), now)
+    }
+
+    /// An outcome that could not be looked up stays unknown where nobody waits for it.
+    fn untold(&mut self) -> Option<Event<Q>> {
+        self.epoch.take_if(|epoch| epoch.disowned).map(|_| Event::Verdict(Verdict::Untold))
     }
 
     /// A commit or an abort was answered.

@@ -58,6 +58,10 @@ pub(super) struct Core {
     pub(super) full_since: Option<Duration>,
     pub(super) phase: Phase,
     pub(super) stop: Option<Duration>,
+    /// When the consumer was polled last.
+    pub(super) last_polled: Duration,
+    /// See [`super::listening`].
+    pub(super) listening: bool,
     /// The last poll found nothing more.
     pub(super) drained: bool,
     pub(super) last_outcome: Duration,
@@ -242,6 +246,7 @@ impl Core {
         self.epoch.clear();
         self.unapplied.clear();
         self.to_resume.clear();
+        self.listening = false;
         self.restore.forget(None);
         self.takeover = Takeover::default();
         self.commit.forget_questions(|_| true);
@@ -286,6 +291,7 @@ impl Core {
         by(self.stop);
         by(self.full_since.map(|since| since + FULL_RETRY));
         by(self.in_flight.as_ref().filter(|epoch| !epoch.orphaned).and_then(|epoch| epoch.deadline));
+        by(self.listens_from().filter(|_| !self.may_go_on() && !self.listening));
         // A stop with an epoch on its way waits for its outcome alone; without one it has been carried out.
         if self.may_go_on() && self.stop.is_none() {
             if !self.drained || self.restore.is_busy() {

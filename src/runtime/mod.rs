@@ -16,6 +16,7 @@ mod driver;
 mod engine;
 mod epoch;
 mod error;
+mod listening;
 mod meters;
 mod prepare;
 mod program;

@@ -65,6 +65,8 @@ figures! {
     unknown_outcomes,
     /// Assignments let go before the outcome of their last epoch was known.
     let_go_late,
+    /// Times that inputs were paused because an outcome, or room on the disk, was waited for too long.
+    standstills,
     /// Producers rebuilt.
     rebuilds,
     /// Times that a producer of ours was fenced.

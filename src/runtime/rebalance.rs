@@ -71,13 +71,11 @@ impl Worker {
 
     /// A rebalance that has waited too long for an epoch's outcome waits no longer.
     pub(super) fn let_go_when_late(&mut self, mono: Duration) -> Result<()> {
-        let Some(epoch) = &mut self.core.in_flight else { return Ok(()) };
+        let Some(epoch) = &self.core.in_flight else { return Ok(()) };
         if epoch.then != Then::Release || epoch.deadline.is_none_or(|deadline| mono < deadline) {
             return Ok(());
         }
-        tracing::warn!("partitions are let go before the outcome of their last epoch is known");
-        epoch.orphaned = true;
-        self.core.figures.let_go_late += 1;
+        self.core.orphan();
         self.release()
     }
 
@@ -110,6 +108,10 @@ impl Worker {
     /// Lets the inputs of tasks flow from where they are to be read. What cannot be sought now is tried again; until then its
     /// records are not taken.
     pub(super) fn resume(&mut self, tasks: &[usize]) -> Result<()> {
+        if self.core.listening {
+            // With all the others, when that is over.
+            return Ok(());
+        }
         let (Some(consumer), Some(assignment)) = (&mut self.consumer, &mut self.core.assignment) else { return Ok(()) };
         let inputs = |task: usize| assignment.tasks[task].inputs.iter().map(|input| &assignment.inputs[*input]);
         let at = tasks.iter().flat_map(|task| inputs(*task)).map(|input| (input.partition.clone(), input.position));

@@ -38,7 +38,7 @@ pub(super) struct InFlight {
     pub(super) last: Option<(usize, Offset)>,
     /// From then on a rebalance waits no longer.
     pub(super) deadline: Option<Duration>,
-    /// Its tasks were let go: whatever its outcome is, nothing is left to apply it to.
+    /// Its tasks were let go: whatever its outcome is, nothing is left to apply it to, and its writes are gone.
     pub(super) orphaned: bool,
 }
 
@@ -92,6 +92,7 @@ impl Core {
 
     /// Closes the open epoch and hands it to the lane.
     pub(super) fn seal(&mut self, then: Then, mono: Duration) -> Result<()> {
+        let patience = self.patience();
         let settings = &self.parts.settings;
         let assignment = self.assignment.as_mut().expect("an epoch is of an assignment");
         let tasks = std::mem::take(&mut self.epoch.tasks);
@@ -156,7 +157,6 @@ impl Core {
             floors,
             batch: Arc::new(self.epoch.outputs.take()),
         };
-        let patience = settings.session_timeout.min(settings.max_poll_interval) / 3;
         tracing::debug!(client = %self.client_id, epoch = sealed.number, offsets = ?sealed.offsets, "sealed");
         self.in_flight = Some(InFlight {
             number: sealed.number,

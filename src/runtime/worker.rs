@@ -6,15 +6,16 @@
 //! ```text
 //!            Init ok             Assigned                seal                 Committed or RolledBack
 //! Starting ─────────▶ Joining ─────────────▶ Running ───────────▶ Committing ─────────────────────────▶ Running   (then: go on)
-//!                        ▲                    │   ▲                   │
-//!                        │   Revoked, empty   │   └───────────────────┘
-//!                        ├────────────────────┘                       │
+//!                        ▲                    │   ▲                │  │  ▲
+//!                        │   Revoked, empty   │   └────────────────┘  │  │ late: the group is listened to
+//!                        ├────────────────────┘                       │  ▼
+//!                        ├────────────────────────────────────────────┼─ Revoked: the epoch is orphaned
 //!                        └────────────────────────────────────────────┤                              (then: release)
 //! any ── fatal error, fence limit ──▶ an error of `step`              └────────────▶ Stopped            (then: stop)
 //! ```
 //!
-//! While an epoch is being committed the consumer is not polled: its heartbeats go on by themselves, a rebalance waits for the
-//! outcome, and partitions are never lost in the middle of a commit that is still wanted.
+//! While an epoch is being committed the consumer is not polled: its heartbeats go on by themselves, and a rebalance waits for the
+//! outcome, as a rule some milliseconds. Where that takes long, the group is answered all the same: see [`super::listening`].
 
 use super::assignment::Sources;
 use super::commit::{Commit, CommitSettings, Event, Verdict};
@@ -139,6 +140,8 @@ impl Worker {
             full_since: None,
             phase: Phase::Starting,
             stop: None,
+            last_polled: parts.clock.mono(),
+            listening: false,
             drained: true,
             last_outcome: Duration::ZERO,
             last_counts: parts.clock.mono(),
@@ -195,6 +198,8 @@ impl Worker {
         }
         if self.core.may_go_on() {
             self.go_on(mono)?;
+        } else {
+            self.listen(mono)?;
         }
         self.core.tell_totals();
         Ok(self.core.wait(self.core.parts.clock.mono()))
@@ -213,6 +218,7 @@ impl Worker {
         if self.core.phase == Phase::Starting {
             return Ok(());
         }
+        self.stop_listening();
         if let Some(event) = self.poll(mono)? {
             self.rebalanced(event, mono)?;
         }
@@ -288,7 +294,11 @@ impl Worker {
         let limit = Limit { records, time: settings.poll_time };
         let scene = Scene { program: &core.parts.program, now: core.parts.clock.wall(), mono };
         let (assignment, epoch) = (&mut core.assignment, &mut core.epoch);
+        let is_alone = core.in_flight.is_none();
+        core.last_polled = mono;
         let polled = consumer.poll(limit, &mut |record| {
+            // It could be sealed by no bound, and grow for as long as the other takes.
+            assert!(is_alone, "no epoch is filled while another one is on its way");
             let assignment = assignment.as_mut().expect("records come between an assignment and its release");
             assignment.process(scene, epoch, &record);
         });
@@ -363,6 +373,10 @@ impl Worker {
         tracing::debug!(client = %self.core.client_id, epoch = epoch.number, ?verdict, orphaned = epoch.orphaned, "decided");
         match verdict {
             Verdict::Committed(delivered) => self.core.apply(epoch, &delivered, mono)?,
+            Verdict::Untold => {
+                assert!(epoch.orphaned, "an outcome that somebody waits for is looked up until it is found out");
+                tracing::warn!("what became of an epoch that was let go is not known here, so nobody counts its records");
+            }
             Verdict::RolledBack(cause) => {
                 tracing::warn!(%cause, "an epoch was rolled back");
                 self.core.figures.rollbacks += 1;

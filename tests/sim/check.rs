@@ -1,5 +1,6 @@
 //! What must hold in the end, computed from the logs alone by rules of its own.
 
+use crate::monitor;
 use crate::workload::{self, IN_PARTITIONS, Kind, MID_PARTITIONS, Sums};
 use crate::world::World;
 use skald::broker::{Broker, Isolation, Limit};
@@ -16,7 +17,8 @@ pub(crate) fn read(world: &World, topic: &str, partitions: u32) -> Result<Vec<(O
 
 /// The same of a topic whose older records are gone.
 fn read_from_start(world: &World, topic: &str, partitions: u32) -> Result<Vec<(Offset, Record)>, String> {
-    read_at(world, world.starts((0..partitions as i32).map(|partition| TopicPartition::new(topic, partition)).collect()))
+    let all = (0..partitions as i32).map(|partition| TopicPartition::new(topic, partition)).collect();
+    read_at(world, monitor::starts(&world.cluster, all))
 }
 
 fn read_at(world: &World, all: Vec<(TopicPartition, Offset)>) -> Result<Vec<(Offset, Record)>, String> {

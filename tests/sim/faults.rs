@@ -3,8 +3,9 @@
 use skald::broker::ErrorClass;
 use skald::broker::embedded::{Call, CallKind, Faults, LaneFault, PollFault};
 use skald::clock::{Clock, ManualClock};
+use skald::sync::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Records come in bursts, with silences between.
@@ -16,11 +17,11 @@ pub(crate) struct Fired(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 impl Fired {
     pub(crate) fn note(&self, kind: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+        *lock(&self.0).entry(kind).or_default() += 1;
     }
 
     pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct Rates {
     pub(crate) lane: u32,
     pub(crate) poll: u32,
     pub(crate) late_end: u32,
+    /// Of commits: the answer is lost, and what became of it cannot be looked up for long.
+    pub(crate) unknown: u32,
 }
 
 pub(crate) struct SeededFaults {
@@ -39,6 +42,8 @@ pub(crate) struct SeededFaults {
     clock: Arc<ManualClock>,
     /// Shared with the world, which ends the trouble.
     on: Arc<std::sync::atomic::AtomicBool>,
+    /// Whose look-ups are refused, and until when.
+    withheld: BTreeMap<String, Duration>,
 }
 
 impl SeededFaults {
@@ -49,11 +54,15 @@ impl SeededFaults {
         clock: Arc<ManualClock>,
         on: Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), rates, fired, clock, on }
+        Self { random: fastrand::Rng::with_seed(seed), rates, fired, clock, on, withheld: BTreeMap::new() }
+    }
+
+    fn is_on(&self) -> bool {
+        self.on.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn hits(&mut self, rate: u32) -> bool {
-        self.on.load(std::sync::atomic::Ordering::Relaxed) && self.random.u32(..1000) < rate
+        self.is_on() && self.random.u32(..1000) < rate
     }
 }
 
@@ -67,6 +76,18 @@ impl Faults for SeededFaults {
         if ends && self.hits(self.rates.late_end) {
             self.fired.note("late EndTxn");
             return Some(LaneFault::late_end(Duration::from_millis(self.random.u64(0..40))));
+        }
+        let now = self.clock.mono();
+        if call.kind == CallKind::Commit && self.hits(self.rates.unknown) {
+            self.fired.note("unknown for long");
+            self.withheld.insert(call.client_id.to_owned(), now + Duration::from_millis(self.random.u64(2_000..25_000)));
+            let timeout = Duration::from_millis(self.random.u64(200..3000));
+            let happened = self.random.bool();
+            return Some(if happened { LaneFault::lost_reply(timeout) } else { LaneFault::lost_request(timeout) });
+        }
+        let is_withheld = self.withheld.get(call.client_id).is_some_and(|until| now < *until);
+        if is_withheld && call.kind == CallKind::Committed && self.is_on() {
+            return Some(LaneFault::refused(ErrorClass::Retry));
         }
         // Every operation takes a while, so that others come between.
         let slow = LaneFault::slow(Duration::from_millis(self.random.u64(0..4)));

@@ -7,6 +7,9 @@
 
 mod check;
 mod faults;
+mod monitor;
+mod process;
+mod standstill;
 mod workload;
 mod world;
 
@@ -66,7 +69,7 @@ impl Sum {
 /// Runs seeds on two threads, until one fails if `stop_early`.
 fn run_many(first: u64, count: u64, weakened: Weakened, stop_early: bool) -> Sum {
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
-    let lock = || sum.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || skald::sync::lock(&sum);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -104,7 +107,16 @@ fn every_record_counts_once_whatever_goes_wrong() {
         }
         // What the engine does about it, and does rarely.
         let Figures {
-            rollbacks, unknown_outcomes, rebuilds, fenced, predecessors_fenced, let_go_late, expired, purged, ..
+            rollbacks,
+            unknown_outcomes,
+            rebuilds,
+            fenced,
+            predecessors_fenced,
+            let_go_late,
+            standstills,
+            expired,
+            purged,
+            ..
         } = sum.figures;
         for (what, count) in [
             ("rollbacks", rollbacks),
@@ -113,6 +125,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
             ("fenced", fenced),
             ("predecessors fenced", predecessors_fenced),
             ("let go late", let_go_late),
+            ("standstills", standstills),
             ("expired marks", expired),
             ("purged records", purged),
         ] {
@@ -125,7 +138,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
 }
 
 /// All kinds of trouble.
-const FAULTS: [&str; 23] = [
+const FAULTS: [&str; 24] = [
     "abort",
     "compaction",
     "consumer dies",
@@ -149,6 +162,7 @@ const FAULTS: [&str; 23] = [
     "retriable",
     "session lost",
     "slow",
+    "unknown for long",
 ];
 
 #[test]
