@@ -26,7 +26,13 @@ fn entity(number: usize) -> Entity {
         ("total", Value::from(number as f64 * 1.25)),
     ];
     let value = Value::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect::<Map>());
-    Entity { value, version: number as u64, last_event: Some("5f8a0c9e-1b1f-4d8a-9c53-0a1b2c3d4e5f".into()), state_version: 1 }
+    Entity {
+        value,
+        version: number as u64,
+        last_event: Some("5f8a0c9e-1b1f-4d8a-9c53-0a1b2c3d4e5f".into()),
+        state_version: 1,
+        expires_at: None,
+    }
 }
 
 fn key(number: usize) -> Vec<u8> {

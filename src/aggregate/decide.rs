@@ -7,7 +7,8 @@ use crate::node::{
     Answer, Context, Drafted, Frame, Input, InstanceKey, Outbox, Outcome, Refusal, Stop, Way, asker, first_refusal,
 };
 use crate::record::Value;
-use crate::state::Mark;
+use crate::state::Expiring;
+use crate::state::layout::Tag;
 use crate::topology::model::Decide;
 
 /// What was decided, with all that is to be sent; nothing has been sent or changed yet.
@@ -39,10 +40,10 @@ impl Aggregate {
         let remembered = model.dedupe.filter(|_| is_request);
         if remembered.is_some() {
             let now = context.now();
-            let mark = context.mark(self.store, event.id.as_bytes())?.filter(|mark| mark.expires_at > now);
-            if let Some(reply) = mark.map(|mark| mark.reply.clone()) {
+            let mark = context.expiring(self.store, Tag::Mark, event.id.as_bytes())?;
+            if let Some(mark) = mark.filter(|mark| mark.expires_at > now) {
                 context.count("mark_repeated");
-                outbox.repeat_reply(&reply, model.replies, context)?;
+                outbox.repeat_reply(&mark.value, model.replies, context)?;
                 return Ok(Outcome::Repeated);
             }
         }
@@ -75,8 +76,8 @@ impl Aggregate {
         let reply = outbox.reply(answer, model.replies, context)?;
         if let Some(length) = remembered {
             let millis = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-            let mark = Mark { expires_at: context.now().saturating_add(millis), reply };
-            context.put_mark(self.store, event.id.as_bytes(), mark)?;
+            let mark = Expiring { expires_at: context.now().saturating_add(millis), value: reply };
+            context.put_expiring(self.store, Tag::Mark, event.id.as_bytes(), Some(mark))?;
         }
         self.save(instance, context)?;
         Ok(outcome)

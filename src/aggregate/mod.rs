@@ -83,7 +83,7 @@ impl Aggregate {
             return Ok(());
         }
         let Instance { key, state, version, last_event, .. } = instance;
-        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION };
+        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION, expires_at: None };
         context.put_entity(self.store, &key.bytes, (version > 0).then_some(entity))?;
         Ok(())
     }

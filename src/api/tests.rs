@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::{Map, Value, partition_of};
 use crate::runtime::{Figures, Halt, Reader, TaskId, TaskPhase, TaskReport};
-use crate::state::layout::{Tag, entity};
+use crate::state::layout::{FORMAT, Tag, entity};
 use crate::state::{Batch, Checkpoint, Entity, Memory, Store, StoreName, Stores, Write};
 use std::io::{Read, Write as _};
 use std::net::TcpStream;
@@ -41,9 +41,9 @@ const PARTITIONS: u32 = 4;
 fn store_with(key: &str, state: Value) -> Arc<dyn Store> {
     let store = Memory::default().open(&StoreName::of_node("orders"), 0).unwrap();
     let mut stored = Vec::new();
-    let entity = Entity { value: state, version: 3, last_event: Some("event-9".into()), state_version: 1 };
+    let entity = Entity { value: state, version: 3, last_event: Some("event-9".into()), state_version: 1, expires_at: None };
     entity::append_entity(&entity, &mut stored).unwrap();
-    let checkpoint = Checkpoint { next_offset: 42, applied_at: 1, partitions: PARTITIONS, format: 1 };
+    let checkpoint = Checkpoint { next_offset: 42, applied_at: 1, partitions: PARTITIONS, format: FORMAT };
     let write = Write { key: Tag::State.key(key.as_bytes()).into(), value: Some(stored.into()) };
     store.apply(&Batch { writes: vec![write], checkpoints: vec![("shop.orders.snapshots".into(), checkpoint)] }).unwrap();
     store

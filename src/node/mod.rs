@@ -36,8 +36,9 @@ pub use trail::{Spot, Trail, Way};
 pub use world::World;
 
 use crate::codec::Event;
-use crate::failure::Failure;
-use crate::record::{RecordRef, Text};
+use crate::failure::{Class, Failure, Stage};
+use crate::record::{Millis, RecordRef, Text};
+use crate::state::layout::Tag;
 
 /// A record on its way through a node.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,37 @@ pub struct Input<'a> {
     pub record: &'a RecordRef<'a>,
     /// What was decoded from it.
     pub event: &'a Event,
+}
+
+/// A timer whose moment has come. It is gone when its effects are committed, and comes again when they are not; so what is
+/// written must follow from it alone, ids from owner, name and generation.
+#[derive(Clone, Copy, Debug)]
+pub struct Firing<'a> {
+    /// Index of the store in `topology::Plan::stores`.
+    pub store: usize,
+    /// Whose it is.
+    pub owner: &'a [u8],
+    /// Its name among its owner's.
+    pub name: &'a [u8],
+    /// Which setting of it.
+    pub generation: u64,
+    /// When it was due: `ctx.time` of what follows.
+    pub due: Millis,
+    /// What it was set with.
+    pub payload: &'a bytes::Bytes,
+}
+
+/// Something whose time has run out: a state ([`Tag::State`]) or an early event ([`Tag::Early`]), still there.
+#[derive(Clone, Copy, Debug)]
+pub struct Expired<'a> {
+    /// Index of the store in `topology::Plan::stores`.
+    pub store: usize,
+    /// What it is.
+    pub tag: Tag,
+    /// Its key, without the tag.
+    pub key: &'a [u8],
+    /// When it expired: `ctx.time` of what follows.
+    pub at: Millis,
 }
 
 /// What came of a record at a node that did not fail. Counted per node.
@@ -96,4 +128,17 @@ pub trait Node: Send + Sync {
 
     /// Where a record that failed like this goes.
     fn road(&self, failure: &Failure) -> Road;
+
+    /// A timer of its is due; the runtime deletes it. The node may set the same one again. A failure takes the effects back and
+    /// goes the road of its class: a dead letter has the payload for its original.
+    fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        let _ = (firing, context);
+        Err(Stop::Record(Failure::new(Class::Engine, "UNKNOWN_TIMER", Stage::Step, "the node sets no timers")))
+    }
+
+    /// Something that it keeps has expired. It must delete it or give it another expiry.
+    fn expired(&self, expired: &Expired<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        let _ = (expired, context);
+        Err(Stop::Record(Failure::new(Class::Engine, "UNKNOWN_TIMER", Stage::Step, "the node keeps nothing that expires")))
+    }
 }

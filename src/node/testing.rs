@@ -1,14 +1,16 @@
 //! A runtime in memory, for the tests of what runs on one.
 
-use super::{Context, Input, Node, Outcome, Outgoing, Stop, Target, World, first_read};
+use super::{Context, Expired, Firing, Input, Node, Outcome, Outgoing, Stop, Target, World, first_read};
 use crate::codec::Decoder;
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Millis, Record, RecordRef, Text, json, partition_of};
-use crate::state::{Entity, Mark};
+use crate::state::layout::{Tag, expiring, timer};
+use crate::state::{Entity, Error, Expiring, KeyRange, Timer};
 use crate::topology::model::Topology;
 use crate::topology::plan::{Plan, Role};
 use crate::topology::{self, NoSources, Severity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// Effects of steps, kept.
@@ -24,8 +26,10 @@ pub struct Memory {
     pub value_bytes_max: usize,
     /// States by store and key.
     pub entities: BTreeMap<(usize, Vec<u8>), Entity>,
-    /// Marks by store and id.
-    pub marks: BTreeMap<(usize, Vec<u8>), Mark>,
+    /// Everything else by store, tag and key, as it is stored.
+    pub rows: BTreeMap<(usize, Tag, Vec<u8>), bytes::Bytes>,
+    /// Instances that were claimed.
+    pub claimed: Vec<Vec<u8>>,
     /// What was sent, in order; partitions are not computed.
     pub sent: Vec<Record>,
     /// Dead letters of steps that went on.
@@ -39,11 +43,11 @@ impl Context for Memory {
         self.now
     }
 
-    fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, crate::state::Error> {
+    fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, Error> {
         Ok(self.entities.get(&(store, key.to_vec())))
     }
 
-    fn put_entity(&mut self, store: usize, key: &[u8], entity: Option<Entity>) -> Result<(), crate::state::Error> {
+    fn put_entity(&mut self, store: usize, key: &[u8], entity: Option<Entity>) -> Result<(), Error> {
         match entity {
             Some(entity) => self.entities.insert((store, key.to_vec()), entity),
             None => self.entities.remove(&(store, key.to_vec())),
@@ -51,13 +55,66 @@ impl Context for Memory {
         Ok(())
     }
 
-    fn mark(&mut self, store: usize, id: &[u8]) -> Result<Option<&Mark>, crate::state::Error> {
-        Ok(self.marks.get(&(store, id.to_vec())))
+    fn row(&mut self, store: usize, tag: Tag, key: &[u8]) -> Result<Option<bytes::Bytes>, Error> {
+        Ok(self.rows.get(&(store, tag, key.to_vec())).cloned())
     }
 
-    fn put_mark(&mut self, store: usize, id: &[u8], mark: Mark) -> Result<(), crate::state::Error> {
-        self.marks.insert((store, id.to_vec()), mark);
+    fn put_row(&mut self, store: usize, tag: Tag, key: &[u8], value: Option<bytes::Bytes>) -> Result<(), Error> {
+        match value {
+            Some(value) => self.rows.insert((store, tag, key.to_vec()), value),
+            None => self.rows.remove(&(store, tag, key.to_vec())),
+        };
         Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        store: usize,
+        tag: Tag,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, Error> {
+        let within = |key: &[u8]| {
+            let (from, to) = (range.0.as_ref().map(|key| &key[..]), range.1.as_ref().map(|key| &key[..]));
+            RangeBounds::<[u8]>::contains(&(from, to), key)
+        };
+        let rows = self.rows.iter().filter(|((of, tagged, key), _)| (*of, *tagged) == (store, tag) && within(key));
+        Ok(rows.take(limit).map(|((_, _, key), value)| (key.clone().into(), value.clone())).collect())
+    }
+
+    fn expiring(&mut self, store: usize, tag: Tag, key: &[u8]) -> Result<Option<Expiring>, Error> {
+        Ok(self.row(store, tag, key)?.map(|stored| expiring::read(&stored).expect("put by this context")))
+    }
+
+    fn put_expiring(&mut self, store: usize, tag: Tag, key: &[u8], row: Option<Expiring>) -> Result<(), Error> {
+        let stored = row.map(|row| {
+            let mut stored = Vec::new();
+            expiring::append(&row, &mut stored);
+            stored.into()
+        });
+        self.put_row(store, tag, key, stored)
+    }
+
+    fn timer(&mut self, store: usize, owner: &[u8], name: &[u8]) -> Result<Option<Timer>, Error> {
+        let stored = self.row(store, Tag::Timer, &timer::key(owner, name))?;
+        Ok(stored.map(|stored| timer::read(&stored).expect("put by this context")))
+    }
+
+    fn set_timer(&mut self, store: usize, owner: &[u8], name: &[u8], due: Millis, payload: bytes::Bytes) -> Result<u64, Error> {
+        let before = self.timer(store, owner, name)?.map_or(0, |timer| timer.generation);
+        let generation = (before + 1).max(self.now.unsigned_abs());
+        let mut stored = Vec::new();
+        timer::append(&Timer { due, generation, payload }, &mut stored);
+        self.put_row(store, Tag::Timer, &timer::key(owner, name), Some(stored.into()))?;
+        Ok(generation)
+    }
+
+    fn cancel_timer(&mut self, store: usize, owner: &[u8], name: &[u8]) -> Result<bool, Error> {
+        Ok(self.rows.remove(&(store, Tag::Timer, timer::key(owner, name))).is_some())
+    }
+
+    fn claim(&mut self, key: &[u8]) {
+        self.claimed.push(key.to_vec());
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Failure> {
@@ -87,6 +144,10 @@ impl Context for Memory {
         Ok(())
     }
 
+    fn dead_letter_of(&mut self, _: &RecordRef<'_>, failure: &Failure) -> Result<(), Failure> {
+        self.dead_letter(failure.clone())
+    }
+
     fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
@@ -105,6 +166,30 @@ pub struct Bench {
     nodes: Vec<Option<Box<dyn Node>>>,
     decoders: Vec<Decoder>,
     offsets: BTreeMap<Text, i64>,
+}
+
+/// What is due.
+enum Passed {
+    Timer(Vec<u8>, Vec<u8>, Timer),
+    State(Vec<u8>, Millis),
+    Early(Vec<u8>, Millis),
+}
+
+impl Passed {
+    fn at(&self) -> Millis {
+        match self {
+            Self::Timer(_, _, timer) => timer.due,
+            Self::State(_, at) | Self::Early(_, at) => *at,
+        }
+    }
+
+    fn remove(&self, store: usize, memory: &mut Memory) {
+        match self {
+            Self::Timer(owner, name, _) => drop(memory.rows.remove(&(store, Tag::Timer, timer::key(owner, name)))),
+            Self::State(key, _) => drop(memory.entities.remove(&(store, key.clone()))),
+            Self::Early(key, _) => drop(memory.rows.remove(&(store, Tag::Early, key.clone()))),
+        }
+    }
 }
 
 /// What makes a node of a plan's index.
@@ -194,6 +279,57 @@ impl Bench {
             }
         }
         outcomes
+    }
+
+    /// Lets time pass: timers that come due fire, and what expires is told to its node, in the order of their moments, by node. A
+    /// failure is noted, its effects are taken back.
+    pub fn pass(&mut self, millis: Millis) {
+        self.memory.now += millis;
+        let stores = self.world.plan.stores.iter().enumerate();
+        let stores: Vec<(usize, usize)> = stores.map(|(store, planned)| (store, planned.node)).collect();
+        for (store, node) in stores {
+            while let Some(fired) = self.next_due(store) {
+                let Some(node) = &self.nodes[node] else { break };
+                let before = self.memory.clone();
+                let result = match &fired {
+                    Passed::Timer(owner, name, timer) => {
+                        let (owner, name, payload) = (&owner[..], &name[..], &timer.payload);
+                        let Timer { due, generation, .. } = *timer;
+                        self.memory.rows.remove(&(store, Tag::Timer, timer::key(owner, name)));
+                        node.fire(&Firing { store, owner, name, generation, due, payload }, &mut self.memory)
+                    }
+                    Passed::State(key, at) => node.expired(&Expired { store, tag: Tag::State, key, at: *at }, &mut self.memory),
+                    Passed::Early(key, at) => node.expired(&Expired { store, tag: Tag::Early, key, at: *at }, &mut self.memory),
+                };
+                match result {
+                    Ok(()) => {}
+                    Err(Stop::State(error)) => panic!("the memory has no faults: {error}"),
+                    Err(Stop::Record(failure)) => {
+                        self.memory = before;
+                        fired.remove(store, &mut self.memory);
+                        self.dead.push((node.name().clone(), failure));
+                    }
+                }
+            }
+        }
+        let now = self.memory.now;
+        let is_over = |stored: &bytes::Bytes| expiring::expires_at(stored).is_ok_and(|at| at <= now);
+        self.memory.rows.retain(|(_, tag, _), stored| *tag != Tag::Mark || !is_over(stored));
+    }
+
+    fn next_due(&self, store: usize) -> Option<Passed> {
+        let rows = self.memory.rows.iter().filter(|((of, _, _), _)| *of == store);
+        let rows = rows.filter_map(|((_, tag, key), stored)| match tag {
+            Tag::Timer => {
+                let (owner, name) = timer::read_key(key).ok()?;
+                Some(Passed::Timer(owner, name.to_vec(), timer::read(stored).ok()?))
+            }
+            Tag::Early => Some(Passed::Early(key.clone(), expiring::expires_at(stored).ok()?)),
+            _ => None,
+        });
+        let entities = self.memory.entities.iter().filter(|((of, _), _)| *of == store);
+        let states = entities.filter_map(|((_, key), entity)| Some(Passed::State(key.clone(), entity.expires_at?)));
+        rows.chain(states).filter(|passed| passed.at() <= self.memory.now).min_by_key(Passed::at)
     }
 
     /// What was sent since the last time: topic, key, type, payload and, where there is more than the ids, metadata.

@@ -8,7 +8,9 @@ use crate::dlq::{self, Dead};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Context, Outgoing, Target};
 use crate::record::{Millis, RecordRef, Text, partition_of};
-use crate::state::{self, Entity, Mark};
+use crate::state::layout::Tag;
+use crate::state::{self, Entity, Expiring, KeyRange, Slots, Timer};
+use bytes::Bytes;
 use std::time::Duration;
 
 /// A step's view: the node's own store, the open epoch, the record in hand.
@@ -36,16 +38,24 @@ impl StepContext<'_> {
         own
     }
 
+    fn slots(&mut self, store: usize) -> &mut Slots {
+        &mut self.own(store).slots
+    }
+
     fn note_place(&mut self, key: &[u8]) {
         self.misplaced |= partition_of(key, self.tasks) != self.task.partition;
     }
 
     /// Writes a dead letter of the record in hand.
     pub(super) fn write_letter(&mut self, failure: &Failure) -> Result<(), Failure> {
+        self.write_letter_of(self.record, failure)
+    }
+
+    fn write_letter_of(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Failure> {
         let topic = self.epoch.outputs.dead_letters();
         let plan = &self.program.plan;
         let dead = Dead {
-            record: self.record,
+            record,
             failure,
             node: self.node,
             topology: &plan.topology,
@@ -56,7 +66,6 @@ impl StepContext<'_> {
             spelling: self.program.letters,
         };
         let letter = dlq::letter(&dead, self.epoch.outputs.message_bytes_max(topic));
-        let record = self.record;
         // Without a key the record's place spreads the letters; the same record gives the same partition again.
         let place;
         let spread = match record.key {
@@ -82,20 +91,49 @@ impl Context for StepContext<'_> {
 
     fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, state::Error> {
         self.note_place(key);
-        self.own(store).slots.entity(key)
+        self.slots(store).entity(key)
     }
 
     fn put_entity(&mut self, store: usize, key: &[u8], entity: Option<Entity>) -> Result<(), state::Error> {
         self.note_place(key);
-        self.own(store).slots.put_entity(key, entity)
+        self.slots(store).put_entity(key, entity)
     }
 
-    fn mark(&mut self, store: usize, id: &[u8]) -> Result<Option<&Mark>, state::Error> {
-        self.own(store).slots.mark(id)
+    fn row(&mut self, store: usize, tag: Tag, key: &[u8]) -> Result<Option<Bytes>, state::Error> {
+        self.slots(store).row(tag, key)
     }
 
-    fn put_mark(&mut self, store: usize, id: &[u8], mark: Mark) -> Result<(), state::Error> {
-        self.own(store).slots.put_mark(id, Some(mark))
+    fn put_row(&mut self, store: usize, tag: Tag, key: &[u8], value: Option<Bytes>) -> Result<(), state::Error> {
+        self.slots(store).put_row(tag, key, value)
+    }
+
+    fn rows(&mut self, store: usize, tag: Tag, range: &KeyRange, limit: usize) -> Result<Vec<(Bytes, Bytes)>, state::Error> {
+        self.slots(store).rows(tag, range, limit)
+    }
+
+    fn expiring(&mut self, store: usize, tag: Tag, key: &[u8]) -> Result<Option<Expiring>, state::Error> {
+        self.slots(store).expiring(tag, key)
+    }
+
+    fn put_expiring(&mut self, store: usize, tag: Tag, key: &[u8], row: Option<Expiring>) -> Result<(), state::Error> {
+        self.slots(store).put_expiring(tag, key, row.as_ref())
+    }
+
+    fn timer(&mut self, store: usize, owner: &[u8], name: &[u8]) -> Result<Option<Timer>, state::Error> {
+        self.slots(store).timer(owner, name)
+    }
+
+    fn set_timer(&mut self, store: usize, owner: &[u8], name: &[u8], due: Millis, payload: Bytes) -> Result<u64, state::Error> {
+        let now = self.now;
+        self.slots(store).set_timer(owner, name, due, payload, now)
+    }
+
+    fn cancel_timer(&mut self, store: usize, owner: &[u8], name: &[u8]) -> Result<bool, state::Error> {
+        self.slots(store).cancel_timer(owner, name)
+    }
+
+    fn claim(&mut self, key: &[u8]) {
+        self.note_place(key);
     }
 
     fn send(&mut self, message: Outgoing<'_>) -> Result<(), Failure> {
@@ -112,6 +150,10 @@ impl Context for StepContext<'_> {
 
     fn dead_letter(&mut self, failure: Failure) -> Result<(), Failure> {
         self.write_letter(&failure)
+    }
+
+    fn dead_letter_of(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Failure> {
+        self.write_letter_of(record, failure)
     }
 
     fn count(&mut self, what: &'static str) {

@@ -19,7 +19,7 @@ pub(super) fn expire(assignment: &mut Assignment, epoch: &mut Epoch, now: Millis
     let mut more = false;
     for (index, task) in assignment.tasks.iter_mut().enumerate().filter(|(_, task)| task.is_running()) {
         for (at, store) in task.stores.iter_mut().enumerate() {
-            let expired = match store.slots.expire(now, EXPIRE_MAX) {
+            let expired = match store.slots.expire_marks(now, EXPIRE_MAX) {
                 Ok(expired) => expired,
                 Err(error @ state::Error::Unreadable { .. }) if std::mem::replace(&mut task.read_anew, true) => {
                     // It was filled anew, and its changelog says the same.

@@ -302,7 +302,10 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
             .map(|followed| parts.prepared.topics[usize::from(followed.topic)].message_bytes_max)
             .min()
             .unwrap_or(usize::MAX);
-        let slots = Slots::new(opened, store.name.clone(), SlotLimits { cache_bytes, record_bytes });
+        let mut slots = Slots::new(opened, store.name.clone(), SlotLimits { cache_bytes, record_bytes });
+        if store.snapshots.is_none() {
+            slots = slots.with_states_in_changelog();
+        }
         let metrics = StoreMetrics::new(&parts.telemetry, &plan.topology, &store.name, task.id.partition);
         task.stores.push(OpenStore::new(*planned, slots, followed, metrics));
     }

@@ -130,7 +130,7 @@ impl Core {
                 let sealed = sealed.map_err(Error::State)?;
                 let logged = outputs.batch.len() - before;
                 debug_assert_eq!(
-                    sealed.iter().filter(|write| write.key.first() != Some(&(layout::Tag::Expiry as u8))).count(),
+                    sealed.iter().filter(|write| layout::split(&write.key).is_ok()).count(),
                     logged,
                     "a dirty slot is in the changelog exactly once"
                 );

@@ -20,9 +20,9 @@ mod store;
 
 pub use directory::Directory;
 pub use disk::Disk;
-pub use entry::{Entity, Mark};
+pub use entry::{Entity, Expiring, Timer};
 pub use error::{Error, NAME_MAX, Result};
 pub use memory::Memory;
 pub use simulated::SimulatedDisk;
-pub use slots::{Savepoint, SlotCounts, SlotLimits, Slots};
+pub use slots::{Due, Savepoint, SlotCounts, SlotLimits, Slots};
 pub use store::{Batch, Checkpoint, Chunk, KeyRange, Store, StoreName, Stores, Write};

@@ -170,10 +170,11 @@ impl Store for SimulatedStore {
 mod tests {
     use super::*;
     use crate::state::Write;
+    use crate::state::layout::FORMAT;
 
     fn batch(value: u8) -> Batch {
         let write = Write { key: Bytes::from_static(b"\x01k"), value: Some(vec![value].into()) };
-        let checkpoint = Checkpoint { next_offset: value.into(), applied_at: 0, partitions: 1, format: 1 };
+        let checkpoint = Checkpoint { next_offset: value.into(), applied_at: 0, partitions: 1, format: FORMAT };
         Batch { writes: vec![write], checkpoints: vec![("log".into(), checkpoint)] }
     }
 

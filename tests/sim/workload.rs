@@ -10,7 +10,8 @@ use skald::failure::{Class, Failure, Stage};
 use skald::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target};
 use skald::record::{Map, RecordRef, Text, Value};
 use skald::runtime::{Decode, Program, SourcePolicy};
-use skald::state::{Entity, Mark};
+use skald::state::layout::Tag;
+use skald::state::{Entity, Expiring};
 use skald::topology::model::{Cleanup, StoreKind};
 use skald::topology::plan::{
     NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, PlannedTopic, Role, SubTopology, TaskCount,
@@ -131,15 +132,15 @@ impl Node for Summing {
         };
         let sums = sums.add(number);
         let last_event = Some(input.event.id.clone());
-        let entity = Entity { value: sums.value(), version: version + 1, last_event, state_version: 1 };
+        let entity = Entity { value: sums.value(), version: version + 1, last_event, state_version: 1, expires_at: None };
         context.put_entity(self.store, key, Some(entity))?;
         if self.marks && number % 5 == 0 {
             let id = number.to_string();
-            if context.mark(self.store, id.as_bytes())?.is_some() {
+            if context.expiring(self.store, Tag::Mark, id.as_bytes())?.is_some() {
                 return Err(Failure::new(Class::Engine, "TWICE", Stage::Step, format!("{number} was processed twice")).into());
             }
-            let expires_at = context.now() + SEEN_MS;
-            context.put_mark(self.store, id.as_bytes(), Mark { expires_at, reply: Default::default() })?;
+            let seen = Expiring { expires_at: context.now() + SEEN_MS, value: Default::default() };
+            context.put_expiring(self.store, Tag::Mark, id.as_bytes(), Some(seen))?;
         }
         let text = format!("{number} {} {}", sums.count, sums.hash);
         send(context, self.out, key, &text, input)?;

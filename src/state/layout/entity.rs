@@ -5,17 +5,20 @@
 //! nothing is parsed to get from one form to the other.
 //!
 //! The head is text: fields `name=value` with `;` between them. `v` is the version (events applied), `s` the state's own
-//! version, `e` the id of the last event; `e` comes last and runs to the end, so an id may hold any character. It is missing
-//! when no event is known. Unknown fields are passed over: `v=12;s=1;e=5f8a-…`.
+//! version, `x` the moment it expires at (milliseconds; missing where it does not), `e` the id of the last event; `e` comes last
+//! and runs to the end, so an id may hold any character. It is missing when no event is known. Unknown fields are passed over:
+//! `v=12;s=1;e=5f8a-…`.
 
 use super::Malformed;
-use crate::record::{Text, json};
+use crate::record::{Millis, Text, json};
 use crate::state::Entity;
 use std::io::Write as _;
 use std::ops::Range;
 
 const FORMAT: u8 = 1;
 const LENGTH_END: usize = 5;
+/// How the field of the expiry begins; it is never the first.
+const EXPIRY: &[u8] = b";x=";
 
 /// What a head says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Head {
     pub version: u64,
     /// Version of the state's shape.
     pub state_version: u32,
+    /// When it expires.
+    pub expires_at: Option<Millis>,
     /// Id of the last event.
     pub last_event: Option<Text>,
 }
@@ -43,6 +48,9 @@ pub fn append_entity(entity: &Entity, out: &mut Vec<u8>) -> Result<Parts, json::
     out.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
     let head_start = out.len();
     write!(out, "v={};s={}", entity.version, entity.state_version).expect("memory takes any write");
+    if let Some(at) = entity.expires_at {
+        write!(out, ";x={}", at.max(0)).expect("memory takes any write");
+    }
     if let Some(event) = &entity.last_event {
         out.extend_from_slice(b";e=");
         out.extend_from_slice(event.as_bytes());
@@ -83,15 +91,21 @@ pub fn split(stored: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
 /// Reads a stored entity.
 pub fn read(stored: &[u8]) -> Result<Entity, Malformed> {
     let (head, state) = split(stored)?;
-    let Head { version, state_version, last_event } = read_head(head)?;
+    let Head { version, state_version, expires_at, last_event } = read_head(head)?;
     let value = json::read(state).map_err(|error| Malformed::new(format!("the state is no JSON: {error}")))?;
-    Ok(Entity { value, version, last_event, state_version })
+    Ok(Entity { value, version, last_event, state_version, expires_at })
+}
+
+/// When a stored entity expires. The head alone is looked at, and read only where it may say so.
+pub fn expires_at(stored: &[u8]) -> Result<Option<Millis>, Malformed> {
+    let (head, _) = split(stored)?;
+    if head.windows(EXPIRY.len()).any(|field| field == EXPIRY) { Ok(read_head(head)?.expires_at) } else { Ok(None) }
 }
 
 /// Reads a head.
 pub fn read_head(head: &[u8]) -> Result<Head, Malformed> {
     let mut rest = std::str::from_utf8(head).map_err(|_| Malformed::new("a head that is not UTF-8"))?;
-    let (mut version, mut state_version, mut last_event) = (None, None, None);
+    let (mut version, mut state_version, mut expires_at, mut last_event) = (None, None, None, None);
     while !rest.is_empty() {
         let (name, tail) = rest.split_once('=').ok_or_else(|| Malformed::new("a field without `=` in the head"))?;
         if name == "e" {
@@ -102,6 +116,7 @@ pub fn read_head(head: &[u8]) -> Result<Head, Malformed> {
         match name {
             "v" => version = Some(number(value)?),
             "s" => state_version = Some(number(value)?),
+            "x" => expires_at = Some(moment(value)?),
             _ => {}
         }
         rest = tail;
@@ -109,7 +124,11 @@ pub fn read_head(head: &[u8]) -> Result<Head, Malformed> {
     let version = version.ok_or_else(|| Malformed::new("a head without version"))?;
     let state_version = state_version.ok_or_else(|| Malformed::new("a head without state version"))?;
     let state_version = u32::try_from(state_version).map_err(|_| Malformed::new("a state version beyond 32 bits"))?;
-    Ok(Head { version, state_version, last_event })
+    Ok(Head { version, state_version, expires_at, last_event })
+}
+
+fn moment(text: &str) -> Result<Millis, Malformed> {
+    Millis::try_from(number(text)?).map_err(|_| Malformed::new("an expiry beyond all time"))
 }
 
 /// Digits only: `parse` alone would take a sign.

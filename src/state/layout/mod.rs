@@ -5,30 +5,38 @@
 //! | tag | key | value | in a changelog |
 //! |---|---|---|---|
 //! | `00` meta | `checkpoint/<topic>` | a [`super::Checkpoint`] | no |
-//! | `01` state | key bytes of the aggregate | head and state ([`entity`]) | snapshots topic: key bytes, state alone, the head in the header `skald` |
-//! | `05` mark | id of the request | expiry and reply ([`mark`]) | changelog topic: tag and id, value as stored |
-//! | `06` expiry | expiry u64, tag, key | empty | no, derived from `05` |
+//! | `01` state | key bytes of the instance | head and state ([`entity`]) | of an aggregate its snapshots topic: key bytes, state alone, the head in the header `skald` |
+//! | `02` timer | owner, name | moment, generation, payload ([`timer`]) | yes |
+//! | `03` due | moment u64, owner, name | empty | no, derived from `02` ([`index`]) |
+//! | `04` parked | the node's | the node's | yes |
+//! | `05` mark | id of the request | expiry and reply ([`expiring`]) | yes |
+//! | `06` expiry | tag, moment u64, key | empty | no, derived from `01`, `05`, `07` ([`index`]) |
+//! | `07` early event | the node's | expiry and the node's ([`expiring`]) | yes |
+//! | `0a` own | the node's | the node's | yes |
 //!
-//! Tags `02`–`04` and `07`–`09` are spoken for by kinds that are not built. A deleted entry is a tombstone. Integers are
-//! big-endian, so byte order is numeric order; see [`key`] for keys of several parts. What is read here may come from a
-//! damaged disk or from a foreign writer: every function answers [`Malformed`] to bytes that it did not write.
+//! "Yes" is the changelog topic: tag and key, the value as stored. Tags `08` and `09` are spoken for by kinds that are not built. A
+//! deleted entry is a tombstone. Integers are big-endian, so byte order is numeric order; see [`key`] for keys of several parts.
+//! What is read here may come from a damaged disk or from a foreign writer: every function answers [`Malformed`] to bytes that
+//! it did not write.
 
 pub mod entity;
+pub mod expiring;
+pub mod index;
 pub mod key;
-pub mod mark;
 pub mod meta;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;
 
-use super::Write;
-use crate::record::Millis;
-use bytes::Bytes;
+use super::KeyRange;
+pub use index::Index;
+use std::ops::Bound;
 
 /// Version of this layout; a store of another one is rebuilt from its changelog.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
-/// Longest key of an aggregate or id of a request, in bytes: with its tags and its expiry it must fit a key on disk.
+/// Longest key of an entry without its tag, in bytes: with tags and a moment, in an index, it must fit a key on disk.
 pub const KEY_MAX: usize = u16::MAX as usize - 10;
 
 /// Name of the one header of a snapshot record.
@@ -51,12 +59,22 @@ impl Malformed {
 pub enum Tag {
     /// About the store itself.
     Meta = 0x00,
-    /// An aggregate's state.
+    /// An instance's state.
     State = 0x01,
+    /// What happens at a moment.
+    Timer = 0x02,
+    /// When a timer is due.
+    Due = 0x03,
+    /// A record that waits behind a failed one of its key.
+    Parked = 0x04,
     /// A request that was answered.
     Mark = 0x05,
-    /// When a mark expires.
+    /// When something expires.
     Expiry = 0x06,
+    /// A record that came before what it is about.
+    Early = 0x07,
+    /// What a node keeps under keys of its own.
+    Own = 0x0a,
 }
 
 impl Tag {
@@ -65,10 +83,34 @@ impl Tag {
         match byte {
             0x00 => Some(Self::Meta),
             0x01 => Some(Self::State),
+            0x02 => Some(Self::Timer),
+            0x03 => Some(Self::Due),
+            0x04 => Some(Self::Parked),
             0x05 => Some(Self::Mark),
             0x06 => Some(Self::Expiry),
+            0x07 => Some(Self::Early),
+            0x0a => Some(Self::Own),
             _ => None,
         }
+    }
+
+    /// Does it hold what follows from other entries, and is in no changelog?
+    pub fn is_derived(self) -> bool {
+        matches!(self, Self::Meta | Self::Due | Self::Expiry)
+    }
+
+    /// All keys of this tag that begin with `prefix`.
+    pub fn range(self, prefix: &[u8]) -> KeyRange {
+        let from = self.key(prefix);
+        let mut to = from.clone();
+        // The first key that does not: its last byte that can grow grows, and nothing follows it.
+        while let Some(last) = to.pop() {
+            if let Some(next) = last.checked_add(1) {
+                to.push(next);
+                break;
+            }
+        }
+        (Bound::Included(from.into()), Bound::Excluded(to.into()))
     }
 
     /// A store's key.
@@ -109,13 +151,11 @@ pub struct LogEntry<'a> {
 
 /// Appends the store's key and value of a changelog's entry to `arena` and tells where the key ends; a tombstone has no value.
 ///
-/// The head of a snapshot and the form of a mark are checked, the state's JSON is not read before it is needed.
+/// The form of what the engine itself reads is checked, the state's JSON is not read before it is needed.
 pub fn append_stored(entry: &LogEntry<'_>, arena: &mut Vec<u8>) -> Result<usize, Malformed> {
-    if entry.key.len() > KEY_MAX {
-        return Err(Malformed(format!("a key of {} bytes", entry.key.len())));
-    }
     match entry.role {
         Role::Snapshots => {
+            check_length(entry.key)?;
             if let (Some(_), Some(head)) = (entry.value, entry.head) {
                 entity::read_head(head)?;
             }
@@ -128,13 +168,13 @@ pub fn append_stored(entry: &LogEntry<'_>, arena: &mut Vec<u8>) -> Result<usize,
             Ok(key_end)
         }
         Role::Changelog => {
-            match entry.key.first().copied().and_then(Tag::from_byte) {
-                Some(Tag::Mark) => {
-                    if let Some(value) = entry.value {
-                        mark::expires_at(value)?;
-                    }
-                }
-                _ => return Err(Malformed::new("a changelog's record with an unknown tag")),
+            let (tag, rest) = split(entry.key)?;
+            check_length(rest)?;
+            if let Some(value) = entry.value {
+                index::moment(tag, value)?;
+            }
+            if tag == Tag::Timer {
+                timer::read_key(rest)?;
             }
             arena.extend_from_slice(entry.key);
             let key_end = arena.len();
@@ -144,19 +184,14 @@ pub fn append_stored(entry: &LogEntry<'_>, arena: &mut Vec<u8>) -> Result<usize,
     }
 }
 
-/// What a change of a mark does to the index of expiries: the writes that go with it, into the same batch.
-///
-/// `old` and `new` are expiries; the index entry of `old` goes, that of `new` comes.
-pub fn index_writes(id: &[u8], old: Option<Millis>, new: Option<Millis>, each: &mut dyn FnMut(Write)) {
-    // Moments before 1970 share one place in the index.
-    let (old, new) = (old.map(|at| at.max(0)), new.map(|at| at.max(0)));
-    if old == new {
-        return;
-    }
-    if let Some(at) = old {
-        each(Write { key: mark::expiry_key(at, Tag::Mark, id).into(), value: None });
-    }
-    if let Some(at) = new {
-        each(Write { key: mark::expiry_key(at, Tag::Mark, id).into(), value: Some(Bytes::new()) });
-    }
+/// Tag and rest of a key that a changelog may have.
+pub fn split(key: &[u8]) -> Result<(Tag, &[u8]), Malformed> {
+    key.split_first()
+        .and_then(|(tag, rest)| Some((Tag::from_byte(*tag)?, rest)))
+        .filter(|(tag, _)| !tag.is_derived())
+        .ok_or_else(|| Malformed::new("a changelog's record with an unknown tag"))
+}
+
+fn check_length(key: &[u8]) -> Result<(), Malformed> {
+    if key.len() > KEY_MAX { Err(Malformed(format!("a key of {} bytes", key.len()))) } else { Ok(()) }
 }

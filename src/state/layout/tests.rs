@@ -1,6 +1,8 @@
 use super::*;
+use crate::record::Millis;
 use crate::record::{Value, json};
-use crate::state::{Checkpoint, Entity, Mark};
+use crate::state::{Checkpoint, Entity, Expiring, Timer};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 fn stored(entity: &Entity) -> Vec<u8> {
@@ -10,14 +12,15 @@ fn stored(entity: &Entity) -> Vec<u8> {
 }
 
 fn any_entity() -> impl Strategy<Value = Entity> {
-    (".{0,40}", any::<i64>(), any::<u64>(), proptest::option::of(".{0,60}"), any::<u32>()).prop_map(
-        |(text, number, version, event, state_version)| Entity {
+    let event = prop_oneof![".{0,60}", Just(";x=7".to_owned())];
+    (".{0,40}", any::<i64>(), any::<u64>(), proptest::option::of(event), any::<u32>(), proptest::option::of(0..Millis::MAX))
+        .prop_map(|(text, number, version, event, state_version, expires_at)| Entity {
             value: Value::list(vec![Value::from(text), Value::from(number)]),
             version,
             last_event: event.map(Into::into),
             state_version,
-        },
-    )
+            expires_at,
+        })
 }
 
 proptest! {
@@ -39,21 +42,57 @@ proptest! {
     }
 
     #[test]
-    fn a_mark_reads_back_and_is_found_by_its_expiry(at in any::<i64>(), reply in any::<Vec<u8>>(), id in any::<Vec<u8>>()) {
-        let mark = Mark { expires_at: at, reply: reply.into() };
+    fn what_expires_reads_back_with_its_moment(entity in any_entity(), at in any::<i64>(), value in any::<Vec<u8>>()) {
+        prop_assert_eq!(index::moment(Tag::State, &stored(&entity)), Ok(entity.expires_at));
+        let row = Expiring { expires_at: at, value: value.into() };
         let mut stored = Vec::new();
-        mark::append(&mark, &mut stored);
-        prop_assert_eq!(mark::expires_at(&stored), Ok(at));
-        prop_assert_eq!(mark::read(&stored), Ok(mark));
-        let key = mark::expiry_key(at, Tag::Mark, &id);
-        prop_assert_eq!(mark::read_expiry_key(&key), Ok((at.max(0), &id[..])));
-        prop_assert!(key < mark::expiry_after(at) && mark::expiry_after(at.saturating_sub(1).max(-1)) <= key || at <= 0);
+        expiring::append(&row, &mut stored);
+        prop_assert_eq!(index::moment(Tag::Mark, &stored), Ok(Some(at)));
+        prop_assert_eq!(index::moment(Tag::Early, &stored), Ok(Some(at)));
+        prop_assert_eq!(expiring::read(&stored.into()), Ok(row));
     }
 
     #[test]
-    fn expiries_sort_by_time(a in 0..i64::MAX, b in 0..i64::MAX, x in any::<Vec<u8>>(), y in any::<Vec<u8>>()) {
-        let keys = (mark::expiry_key(a, Tag::Mark, &x), mark::expiry_key(b, Tag::Mark, &y));
-        prop_assert_eq!(keys.0.cmp(&keys.1), (a, x).cmp(&(b, y)));
+    fn a_timer_reads_back_with_its_identity(due in any::<i64>(), generation in any::<u64>(), payload in any::<Vec<u8>>(), key in parts()) {
+        let (owner, _, name) = key;
+        let timer = Timer { due, generation, payload: payload.into() };
+        let mut stored = Vec::new();
+        timer::append(&timer, &mut stored);
+        prop_assert_eq!(index::moment(Tag::Timer, &stored), Ok(Some(due)));
+        prop_assert_eq!(timer::read(&stored.into()), Ok(timer));
+        let key = timer::key(&owner, &name);
+        prop_assert_eq!(timer::read_key(&key), Ok((owner, &name[..])));
+    }
+
+    #[test]
+    fn an_index_sorts_by_time_and_its_ranges_hold_their_ends(
+        a in any::<i64>(), b in any::<i64>(), x in any::<Vec<u8>>(), y in any::<Vec<u8>>(),
+    ) {
+        let (early, late) = (a.min(b).max(0), a.max(b).max(0));
+        for index in Index::ALL {
+            let keys = (index.key(a, &x), index.key(b, &y));
+            prop_assert_eq!(keys.0.cmp(&keys.1), (a.max(0), &x).cmp(&(b.max(0), &y)));
+            prop_assert_eq!(index.read_key(&keys.0), Ok((a.max(0), &x[..])));
+            let range = index.range(early, late);
+            for (at, key) in [(a.max(0), &keys.0), (b.max(0), &keys.1)] {
+                prop_assert!(within(&range, key));
+                prop_assert_eq!(index.range(at, at).0, std::ops::Bound::Included(Bytes::from(index.key(at, &[]))));
+            }
+            for other in Index::ALL.into_iter().filter(|other| *other != index) {
+                prop_assert!(other.read_key(&keys.0).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_tag_with_a_prefix_are_a_range(prefix in parts(), key in parts()) {
+        let (prefix, key) = (prefix.0, key.0);
+        for tag in [Tag::Own, Tag::Parked] {
+            let range = tag.range(&prefix);
+            let is_in = |tag: Tag| within(&range, &tag.key(&key));
+            prop_assert_eq!(is_in(tag), key.starts_with(&prefix));
+            prop_assert!(!is_in(Tag::Mark));
+        }
     }
 
     #[test]
@@ -83,8 +122,13 @@ proptest! {
     fn foreign_bytes_are_an_error_and_never_a_panic(bytes in hostile(), key in hostile()) {
         let _ = entity::read(&bytes);
         let _ = entity::read_head(&bytes);
-        let _ = mark::read(&bytes);
-        let _ = mark::read_expiry_key(&bytes);
+        let _ = expiring::read(&Bytes::copy_from_slice(&bytes));
+        let _ = timer::read(&Bytes::copy_from_slice(&bytes));
+        let _ = timer::read_key(&bytes);
+        for index in Index::ALL {
+            let _ = index.read_key(&bytes);
+            let _ = index::moment(index.tag(), &bytes);
+        }
         let _ = meta::read_checkpoint(&bytes);
         let _ = key::read_part(&mut &bytes[..]);
         let _ = key::read_u64(&mut &bytes[..]);
@@ -96,6 +140,11 @@ proptest! {
             }
         }
     }
+}
+
+fn within(range: &crate::state::KeyRange, key: &[u8]) -> bool {
+    let range = (range.0.as_ref().map(|key| &key[..]), range.1.as_ref().map(|key| &key[..]));
+    std::ops::RangeBounds::<[u8]>::contains(&range, key)
 }
 
 /// Few distinct bytes, so that prefixes, zeros and escapes meet.
@@ -118,10 +167,13 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn the_head_of_a_snapshot_is_text_that_anyone_can_read() {
-    let entity = Entity { value: Value::Null, version: 12, last_event: Some("o-1;x=2".into()), state_version: 3 };
+    let entity =
+        Entity { value: Value::Null, version: 12, last_event: Some("o-1;x=2".into()), state_version: 3, expires_at: None };
     let stored = stored(&entity);
     let (head, state) = entity::split(&stored).expect("just written");
     assert_eq!((head, state), (&b"v=12;s=3;e=o-1;x=2"[..], &b"null"[..]));
+    let expiring = Entity { expires_at: Some(7), ..entity.clone() };
+    assert_eq!(entity::split(&self::stored(&expiring)).expect("just written").0, b"v=12;s=3;x=7;e=o-1;x=2");
     let none = Entity { last_event: None, ..entity };
     assert_eq!(entity::split(&self::stored(&none)).expect("just written").0, b"v=12;s=3");
 }
@@ -129,7 +181,7 @@ fn the_head_of_a_snapshot_is_text_that_anyone_can_read() {
 #[test]
 fn heads_are_read_strictly_but_leave_room_for_more_fields() {
     let head = |version, state_version, event: Option<&str>| {
-        Ok(entity::Head { version, state_version, last_event: event.map(Into::into) })
+        Ok(entity::Head { version, state_version, expires_at: None, last_event: event.map(Into::into) })
     };
     for (text, expected) in
         [("v=1;s=2;e=", head(1, 2, Some(""))), ("s=2;schema=17;v=1;e=a", head(1, 2, Some("a"))), ("v=1;s=2;", head(1, 2, None))]
@@ -147,6 +199,9 @@ fn heads_are_read_strictly_but_leave_room_for_more_fields() {
         "v=1;s=1;junk",
         "e=v=1;s=1",
         "v=18446744073709551616;s=1",
+        "v=1;s=1;x=",
+        "v=1;s=1;x=-1",
+        "v=1;s=1;x=9223372036854775808",
     ] {
         assert!(entity::read_head(text.as_bytes()).is_err(), "{text}");
     }
@@ -163,16 +218,27 @@ fn a_tombstone_deletes_whatever_its_headers_say() {
 }
 
 #[test]
-fn a_changelog_holds_marks_and_nothing_derived() {
-    for key in [&b""[..], b"\x00checkpoint/x", b"\x01k", b"\x02k", b"\x06k", b"\xffk"] {
-        let entry = LogEntry { role: Role::Changelog, key, value: None, head: None };
-        assert!(append_stored(&entry, &mut Vec::new()).is_err(), "{key:?}");
+fn a_changelog_holds_rows_and_nothing_derived() {
+    let taken = |key: &[u8], value| {
+        let entry = LogEntry { role: Role::Changelog, key, value, head: None };
+        append_stored(&entry, &mut Vec::new()).is_ok()
+    };
+    for key in [&b""[..], b"\x00checkpoint/x", b"\x03k", b"\x06k", b"\x08k", b"\x09k", b"\x0bk", b"\xffk", b"\x02no end"] {
+        assert!(!taken(key, None), "{key:?}");
+    }
+    for key in [&b"\x01k"[..], b"\x02k\0\0name", b"\x04k", b"\x05k", b"\x07k", b"\x0ak"] {
+        assert!(taken(key, None), "{key:?}");
+        let is_free = [Tag::Parked as u8, Tag::Own as u8].contains(&key[0]);
+        assert_eq!(taken(key, Some(b"junk")), is_free, "what the engine itself reads has a form: {key:?}");
     }
 }
 
 #[test]
 fn a_checkpoint_of_another_format_tells_only_that() {
-    let mut bytes = meta::checkpoint_value(&Checkpoint { next_offset: 7, applied_at: 8, partitions: 9, format: 2 });
+    let mut bytes = meta::checkpoint_value(&Checkpoint { next_offset: 7, applied_at: 8, partitions: 9, format: FORMAT + 1 });
     bytes.extend_from_slice(b"more");
-    assert_eq!(meta::read_checkpoint(&bytes), Ok(Checkpoint { next_offset: 0, applied_at: 0, partitions: 0, format: 2 }));
+    assert_eq!(
+        meta::read_checkpoint(&bytes),
+        Ok(Checkpoint { next_offset: 0, applied_at: 0, partitions: 0, format: FORMAT + 1 })
+    );
 }

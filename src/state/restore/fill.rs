@@ -1,6 +1,6 @@
 //! Records of a changelog on their way into a store.
 
-use super::super::layout::{self, LogEntry, Malformed, Role, Tag, mark};
+use super::super::layout::{self, Index, LogEntry, Malformed, Role, Tag, index};
 use super::super::{Batch, Checkpoint, Chunk, Error, Result, Store, Write};
 use crate::record::{Millis, RecordRef, Text};
 use bytes::Bytes;
@@ -102,6 +102,7 @@ impl Fill {
         let key = |entry: &Entry| &arena[entry.start..entry.key_end];
         // Stable: of equal keys the last one pushed comes last, and is the one kept.
         entries.sort_by(|a, b| key(a).cmp(key(b)));
+        let indexed = self.indexed()?;
         let mut writes: Vec<Write> = Vec::with_capacity(entries.len());
         let mut derived = Vec::new();
         for (place, entry) in entries.iter().enumerate() {
@@ -109,25 +110,43 @@ impl Fill {
                 continue;
             }
             let value = entry.end.map(|end| arena.slice(entry.key_end..end));
-            if let Some((&tag, id)) = key(entry).split_first()
-                && tag == Tag::Mark as u8
-            {
-                let new = value.as_deref().map(mark::expires_at).transpose().map_err(|error| self.unreadable(error))?;
-                let old = if self.empty { None } else { self.expiry_of(key(entry))? };
-                layout::index_writes(id, old, new, &mut |write| derived.push(write));
+            let (tag, rest) = layout::split(key(entry)).map_err(|error| self.unreadable(error))?;
+            if let Some(index) = Index::of(tag) {
+                let new = match &value {
+                    Some(value) => index::moment(tag, value).map_err(|error| self.unreadable(error))?,
+                    None => None,
+                };
+                let old = if indexed[index as usize] { self.moment_of(tag, key(entry))? } else { None };
+                index.writes(rest, old, new, &mut |write| derived.push(write));
             }
             writes.push(Write { key: arena.slice(entry.start..entry.key_end), value });
         }
-        // The index's tag is the highest, so it follows everything else.
-        derived.sort_by(|a, b| a.key.cmp(&b.key));
-        writes.append(&mut derived);
+        if !derived.is_empty() {
+            writes.append(&mut derived);
+            writes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        }
         Ok(writes)
     }
 
-    /// Expiry of the mark that is in the store under a key.
-    fn expiry_of(&self, key: &[u8]) -> Result<Option<Millis>> {
-        let stored = self.store.get(key)?;
-        stored.map(|stored| mark::expires_at(&stored)).transpose().map_err(|error| self.unreadable(error))
+    /// Which indexes the store has entries of: without one, what a row replaces has no entry that would have to go.
+    fn indexed(&self) -> Result<[bool; Index::ALL.len()]> {
+        let mut indexed = [false; Index::ALL.len()];
+        if self.empty {
+            return Ok(indexed);
+        }
+        for index in Index::ALL {
+            self.store.scan(&index.range(0, Millis::MAX), &mut |_, _| {
+                indexed[index as usize] = true;
+                false
+            })?;
+        }
+        Ok(indexed)
+    }
+
+    /// The moment by which an index has the row that is in the store under a key.
+    fn moment_of(&self, tag: Tag, key: &[u8]) -> Result<Option<Millis>> {
+        let Some(stored) = self.store.get(key)? else { return Ok(None) };
+        index::moment(tag, &stored).map_err(|error| self.unreadable(error))
     }
 
     fn unreadable(&self, Malformed(reason): Malformed) -> Error {
@@ -135,15 +154,27 @@ impl Fill {
     }
 }
 
-/// Holds the index of expiries against the marks: each has its entry and no entry is without its mark. Reads both in full.
+/// Holds the indexes by time against the rows: each row that has a moment has its entry, and no entry is without its row. Reads
+/// both in full.
 pub fn check_derived(store: &dyn Store, name: &str) -> Result<()> {
+    Index::ALL.into_iter().try_for_each(|index| check_index(store, name, index))
+}
+
+fn check_index(store: &dyn Store, name: &str, index: Index) -> Result<()> {
     let damaged = |reason: String| Error::Damaged { store: name.into(), reason };
-    let mut marks = 0_usize;
-    store.scan(&range_of(Tag::Mark), &mut |_, _| {
-        marks += 1;
-        true
+    let tag = index.tag();
+    let (mut rows, mut wrong) = (0_usize, None);
+    store.scan(&tag.range(&[]), &mut |_, stored| {
+        match index::moment(tag, stored) {
+            Ok(moment) => rows += usize::from(moment.is_some()),
+            Err(error) => wrong = Some(error),
+        }
+        wrong.is_none()
     })?;
-    let (mut from, to) = range_of(Tag::Expiry);
+    if let Some(Malformed(reason)) = wrong {
+        return Err(damaged(reason));
+    }
+    let (mut from, to) = index.range(0, Millis::MAX);
     loop {
         let mut page: Vec<Bytes> = Vec::new();
         store.scan(&(from, to.clone()), &mut |key, _| {
@@ -151,22 +182,19 @@ pub fn check_derived(store: &dyn Store, name: &str) -> Result<()> {
             page.len() < PAGE
         })?;
         for key in &page {
-            let (at, id) = mark::read_expiry_key(key).map_err(|error| damaged(error.0))?;
-            let stored = store.get(&Tag::Mark.key(id))?;
-            let expiry = stored.map(|stored| mark::expires_at(&stored)).transpose().map_err(|error| damaged(error.0))?;
-            if expiry.map(|expiry| expiry.max(0)) != Some(at) {
-                return Err(damaged(format!("a mark expires at {expiry:?}, its index says {at}")));
+            let (at, rest) = index.read_key(key).map_err(|error| damaged(error.0))?;
+            let stored = store.get(&tag.key(rest))?;
+            let moment = stored.map(|stored| index::moment(tag, &stored)).transpose().map_err(|error| damaged(error.0))?;
+            if moment.flatten().map(|moment| moment.max(0)) != Some(at) {
+                return Err(damaged(format!("the moment of a row is {moment:?}, its index says {at}")));
             }
-            marks = marks.checked_sub(1).ok_or_else(|| damaged("the index has more entries than there are marks".into()))?;
+            rows =
+                rows.checked_sub(1).ok_or_else(|| damaged("an index by time has more entries than there are rows".into()))?;
         }
         match page.pop() {
             Some(last) => from = Bound::Excluded(last),
-            None if marks == 0 => return Ok(()),
-            None => return Err(damaged(format!("{marks} marks are not in the index of expiries"))),
+            None if rows == 0 => return Ok(()),
+            None => return Err(damaged(format!("{rows} rows are not in their index by time"))),
         }
     }
-}
-
-fn range_of(tag: Tag) -> super::super::KeyRange {
-    (Bound::Included(vec![tag as u8].into()), Bound::Excluded(vec![tag as u8 + 1].into()))
 }

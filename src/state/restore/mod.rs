@@ -2,7 +2,7 @@
 //!
 //! The runtime reads the logs and decides when; here is what does not depend on that. [`decide`] tells whether a store goes on
 //! from its checkpoint or starts anew. A [`Fill`] takes the records in the order of the log and writes the last value of each
-//! key, in sorted chunks, each together with the checkpoint it reaches; entries that no changelog holds (the index of expiries)
+//! key, in sorted chunks, each together with the checkpoint it reaches; entries that no changelog holds (the indexes by time)
 //! are written along. Chunks are all or nothing, so a crash anywhere leaves a store that is right for its checkpoint, and a
 //! piece that is read twice gives the same state.
 

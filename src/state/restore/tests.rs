@@ -1,7 +1,7 @@
-use super::super::layout::{self, Role, Tag, mark};
+use super::super::layout::{self, Index, Role, Tag, expiring};
 use super::*;
 use crate::record::{HeaderRef, RecordRef, Text, Value};
-use crate::state::{Batch, Entity, Error, Mark, Memory, SimulatedDisk, SlotLimits, Slots, Store, StoreName, Stores, Write};
+use crate::state::{Batch, Entity, Error, Expiring, Memory, SimulatedDisk, SlotLimits, Slots, Store, StoreName, Stores, Write};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -107,10 +107,10 @@ fn progress_tells_rate_and_time_left() {
 fn a_check_finds_marks_and_index_entries_without_each_other() {
     let mark = |at| {
         let mut stored = Vec::new();
-        mark::append(&Mark { expires_at: at, reply: Bytes::new() }, &mut stored);
+        expiring::append(&Expiring { expires_at: at, value: Bytes::new() }, &mut stored);
         Write { key: Tag::Mark.key(b"r").into(), value: Some(stored.into()) }
     };
-    let index = |at| Write { key: mark::expiry_key(at, Tag::Mark, b"r").into(), value: Some(Bytes::new()) };
+    let index = |at| Write { key: Index::Marks.key(at, b"r").into(), value: Some(Bytes::new()) };
     for (writes, whole) in [
         (vec![], true),
         (vec![mark(5), index(5)], true),
@@ -126,17 +126,21 @@ fn a_check_finds_marks_and_index_entries_without_each_other() {
     }
 }
 
-/// A change as it was committed: of an entity, or of a mark.
+/// A change as it was committed.
 #[derive(Clone, Debug)]
 enum Change {
     Entity(u8, Option<i64>),
     Mark(u8, Option<i64>),
+    Timer(u8, Option<i64>),
+    Own(u8, Option<u8>),
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         (0..6_u8, proptest::option::weighted(0.7, any::<i64>())).prop_map(|(key, value)| Change::Entity(key, value)),
         (0..6_u8, proptest::option::weighted(0.7, -1..9_i64)).prop_map(|(key, value)| Change::Mark(key, value)),
+        (0..6_u8, proptest::option::weighted(0.7, -1..9_i64)).prop_map(|(key, value)| Change::Timer(key, value)),
+        (0..6_u8, proptest::option::weighted(0.7, any::<u8>())).prop_map(|(key, value)| Change::Own(key, value)),
     ];
     proptest::collection::vec(change, 0..60)
 }
@@ -152,13 +156,27 @@ fn run(changes: &[Change]) -> (Arc<dyn Store>, Vec<Logged>) {
     for change in changes {
         match *change {
             Change::Entity(key, value) => {
-                let entity =
-                    value.map(|value| Entity { value: Value::from(value), version: 1, last_event: None, state_version: 1 });
+                let entity = value.map(|value| Entity {
+                    value: Value::from(value),
+                    version: 1,
+                    last_event: None,
+                    state_version: 1,
+                    expires_at: (value % 3 == 0).then_some(value / 1000),
+                });
                 slots.put_entity(&[key], entity).expect("fits");
             }
             Change::Mark(key, at) => {
-                let mark = at.map(|at| Mark { expires_at: at, reply: Bytes::from_static(b"reply") });
-                slots.put_mark(&[key], mark).expect("fits");
+                let mark = at.map(|at| Expiring { expires_at: at, value: Bytes::from_static(b"reply") });
+                slots.put_expiring(Tag::Mark, &[key], mark.as_ref()).expect("fits");
+            }
+            Change::Timer(key, Some(at)) => {
+                slots.set_timer(&[key % 2], &[key], at, Bytes::from_static(b"payload"), 0).expect("fits");
+            }
+            Change::Timer(key, None) => {
+                slots.cancel_timer(&[key % 2], &[key]).expect("fits");
+            }
+            Change::Own(key, value) => {
+                slots.put_row(Tag::Own, &[key], value.map(|value| vec![value].into())).expect("fits");
             }
         }
         let writes = slots

@@ -1,6 +1,7 @@
 //! A key of a slot: most lie within themselves, so that finding one follows no pointer.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -50,6 +51,19 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As the bytes alone sort: rows are found in ranges.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
 
 /// As the bytes alone hash, because they are what is looked for.
 impl Hash for Key {

@@ -13,23 +13,32 @@
 //!     └──────────────────── committed (and applied to the store) ────────┘
 //! ```
 //!
+//! Entities are kept decoded; rows (everything else) as bytes, and those that the epoch has changed in key order too, so that a
+//! range of rows is one merge of the epoch and the store.
+//!
 //! The store is never written here: `seal` gives the writes, the caller applies them after the commit, with the checkpoint in
 //! the same batch, and calls [`Slots::committed`]. Between `seal` and the outcome nothing may be put; to do so is a fault of the
 //! caller and panics.
 
 mod key;
+mod rows;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upcoming;
 mod weight;
 
-use super::layout::{self, LogEntry, Malformed, Role, Tag, entity, mark};
-use super::{Entity, Error, Mark, Result, Store, Write};
-use crate::record::{Millis, Text};
+pub use rows::Due;
+
+use super::layout::{self, Index, LogEntry, Role, Tag, entity, index};
+use super::{Entity, Error, Result, Store, Write};
+use crate::record::Text;
 use bytes::Bytes;
-use std::ops::Bound;
+use key::Key;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use table::{Change, Committed, Kept, Table};
+use table::{Change, Kept, Row, Table};
+use upcoming::Upcoming;
 
 /// Bounds of a cache.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +58,8 @@ pub struct SlotCounts {
     pub misses: u64,
     /// Slots evicted.
     pub evictions: u64,
+    /// Reads of the indexes by time.
+    pub index_reads: u64,
 }
 
 /// A point within the epoch to roll back to. Void after [`Slots::keep`].
@@ -63,8 +74,14 @@ pub struct Slots {
     store: Arc<dyn Store>,
     name: Text,
     limits: SlotLimits,
+    /// Which topic has the states.
+    states_in: Role,
     entities: Table<Entity>,
-    marks: Table<Mark>,
+    rows: Table<Row>,
+    /// Slots of rows with a pending change, by key.
+    changed_rows: BTreeMap<Key, u32>,
+    /// Of every index.
+    upcoming: [Upcoming; Index::ALL.len()],
     /// Slots with a pending change, in the order of their first one.
     dirty: Vec<Place>,
     journal: Vec<Undo>,
@@ -79,14 +96,14 @@ pub struct Slots {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Entity(u32),
-    Mark(u32),
+    Row(u32),
 }
 
 /// What a slot held pending before a put.
 #[derive(Debug)]
 enum Undo {
     Entity(u32, Option<Change<Entity>>),
-    Mark(u32, Option<Change<Mark>>),
+    Row(u32, Option<Change<Row>>),
 }
 
 /// What a record's key, header names and bookkeeping take beside head and value, at most.
@@ -95,12 +112,16 @@ const RECORD_OVERHEAD: usize = 256;
 impl Slots {
     /// An empty cache over a store; `name` is for messages.
     pub fn new(store: Arc<dyn Store>, name: impl Into<Text>, limits: SlotLimits) -> Self {
+        let name = name.into();
         Self {
             store,
-            name: name.into(),
             limits,
+            states_in: Role::Snapshots,
             entities: Table::new(),
-            marks: Table::new(),
+            rows: Table::new(),
+            changed_rows: BTreeMap::new(),
+            upcoming: Index::ALL.map(|index| Upcoming::new(name.clone(), index)),
+            name,
             dirty: Vec::new(),
             journal: Vec::new(),
             kept: 0,
@@ -111,24 +132,25 @@ impl Slots {
         }
     }
 
+    /// The same with states in the changelog, beside everything else: for nodes whose states are not for others to read.
+    #[must_use]
+    pub fn with_states_in_changelog(mut self) -> Self {
+        self.states_in = Role::Changelog;
+        self
+    }
+
     /// The store beneath.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
-    /// An aggregate's state.
+    /// An instance's state.
     pub fn entity(&mut self, key: &[u8]) -> Result<Option<&Entity>> {
-        let number = load(&mut self.entities, &*self.store, &self.name, &mut self.scratch, &mut self.counts, self.limits, key)?;
-        Ok(self.entities.current(number).expect("loaded"))
+        let number = self.load_entity(key)?;
+        Ok(self.entities.current(number))
     }
 
-    /// The mark of a request, expired or not: whoever asks compares `expires_at`.
-    pub fn mark(&mut self, id: &[u8]) -> Result<Option<&Mark>> {
-        let number = load(&mut self.marks, &*self.store, &self.name, &mut self.scratch, &mut self.counts, self.limits, id)?;
-        Ok(self.marks.current(number).expect("loaded"))
-    }
-
-    /// Replaces an aggregate's state; `None` deletes it. [`Error::Refused`] when no record could carry it.
+    /// Replaces an instance's state; `None` deletes it. [`Error::Refused`] when no record could carry it.
     pub fn put_entity(&mut self, key: &[u8], value: Option<Entity>) -> Result<()> {
         assert!(!self.sealed, "no put between seal and the epoch's outcome");
         self.check_key(key)?;
@@ -136,63 +158,12 @@ impl Slots {
             Some(entity) => self.check_entity(key, entity)?,
             None => 0,
         };
-        let number = match self.entities.find(key) {
-            Some(number) => number,
-            None => self.entities.insert(key, Committed::Unknown, self.limits.cache_bytes),
-        };
+        // Loaded even when it is not read: the index entry of the old expiry goes with the new one.
+        let number = self.load_entity(key)?;
         let before = self.entities.slot_mut(number).pending.replace(Change { value, bytes });
         self.note(Place::Entity(number), key.len() + bytes, before.as_ref().map(|change| key.len() + change.bytes));
         self.journal.push(Undo::Entity(number, before));
         Ok(())
-    }
-
-    /// Marks a request as answered; `None` takes the mark away. [`Error::Refused`] when no record could carry it.
-    pub fn put_mark(&mut self, id: &[u8], value: Option<Mark>) -> Result<()> {
-        assert!(!self.sealed, "no put between seal and the epoch's outcome");
-        self.check_key(id)?;
-        let bytes = value.as_ref().map_or(0, Kept::memory);
-        if bytes + id.len() + RECORD_OVERHEAD > self.limits.record_bytes {
-            return Err(self.too_large(bytes + id.len()));
-        }
-        // Loaded even when it is not read: the index entry of the old expiry goes with the new one.
-        let number = load(&mut self.marks, &*self.store, &self.name, &mut self.scratch, &mut self.counts, self.limits, id)?;
-        let before = self.marks.slot_mut(number).pending.replace(Change { value, bytes });
-        self.note(Place::Mark(number), id.len() + bytes, before.as_ref().map(|change| id.len() + change.bytes));
-        self.journal.push(Undo::Mark(number, before));
-        Ok(())
-    }
-
-    /// Deletes marks that have expired, at most `limit`, as changes of this epoch; tells how many.
-    ///
-    /// Finds them by the index in the store, so what this epoch has written is not seen; the next call after the commit goes on.
-    pub fn expire(&mut self, now: Millis, limit: usize) -> Result<usize> {
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        let range =
-            (Bound::Included(Bytes::from_static(&[Tag::Expiry as u8])), Bound::Excluded(mark::expiry_after(now).into()));
-        if limit > 0 {
-            self.store.scan(&range, &mut |key, _| {
-                found.push(key.to_vec());
-                found.len() < limit
-            })?;
-        }
-        let mut expired = 0;
-        for key in found {
-            let (at, id) = mark::read_expiry_key(&key).map_err(|error| self.damaged(error))?;
-            self.mark(id)?;
-            let number = self.marks.find(id).expect("just read");
-            let slot = self.marks.slot(number);
-            if slot.pending.is_some() {
-                continue;
-            }
-            match &slot.committed {
-                Committed::Known(Some(mark)) if mark.expires_at.max(0) == at => {
-                    self.put_mark(id, None)?;
-                    expired += 1;
-                }
-                _ => return Err(self.damaged(Malformed("the index of expiries and the marks disagree".into()))),
-            }
-        }
-        Ok(expired)
     }
 
     /// A point to roll back to.
@@ -206,21 +177,14 @@ impl Slots {
         assert!(savepoint.kept == self.kept, "a savepoint is void once its changes are kept");
         for undo in self.journal.drain(savepoint.journal..).rev() {
             let (added, clean) = match undo {
-                Undo::Entity(number, before) => {
-                    let slot = self.entities.slot_mut(number);
-                    let key = slot.key.len();
-                    let undone = std::mem::replace(&mut slot.pending, before);
-                    let kept = slot.pending.as_ref().map(|change| key + change.bytes);
-                    if kept.is_none() {
-                        self.entities.forget(number);
+                Undo::Entity(number, before) => undone(self.entities.slot_mut(number), before),
+                Undo::Row(number, before) => {
+                    let slot = self.rows.slot_mut(number);
+                    let (added, clean) = undone(slot, before);
+                    if clean.is_none() {
+                        self.changed_rows.remove(&slot.key);
                     }
-                    (undone.map_or(0, |change| key + change.bytes), kept)
-                }
-                Undo::Mark(number, before) => {
-                    let slot = self.marks.slot_mut(number);
-                    let key = slot.key.len();
-                    let undone = std::mem::replace(&mut slot.pending, before);
-                    (undone.map_or(0, |change| key + change.bytes), slot.pending.as_ref().map(|change| key + change.bytes))
+                    (added, clean)
                 }
             };
             self.pending_bytes = self.pending_bytes - added + clean.unwrap_or(0);
@@ -255,6 +219,10 @@ impl Slots {
         // Ranges first: slices of the arena exist once it grows no more.
         let mut places = Vec::with_capacity(self.dirty.len());
         let mut derived = Vec::new();
+        let mut moved = |index: Index, rest: &[u8], old, new| {
+            self.upcoming[index as usize].seal(old, new);
+            index.writes(rest, old, new, &mut |write| derived.push(write));
+        };
         for place in &self.dirty {
             let start = arena.len();
             let (key_end, put) = match *place {
@@ -264,26 +232,40 @@ impl Slots {
                     let key_end = arena.len();
                     let value = slot.pending.as_ref().expect("a dirty slot has a change").value.as_ref();
                     let parts = value.map(|value| entity::append_entity(value, &mut arena)).transpose();
-                    let parts = parts.map_err(|error| self.not_json(&error))?;
-                    each(LogEntry {
-                        role: Role::Snapshots,
-                        key: &slot.key,
-                        value: parts.as_ref().map(|parts| &arena[parts.state.clone()]),
-                        head: parts.as_ref().map(|parts| &arena[parts.head.clone()]),
+                    let parts = parts.map_err(|error| not_json(&self.name, &error))?;
+                    let expiry = |entity: Option<&Entity>| entity.and_then(|entity| entity.expires_at);
+                    moved(Index::States, &slot.key, expiry(slot.committed.as_ref()), expiry(value));
+                    each(match self.states_in {
+                        Role::Snapshots => LogEntry {
+                            role: Role::Snapshots,
+                            key: &slot.key,
+                            value: parts.as_ref().map(|parts| &arena[parts.state.clone()]),
+                            head: parts.as_ref().map(|parts| &arena[parts.head.clone()]),
+                        },
+                        Role::Changelog => LogEntry {
+                            role: Role::Changelog,
+                            key: &arena[start..key_end],
+                            value: parts.as_ref().map(|_| &arena[key_end..]),
+                            head: None,
+                        },
                     });
                     (key_end, value.is_some())
                 }
-                Place::Mark(number) => {
-                    let slot = self.marks.slot(number);
-                    Tag::Mark.append_key(&slot.key, &mut arena);
+                Place::Row(number) => {
+                    let slot = self.rows.slot(number);
+                    arena.extend_from_slice(&slot.key);
                     let key_end = arena.len();
                     let value = slot.pending.as_ref().expect("a dirty slot has a change").value.as_ref();
                     if let Some(value) = value {
-                        mark::append(value, &mut arena);
+                        arena.extend_from_slice(&value.0);
                     }
-                    let Committed::Known(old) = &slot.committed else { unreachable!("a mark is loaded before it is put") };
-                    let (old, new) = (old.as_ref().map(|mark| mark.expires_at), value.map(|mark| mark.expires_at));
-                    layout::index_writes(&slot.key, old, new, &mut |write| derived.push(write));
+                    let (tag, rest) = layout::split(&slot.key).expect("a row has a tag of its own");
+                    if let Some(index) = Index::of(tag) {
+                        let moment = |row: Option<&Row>| {
+                            row.and_then(|row| index::moment(tag, &row.0).expect("it was looked at when it was read or put"))
+                        };
+                        moved(index, rest, moment(slot.committed.as_ref()), moment(value));
+                    }
                     each(LogEntry {
                         role: Role::Changelog,
                         key: &arena[start..key_end],
@@ -312,34 +294,49 @@ impl Slots {
     /// The epoch has committed and its writes are in the store: changes become what is committed.
     pub fn committed(&mut self) {
         assert!(self.sealed, "only a sealed epoch commits");
+        self.upcoming.iter_mut().for_each(Upcoming::committed);
         self.settle(Table::commit, Table::commit);
     }
 
     /// The epoch was rolled back, sealed or not: changes are dropped.
     pub fn forget(&mut self) {
+        self.upcoming.iter_mut().for_each(Upcoming::forget);
         self.settle(Table::forget, Table::forget);
     }
 
     /// Counts since the cache was made.
     pub fn counts(&self) -> SlotCounts {
-        SlotCounts { evictions: self.entities.evictions + self.marks.evictions, ..self.counts }
+        SlotCounts {
+            evictions: self.entities.evictions + self.rows.evictions,
+            index_reads: self.upcoming.iter().map(|upcoming| upcoming.reads).sum(),
+            ..self.counts
+        }
     }
 
     /// Number of slots and bytes of their committed values, roughly.
     pub fn size(&self) -> (usize, usize) {
-        (self.entities.len() + self.marks.len(), self.entities.bytes() + self.marks.bytes())
+        (self.entities.len() + self.rows.len(), self.entities.bytes() + self.rows.bytes())
     }
 
-    fn settle(&mut self, entity: fn(&mut Table<Entity>, u32), mark: fn(&mut Table<Mark>, u32)) {
+    fn settle(&mut self, entity: fn(&mut Table<Entity>, u32), row: fn(&mut Table<Row>, u32)) {
         for place in std::mem::take(&mut self.dirty) {
             match place {
                 Place::Entity(number) => entity(&mut self.entities, number),
-                Place::Mark(number) => mark(&mut self.marks, number),
+                Place::Row(number) => row(&mut self.rows, number),
             }
         }
+        self.changed_rows.clear();
         self.keep();
         self.pending_bytes = 0;
         self.sealed = false;
+    }
+
+    fn load_entity(&mut self, key: &[u8]) -> Result<u32> {
+        load(&mut self.entities, &*self.store, &self.name, &mut self.scratch, &mut self.counts, self.limits, key)
+    }
+
+    fn load_row(&mut self, key: &[u8]) -> Result<u32> {
+        load(&mut self.rows, &*self.store, &self.name, &mut self.scratch, &mut self.counts, self.limits, key)
     }
 
     fn note(&mut self, place: Place, bytes: usize, before: Option<usize>) {
@@ -372,7 +369,7 @@ impl Slots {
         if beside + weight.text_max > self.limits.record_bytes {
             // The bound is generous; only a value that comes near is measured by writing it.
             let mut stored = Vec::new();
-            entity::append_entity(entity, &mut stored).map_err(|error| self.not_json(&error))?;
+            entity::append_entity(entity, &mut stored).map_err(|error| not_json(&self.name, &error))?;
             if beside + stored.len() > self.limits.record_bytes {
                 return Err(self.too_large(stored.len()));
             }
@@ -384,20 +381,31 @@ impl Slots {
         self.refused("TOO_LARGE", format!("{bytes} bytes, and its topic takes {}", self.limits.record_bytes))
     }
 
-    fn not_json(&self, error: &crate::record::json::Error) -> Error {
-        self.refused("EXPRESSION_ERROR", error.to_string())
-    }
-
     fn refused(&self, code: &'static str, reason: String) -> Error {
-        Error::Refused { store: self.name.to_string(), code, reason }
+        refused(&self.name, code, reason)
     }
 
-    fn damaged(&self, error: Malformed) -> Error {
-        Error::Damaged { store: self.name.to_string(), reason: error.0 }
+    fn damaged(&self, reason: impl Into<String>) -> Error {
+        Error::Damaged { store: self.name.to_string(), reason: reason.into() }
     }
 }
 
-/// Number of the slot of a key whose current value is known, read from the store where it was not.
+fn refused(store: &Text, code: &'static str, reason: String) -> Error {
+    Error::Refused { store: store.to_string(), code, reason }
+}
+
+fn not_json(store: &Text, error: &crate::record::json::Error) -> Error {
+    refused(store, "EXPRESSION_ERROR", error.to_string())
+}
+
+/// Puts back what a slot held pending: the bytes that were pending, and those that are now, if any.
+fn undone<T>(slot: &mut table::Slot<T>, before: Option<Change<T>>) -> (usize, Option<usize>) {
+    let key = slot.key.len();
+    let undone = std::mem::replace(&mut slot.pending, before);
+    (undone.map_or(0, |change| key + change.bytes), slot.pending.as_ref().map(|change| key + change.bytes))
+}
+
+/// Number of the slot of a key, read from the store where there was none.
 fn load<T: Kept>(
     table: &mut Table<T>,
     store: &dyn Store,
@@ -407,19 +415,14 @@ fn load<T: Kept>(
     limits: SlotLimits,
     key: &[u8],
 ) -> Result<u32> {
-    // A slot that knows nothing has a pending change, so whatever is found has a current value.
     if let Some(number) = table.find(key) {
         counts.hits += 1;
         return Ok(number);
     }
     counts.misses += 1;
     scratch.clear();
-    T::TAG.append_key(key, scratch);
-    let value = match store.get(scratch)? {
-        Some(stored) => {
-            Some(T::decode(&stored).map_err(|error| Error::Unreadable { store: name.to_string(), reason: error.0 })?)
-        }
-        None => None,
-    };
-    Ok(table.insert(key, Committed::Known(value), limits.cache_bytes))
+    T::append_store_key(key, scratch);
+    let read = |stored| T::read(key, stored).map_err(|error| Error::Unreadable { store: name.to_string(), reason: error.0 });
+    let value = store.get(scratch)?.map(read).transpose()?;
+    Ok(table.insert(key, value, limits.cache_bytes))
 }

@@ -1,25 +1,29 @@
 //! The slots of one kind of entry: found by key, pinned while dirty, evicted by a clock hand when clean.
 
-use super::super::layout::{Malformed, Tag, entity, mark};
-use super::super::{Entity, Mark};
+use super::super::Entity;
+use super::super::layout::{Malformed, Tag, entity, index};
 use super::key::Key;
+use bytes::Bytes;
 use std::collections::HashMap;
 
-/// A kind of entry that is kept decoded.
+/// A kind of entry that is kept in memory.
 pub(super) trait Kept: Sized {
-    const TAG: Tag;
+    /// Appends the key that the store has it under.
+    fn append_store_key(key: &[u8], out: &mut Vec<u8>);
 
-    fn decode(stored: &[u8]) -> Result<Self, Malformed>;
+    fn read(key: &[u8], stored: Bytes) -> Result<Self, Malformed>;
 
     /// Bytes in memory, roughly.
     fn memory(&self) -> usize;
 }
 
 impl Kept for Entity {
-    const TAG: Tag = Tag::State;
+    fn append_store_key(key: &[u8], out: &mut Vec<u8>) {
+        Tag::State.append_key(key, out);
+    }
 
-    fn decode(stored: &[u8]) -> Result<Self, Malformed> {
-        entity::read(stored)
+    fn read(_: &[u8], stored: Bytes) -> Result<Self, Malformed> {
+        entity::read(&stored)
     }
 
     fn memory(&self) -> usize {
@@ -27,25 +31,26 @@ impl Kept for Entity {
     }
 }
 
-impl Kept for Mark {
-    const TAG: Tag = Tag::Mark;
+/// Bytes as the store has them; their slot's key begins with their tag.
+#[derive(Debug)]
+pub(super) struct Row(pub(super) Bytes);
 
-    fn decode(stored: &[u8]) -> Result<Self, Malformed> {
-        mark::read(stored)
+impl Kept for Row {
+    fn append_store_key(key: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(key);
+    }
+
+    /// What the indexes need of it is looked at now: a later moment has no record to blame.
+    fn read(key: &[u8], stored: Bytes) -> Result<Self, Malformed> {
+        if let Some(tag) = key.first().copied().and_then(Tag::from_byte) {
+            index::moment(tag, &stored)?;
+        }
+        Ok(Self(stored))
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() + self.reply.len()
+        size_of::<Self>() + self.0.len()
     }
-}
-
-/// What the store holds under a slot's key.
-#[derive(Debug)]
-pub(super) enum Committed<T> {
-    /// Not read: the key was written without being read.
-    Unknown,
-    /// Read, or committed by this task; `None` where there is nothing.
-    Known(Option<T>),
 }
 
 /// A change of this epoch: a value, or none any more.
@@ -59,7 +64,8 @@ pub(super) struct Change<T> {
 #[derive(Debug)]
 pub(super) struct Slot<T> {
     pub(super) key: Key,
-    pub(super) committed: Committed<T>,
+    /// What the store holds; `None` where there is nothing.
+    pub(super) committed: Option<T>,
     pub(super) pending: Option<Change<T>>,
     committed_bytes: usize,
     /// Used since the clock hand last came by.
@@ -112,10 +118,10 @@ impl<T: Kept> Table<T> {
     }
 
     /// A new slot; the table is brought towards `bytes_max` first.
-    pub(super) fn insert(&mut self, key: &[u8], committed: Committed<T>, bytes_max: usize) -> u32 {
+    pub(super) fn insert(&mut self, key: &[u8], committed: Option<T>, bytes_max: usize) -> u32 {
         self.evict(bytes_max);
         let key = Key::from(key);
-        let committed_bytes = OVERHEAD + key.len() + committed.memory();
+        let committed_bytes = OVERHEAD + key.len() + committed.as_ref().map_or(0, T::memory);
         self.bytes += committed_bytes;
         let slot = Slot { key: key.clone(), committed, pending: None, committed_bytes, touched: false };
         let number = match self.free.pop() {
@@ -132,14 +138,10 @@ impl<T: Kept> Table<T> {
         number
     }
 
-    /// What reads see: the pending change, else what is committed. `None` where that was never read.
-    pub(super) fn current(&self, number: u32) -> Option<Option<&T>> {
+    /// What reads see: the pending change, else what is committed.
+    pub(super) fn current(&self, number: u32) -> Option<&T> {
         let slot = self.slot(number);
-        match (&slot.pending, &slot.committed) {
-            (Some(change), _) => Some(change.value.as_ref()),
-            (None, Committed::Known(value)) => Some(value.as_ref()),
-            (None, Committed::Unknown) => None,
-        }
+        slot.pending.as_ref().map_or(slot.committed.as_ref(), |change| change.value.as_ref())
     }
 
     /// The pending change of a slot becomes what is committed.
@@ -147,18 +149,14 @@ impl<T: Kept> Table<T> {
         let slot = self.slot_mut(number);
         let change = slot.pending.take().expect("a dirty slot has a change");
         let bytes = OVERHEAD + slot.key.len() + change.bytes;
-        slot.committed = Committed::Known(change.value);
+        slot.committed = change.value;
         let before = std::mem::replace(&mut slot.committed_bytes, bytes);
         self.bytes = self.bytes - before + bytes;
     }
 
-    /// The pending change of a slot is dropped; a slot that knows nothing goes with it.
+    /// The pending change of a slot is dropped.
     pub(super) fn forget(&mut self, number: u32) {
-        let slot = self.slot_mut(number);
-        slot.pending = None;
-        if matches!(slot.committed, Committed::Unknown) {
-            self.remove(number);
-        }
+        self.slot_mut(number).pending = None;
     }
 
     fn remove(&mut self, number: u32) {
@@ -183,15 +181,6 @@ impl<T: Kept> Table<T> {
                 self.remove(self.hand as u32);
                 self.evictions += 1;
             }
-        }
-    }
-}
-
-impl<T: Kept> Committed<T> {
-    fn memory(&self) -> usize {
-        match self {
-            Self::Known(Some(value)) => value.memory(),
-            Self::Known(None) | Self::Unknown => 0,
         }
     }
 }
