@@ -1,4 +1,7 @@
-//! Why a record cannot be read as a dead letter.
+//! Why a record cannot be read as a dead letter, or a topic of them not be read.
+
+use crate::broker;
+use crate::record::{Offset, Partition, Text};
 
 /// Result with this room's error.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -18,4 +21,33 @@ pub enum Error {
         /// Which.
         header: &'static str,
     },
+    /// The topic is not there.
+    #[error("there is no topic `{topic}`")]
+    NoTopic {
+        /// Which.
+        topic: Text,
+    },
+    /// Nothing lies at that place, or nothing any more.
+    #[error("there is no letter at {partition}:{offset} of `{topic}`")]
+    NoLetter {
+        /// Topic.
+        topic: Text,
+        /// Partition.
+        partition: Partition,
+        /// Offset.
+        offset: Offset,
+    },
+    /// A partition cannot be read.
+    #[error("partition {partition} of `{topic}` cannot be read: {why}")]
+    Unreachable {
+        /// Topic.
+        topic: Text,
+        /// Partition.
+        partition: Partition,
+        /// Why.
+        why: &'static str,
+    },
+    /// The cluster does not answer, or refuses.
+    #[error(transparent)]
+    Broker(#[from] broker::Error),
 }

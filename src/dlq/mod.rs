@@ -14,6 +14,7 @@ mod error;
 mod filter;
 mod letter;
 mod read;
+mod shelf;
 mod spelling;
 mod summary;
 
@@ -24,6 +25,7 @@ pub use error::{Error, Result};
 pub use filter::{Filter, error_value};
 pub use letter::{Dead, Letter, letter};
 pub use read::{Found, Report, Stub, read, recognise};
+pub use shelf::{Filed, Shelf};
 pub use spelling::{Origin, Spelling, Told};
 pub use summary::{Cause, GROUPS_MAX, Group, Summary};
 

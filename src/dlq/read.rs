@@ -3,7 +3,7 @@
 use super::spelling::{self, Origin, Told};
 use super::{Cause, Error, Result, names};
 use crate::failure::{Class, Stage};
-use crate::record::{HeaderRef, Millis, RecordRef, Text, Value, json};
+use crate::record::{HeaderRef, Millis, Text, Value, json};
 use jiff::Timestamp;
 
 /// Why and where a record failed.
@@ -85,11 +85,11 @@ impl Found {
         }
     }
 
-    /// First and last failure; where it is not told the time of the record, which is older.
-    pub fn times(&self, record: &RecordRef<'_>) -> (Millis, Millis) {
+    /// First and last failure; where it is not told the record's own timestamp, which is older.
+    pub fn times(&self, timestamp: Millis) -> (Millis, Millis) {
         match self {
             Self::Own(report) => (report.first_at.as_millisecond(), report.last_at.as_millisecond()),
-            Self::Foreign(_) => (record.timestamp, record.timestamp),
+            Self::Foreign(_) => (timestamp, timestamp),
         }
     }
 }

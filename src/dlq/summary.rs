@@ -51,7 +51,7 @@ impl Summary {
             self.ungrouped += 1;
             return;
         }
-        let (first_at, last_at) = found.times(record);
+        let (first_at, last_at) = found.times(record.timestamp);
         let newest = (record.partition, record.offset);
         let group = self.groups.entry(cause).or_insert_with(|| Group {
             letters: 0,

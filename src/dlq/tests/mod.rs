@@ -1,6 +1,7 @@
 //! Letters as they are written and read.
 
 mod desk;
+mod shelf;
 
 use super::*;
 use crate::failure::{Class, Failure, Stage};
