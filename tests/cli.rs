@@ -131,6 +131,75 @@ fn hostile_files_end_in_a_finding_within_seconds() {
 }
 
 #[test]
+fn findings_have_a_form_for_each_who_reads_them() {
+    let broken = GOOD.replace("=state.clicks + 1", "=state.clics + 1");
+    let folder = Folder::new(&[("a b.yaml", &broken), ("click.json", CLICK)]);
+    let run = skald(&folder, &["check", "a b.yaml", "-o", "sarif"]);
+    assert_eq!(run.code, 3, "{}", run.err);
+    let log: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!((&log["version"], &result["ruleId"]), (&"2.1.0".into(), &"E307".into()), "{log:#}");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!((&place["artifactLocation"]["uri"], &place["region"]["startLine"]), (&"a%20b.yaml".into(), &15.into()));
+    let run = skald(&folder, &["check", "a b.yaml", "-o", "github"]);
+    assert_eq!(run.code, 3);
+    assert!(run.out.starts_with("::error file=a b.yaml,line=15,col=31,"), "{}", run.out);
+    assert_eq!(skald(&folder, &["check", "a b.yaml", "-o", "table"]).out, skald(&folder, &["check", "a b.yaml"]).out);
+}
+
+#[test]
+fn topologies_within_pages_are_checked_where_they_stand() {
+    let page = "# Clicks\n\n```yaml\nskald: 1\ntopology: Counts\n```\n\n```yaml\nnot: one\n```\n";
+    let folder = Folder::new(&[("docs/page.md", page), ("counts.yaml", GOOD), ("click.json", CLICK)]);
+    let run = skald(&folder, &["check", "docs"]);
+    assert_eq!(run.code, 3, "{}", run.err);
+    assert!(run.out.contains("docs/page.md:5:11") && run.err.contains("1 file checked: 1 error"), "{}{}", run.out, run.err);
+    assert!(skald(&folder, &["check", "."]).err.contains("2 files checked"));
+    // A page is nothing to run.
+    assert!(skald(&folder, &["graph", "docs/page.md"]).out.is_empty());
+}
+
+#[test]
+fn what_is_certain_is_mended_in_place() {
+    let broken = GOOD
+        .replace("topology: counts", "topology: counts # a name\nparams: { country: NO }")
+        .replace("set: { clicks: =state.clicks + 1 }", "set: { clicks: =greatest(state.clicks, 1) }")
+        .replace("initial: { clicks: 0 }", "initial: { clicks: 0, country: =params.country }");
+    let page = format!("# Page\n\n```yaml\n{broken}```\n");
+    let files = [("a.yaml", broken.as_str()), ("click.json", CLICK), ("p.md", &page), ("other.yaml", "a: NO\n")];
+    let folder = Folder::new(&files);
+    let show = skald(&folder, &["check", ".", "--fix", "--dry-run"]);
+    assert_eq!(show.code, 3);
+    for part in ["--- ./a.yaml", "-params: { country: NO }", "+params: { country: \"NO\" }", "+++ ./p.md"] {
+        assert!(show.out.contains(part), "{part}: {}", show.out);
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!((read("a.yaml"), read("p.md")), (broken.clone(), page.clone()));
+    let run = skald(&folder, &["check", ".", "--fix", "--deny-warnings"]);
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+    assert!(run.err.contains("4 mended in 2 files"), "{}", run.err);
+    let mended = broken.replace(": NO", ": \"NO\"").replace("=greatest(state.clicks, 1)", "\"=greatest(state.clicks, 1)\"");
+    assert_eq!((read("a.yaml"), read("p.md")), (mended.clone(), page.replace(&broken, &mended)));
+    assert_eq!(read("other.yaml"), "a: NO\n");
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new(&[]);
+    let run = skald(&folder, &["explain", "e113"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    for part in ["E113: not a duration (error)", "retention: 30\n", "bad.yaml:5:16", "How to mend it", "+     retention: 30d\n"]
+    {
+        assert!(run.out.contains(part), "{part}: {}", run.out);
+    }
+    let list = skald(&folder, &["explain"]);
+    assert!(list.out.lines().count() > 70 && list.out.starts_with("E101  error    the file is not UTF-8\n"), "{}", list.out);
+    let run = skald(&folder, &["explain", "E1O3"]);
+    assert_eq!(run.code, 5);
+    assert!(run.err.contains("did you mean `E103`?"), "{}", run.err);
+}
+
+#[test]
 fn params_are_set_from_flags_and_environment() {
     let text = GOOD.replace("topics:", "params:\n  step: 1\ntopics:").replace("clicks: 0", "clicks: =params.step");
     let folder = Folder::new(&[("counts.yaml", &text), ("click.json", CLICK)]);

@@ -1,24 +1,46 @@
 //! `skald check`: what is wrong with topology files.
 
 use super::load::Reading;
-use super::{Problem, out};
-use crate::config::{Check, Colors, Exit, OutputFormat};
-use crate::topology::{Severity, render};
+use super::{Problem, files, fix, out};
+use crate::config::{Check, CheckFormat, Colors, Exit, Mend};
+use crate::topology::{Severity, render, sarif};
 use std::io::Write as _;
 
 /// Tells all findings; they are data, so they go to stdout.
 pub(super) fn check(settings: &Check, color: Colors) -> Result<Exit, Problem> {
-    let reading = Reading::of(&settings.paths, &settings.params)?;
-    match settings.output {
-        OutputFormat::Table => out(&reading.text(color.out)),
-        OutputFormat::Json => out(&format!("{:#}\n", render::json(&reading.findings))),
-    }
+    let mut found = files::find_with_pages(&settings.paths)?;
+    let mended = match settings.fix {
+        Mend::No => None,
+        Mend::Show => Some(fix::mend(&mut found, &settings.params, true)?),
+        Mend::Write => Some(fix::mend(&mut found, &settings.params, false)?),
+    };
+    let reading = Reading::of_found(&found, &settings.params)?;
+    let text = match settings.output {
+        // Stdout has the changes.
+        _ if settings.fix == Mend::Show => String::new(),
+        CheckFormat::Text => reading.text(color.out),
+        CheckFormat::Json => format!("{:#}\n", render::json(&reading.findings)),
+        CheckFormat::Sarif => format!("{:#}\n", sarif(&reading.findings, env!("CARGO_PKG_VERSION"))),
+        CheckFormat::Github => render::github(&reading.findings),
+    };
+    out(&text);
     let (errors, warnings) = (reading.count(Severity::Error), reading.count(Severity::Warning));
-    let files = plural(reading.files.len(), "file");
-    let said = match (errors, warnings) {
+    let files = plural(reading.files_count(), "file");
+    let mut said = match (errors, warnings) {
         (0, 0) => format!("{files} checked, no findings"),
         _ => format!("{files} checked: {}, {}", plural(errors, "error"), plural(warnings, "warning")),
     };
+    match (mended, settings.fix) {
+        (Some(mended), Mend::Show) => {
+            said = format!("{said}; {} would be mended in {}", mended.findings, plural(mended.files, "file"));
+        }
+        (Some(mended), _) => said = format!("{} mended in {}; {said}", mended.findings, plural(mended.files, "file")),
+        (None, _) if reading.findings.iter().any(|found| found.fix.is_some()) => {
+            let fixable = reading.findings.iter().filter(|found| found.fix.is_some()).count();
+            said = format!("{said}; `--fix` mends {fixable}");
+        }
+        (None, _) => {}
+    }
     // Nowhere to write to is nothing to write about.
     let _ = writeln!(std::io::stderr(), "{said}");
     Ok(if errors > 0 || (settings.deny_warnings && warnings > 0) { Exit::Findings } else { Exit::Ok })

@@ -53,7 +53,13 @@ pub(super) fn dev(settings: &Dev, color: Colors) -> Result<Exit, Problem> {
 }
 
 fn sample_file() -> Found {
-    Found { name: sample::FILE.into(), folder: PathBuf::from("."), named: true, bytes: sample::TEXT.as_bytes().to_vec() }
+    Found {
+        name: sample::FILE.into(),
+        folder: PathBuf::from("."),
+        named: true,
+        page: false,
+        bytes: sample::TEXT.as_bytes().to_vec(),
+    }
 }
 
 /// Everything that runs while `dev` does.

@@ -22,57 +22,82 @@ pub(super) struct Found {
     pub(super) folder: PathBuf,
     /// Was it named on the command line? Else it was met in a folder and may be no topology at all.
     pub(super) named: bool,
+    /// Is it a page that may hold topologies, in Markdown?
+    pub(super) page: bool,
     /// Its bytes; one more than the bound where it is larger, so that the language refuses it.
     pub(super) bytes: Vec<u8>,
 }
 
 /// The YAML files behind these paths. Which of those in folders are topologies is told by whoever reads them.
 pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
-    let mut found = Vec::new();
-    for path in paths {
-        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-        if about.is_dir() {
-            walk(path, 0, &mut 0, &mut found)?;
-        } else {
-            found.push(read(path, true)?);
-        }
-    }
-    Ok(found)
+    Search { pages: false, seen: 0, found: Vec::new() }.of(paths)
 }
 
-fn walk(folder: &Path, depth: usize, seen: &mut usize, found: &mut Vec<Found>) -> Result<(), Problem> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = entries.map_err(|error| unreadable(folder, &error))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        *seen += 1;
-        if *seen > FILES_MAX || depth > DEPTH_MAX {
-            let text = format!("`{}` holds more than {FILES_MAX} files, or folders deeper than {DEPTH_MAX}", folder.display());
-            return Err(Problem::new(Exit::Failed, text).hint("name the topology files one by one"));
-        }
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        // Links to folders are not followed: they may lead in circles.
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = entry.path();
-        if kind.is_dir() && !hidden && entry.file_name() != "target" {
-            walk(&path, depth + 1, seen, found)?;
-        } else if !hidden
-            && !kind.is_dir()
-            && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
-            found.push(read(&path, false)?);
-        }
-    }
-    Ok(())
+/// The YAML files behind these paths, and pages in Markdown.
+pub(super) fn find_with_pages(paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
+    Search { pages: true, seen: 0, found: Vec::new() }.of(paths)
 }
 
-fn read(path: &Path, named: bool) -> Result<Found, Problem> {
+struct Search {
+    pages: bool,
+    seen: usize,
+    found: Vec<Found>,
+}
+
+impl Search {
+    fn of(mut self, paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
+        for path in paths {
+            let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+            if about.is_dir() {
+                self.seen = 0;
+                self.walk(path, 0)?;
+            } else {
+                self.found.push(read(path, true, self.pages && is_page(path))?);
+            }
+        }
+        Ok(self.found)
+    }
+
+    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), Problem> {
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = entries.map_err(|error| unreadable(folder, &error))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            self.seen += 1;
+            if self.seen > FILES_MAX || depth > DEPTH_MAX {
+                let text =
+                    format!("`{}` holds more than {FILES_MAX} files, or folders deeper than {DEPTH_MAX}", folder.display());
+                return Err(Problem::new(Exit::Failed, text).hint("name the topology files one by one"));
+            }
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            // Links to folders are not followed: they may lead in circles.
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            if kind.is_dir() && !hidden && entry.file_name() != "target" {
+                self.walk(&path, depth + 1)?;
+            } else if !hidden && !kind.is_dir() {
+                let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+                let page = self.pages && is_page(&path);
+                if yaml || page {
+                    self.found.push(read(&path, false, page)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "md" || extension == "markdown")
+}
+
+fn read(path: &Path, named: bool, page: bool) -> Result<Found, Problem> {
     let bytes = match bounded(path, FILE_BYTES_MAX + 1) {
         Ok(bytes) => bytes,
         Err(error) => return Err(unreadable(path, &error)),
     };
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(Found { name: path.display().to_string(), folder: folder.into(), named, bytes })
+    Ok(Found { name: path.display().to_string(), folder: folder.into(), named, page, bytes })
 }
 
 /// At most `limit` bytes of a regular file: what never ends (a device, a pipe) is refused before it is opened.

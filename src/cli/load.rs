@@ -5,7 +5,7 @@ use super::files::{self, Found};
 use crate::config::{Exit, Param};
 use crate::topology::model::Topology;
 use crate::topology::plan::Plan;
-use crate::topology::{Diagnostic, Loaded, Severity, Sources, across, load, render};
+use crate::topology::{Diagnostic, Loaded, Severity, Sources, across, load, markdown, render};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,10 +35,40 @@ impl Reading {
             }
         }
         if files.is_empty() {
-            return Err(Problem::new(Exit::NotFound, "there is no topology file in these folders")
-                .hint("topology files end in `.yaml` or `.yml` and begin with `skald: 1`"));
+            return Err(nothing());
         }
         Ok(Self::together(files))
+    }
+
+    /// The same with the topologies within pages. Each of these stands alone: examples of one page do not send to each other.
+    pub(super) fn of_found(found: &[Found], params: &[Param]) -> Result<Self, Problem> {
+        let params = overrides(params);
+        let (mut files, mut blocks) = (Vec::new(), Vec::new());
+        for found in found {
+            match found.page {
+                true => blocks.extend(blocks_of(found, &String::from_utf8_lossy(&found.bytes), &params)),
+                false => {
+                    let loaded = load(&found.name, &found.bytes, &params, &FileSources { folder: &found.folder });
+                    files.extend((found.named || loaded.marked).then_some(loaded));
+                }
+            }
+        }
+        if files.is_empty() && blocks.is_empty() {
+            return Err(nothing());
+        }
+        let mut reading = Self::together(files);
+        for block in blocks {
+            reading.findings.extend(block.findings.iter().cloned());
+            reading.findings.extend(across(std::slice::from_ref(&block)));
+            reading.files.push(block);
+        }
+        Ok(reading)
+    }
+
+    /// How many files were read.
+    pub(super) fn files_count(&self) -> usize {
+        let names: std::collections::BTreeSet<&str> = self.files.iter().map(|file| &*file.file).collect();
+        names.len()
     }
 
     /// Reads one file whose text and schemas are given.
@@ -84,6 +114,34 @@ impl Reading {
         }
         Ok(all)
     }
+}
+
+/// What is found in another text of a file; nothing in one that is no topology.
+pub(super) fn findings_of(found: &Found, text: &str, params: &[Param]) -> Vec<Diagnostic> {
+    let params = overrides(params);
+    let loaded = match found.page {
+        true => blocks_of(found, text, &params),
+        false => vec![load(&found.name, text.as_bytes(), &params, &FileSources { folder: &found.folder })],
+    };
+    let topologies = loaded.into_iter().filter(|loaded| found.named || found.page || loaded.marked);
+    topologies.flat_map(|loaded| loaded.findings).collect()
+}
+
+/// The topologies of a page, with places in it.
+fn blocks_of(found: &Found, page: &str, params: &[(String, String)]) -> Vec<Loaded> {
+    let sources = FileSources { folder: &found.folder };
+    let text: Arc<str> = page.into();
+    let read = |block| {
+        let mut loaded = load(&found.name, markdown::alone(page, &block).as_bytes(), params, &sources);
+        loaded.text = text.clone();
+        loaded
+    };
+    markdown::blocks(page).into_iter().map(read).collect()
+}
+
+fn nothing() -> Problem {
+    Problem::new(Exit::NotFound, "there is no topology file in these folders")
+        .hint("topology files end in `.yaml` or `.yml` and begin with `skald: 1`")
 }
 
 fn overrides(params: &[Param]) -> Vec<(String, String)> {

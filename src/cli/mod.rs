@@ -5,7 +5,9 @@
 
 mod check;
 mod dev;
+mod explain;
 mod files;
+mod fix;
 mod fleet;
 mod graph;
 mod load;
@@ -43,6 +45,7 @@ fn run(settings: &Settings) -> Exit {
     let done = match &settings.action {
         Action::Check(check) => check::check(check, settings.color),
         Action::Graph(graph) => graph::graph(graph, settings.color),
+        Action::Explain(explain) => explain::explain(explain, settings.color),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

@@ -37,6 +37,8 @@ const AFTER: &str = "Every flag can be set in the environment: `--state-dir` is 
 pub enum Command {
     /// Find what is wrong with topology files, all at once
     Check(Check),
+    /// Tell what a diagnostic means, with an example and how to mend it
+    Explain(Explain),
     /// Draw what a topology file plans
     Graph(Graph),
     /// Run topologies as a worker of their consumer groups
@@ -56,7 +58,8 @@ pub struct Params {
 /// `skald check`
 #[derive(Clone, Debug, Args)]
 pub struct Check {
-    /// Topology files, or folders to search for them; files without `skald: 1` are passed over there
+    /// Topology files, pages in Markdown with topologies in blocks of `yaml`, or folders to search for both; what has no
+    /// `skald: 1` is passed over there
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -64,12 +67,28 @@ pub struct Check {
     pub params: Params,
 
     /// Form of the findings
-    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
-    pub output: OutputFormat,
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = CheckFormat::Text)]
+    pub output: CheckFormat,
 
     /// Exit with 3 for warnings too
     #[arg(long, env = "SKALD_DENY_WARNINGS")]
     pub deny_warnings: bool,
+
+    /// Mend in the files what can be mended for certain, then tell what is left
+    #[arg(long, env = "SKALD_FIX")]
+    pub fix: bool,
+
+    /// With `--fix`: show what would be changed and change nothing
+    #[arg(long, env = "SKALD_DRY_RUN", requires = "fix")]
+    pub dry_run: bool,
+}
+
+/// `skald explain`
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// Code of a diagnostic, as `E105` [default: the list of all]
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
 }
 
 /// `skald graph`
@@ -228,6 +247,20 @@ pub enum GraphFormat {
     Dot,
     /// For programs, with places
     Json,
+}
+
+/// Form of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people, with the lines they are about
+    #[value(alias = "table")]
+    Text,
+    /// For programs
+    Json,
+    /// For code hosts and editors: SARIF 2.1.0
+    Sarif,
+    /// For workflows of GitHub: annotations
+    Github,
 }
 
 /// Form of log lines.

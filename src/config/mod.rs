@@ -15,7 +15,7 @@ mod reference;
 mod tests;
 
 pub use exit::Exit;
-pub use flags::{Command, Flags, GraphFormat, LetterHeaders, LogFormat, OutputFormat};
+pub use flags::{CheckFormat, Command, Explain, Flags, GraphFormat, LetterHeaders, LogFormat, OutputFormat};
 pub use parse::{Brokers, Listen, Param, Property};
 pub use reference::flags_page;
 
@@ -59,6 +59,8 @@ pub struct Log {
 pub enum Action {
     /// `skald check`
     Check(Check),
+    /// `skald explain`
+    Explain(Explain),
     /// `skald graph`
     Graph(Graph),
     /// `skald run`
@@ -74,10 +76,23 @@ pub struct Check {
     pub paths: Vec<PathBuf>,
     /// Overrides of params.
     pub params: Vec<Param>,
-    /// For people, or JSON.
-    pub output: OutputFormat,
+    /// For people or for one of several programs.
+    pub output: CheckFormat,
     /// Warnings are findings too.
     pub deny_warnings: bool,
+    /// What to do about findings that can be mended.
+    pub fix: Mend,
+}
+
+/// What `skald check` does about findings that can be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// Tells them.
+    No,
+    /// Shows the changes.
+    Show,
+    /// Changes the files.
+    Write,
 }
 
 /// `skald graph`
@@ -197,8 +212,14 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
             params: raw.params.set,
             output: raw.output,
             deny_warnings: raw.deny_warnings,
+            fix: match (raw.fix, raw.dry_run) {
+                (false, _) => Mend::No,
+                (true, true) => Mend::Show,
+                (true, false) => Mend::Write,
+            },
         }),
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
+        Command::Explain(explain) => Action::Explain(explain),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };

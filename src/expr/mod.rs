@@ -35,7 +35,7 @@ pub use eval::Names;
 pub use finding::{Finding, Severity};
 pub use fuel::{Fuel, RESULT_BYTES_MAX, STEPS_MAX};
 pub use names::Slot;
-pub use parse::{DEPTH_MAX, SOURCE_BYTES_MAX};
+pub use parse::{DEPTH_MAX, SOURCE_BYTES_MAX, roomy};
 pub use program::{Compiled, Expect, Fields, Program, Read, compile};
 pub use scope::Scope;
 pub use template::{Placed, Template, TemplateSource};

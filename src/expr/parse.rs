@@ -10,7 +10,9 @@ use super::lex::{self, Unbalanced};
 use super::names::RESERVED;
 use crate::record::Value;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Length of an expression.
 pub const SOURCE_BYTES_MAX: usize = 4096;
@@ -20,6 +22,38 @@ pub const DEPTH_MAX: usize = 32;
 const STACK_BYTES: usize = 64 << 20;
 /// A text with more mistakes than this is no expression; the rest would only repeat it.
 const FINDINGS_MAX: usize = 5;
+
+thread_local! {
+    /// Does this thread have the stack for any expression?
+    static ROOMY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something that parses many expressions on one thread with the stack for all of them: without it each gets a thread of
+/// its own, which costs more than parsing it.
+///
+/// # Panics
+/// Where what runs does.
+pub fn roomy<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    if ROOMY.get() {
+        return run();
+    }
+    // Shared, so that a thread that does not start gives it back.
+    let run = std::sync::Mutex::new(Some(run));
+    let take = || run.lock().ok().and_then(|mut run| run.take()).expect("taken by the thread, or by who could not start it");
+    let done = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("topology".into()).stack_size(STACK_BYTES);
+        let started = thread.spawn_scoped(scope, || {
+            ROOMY.set(true);
+            take()()
+        });
+        started.map(|thread| thread.join())
+    });
+    match done {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => take()(),
+    }
+}
 
 /// Parses and does something with the tree, which never leaves the thread that has the stack for it. With any finding there
 /// is no tree.
@@ -33,13 +67,15 @@ pub(super) fn parse<T: Send>(text: &str, then: impl FnOnce(&Ast) -> T + Send) ->
         return Err(vec![Finding::new("E301", whole, "an expression is missing")]);
     }
     let pairs = lex::pairs(text, 2 * DEPTH_MAX).map_err(|problem| vec![unbalanced(text, problem)])?;
-    let run = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("expression parser".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || parse_guarded(text, pairs).map(|ast| then(&ast)))
-            .map(|thread| thread.join())
-    });
+    let parsed = || parse_guarded(text, pairs).map(|ast| then(&ast));
+    let run = if ROOMY.get() {
+        Ok(catch_unwind(AssertUnwindSafe(parsed)))
+    } else {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("expression parser".into()).stack_size(STACK_BYTES);
+            thread.spawn_scoped(scope, parsed).map(|thread| thread.join())
+        })
+    };
     match run {
         Ok(Ok(parsed)) => parsed,
         Ok(Err(_)) => Err(vec![Finding::new("E301", whole, "the parser gives up on this expression")]),

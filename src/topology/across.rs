@@ -57,7 +57,9 @@ pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
 }
 
 fn warning(file: &Loaded, at: &Position, message: String) -> Diagnostic {
-    let range = SourceText::new(&file.file, &file.text).word_at(at.line, at.column);
+    let source = SourceText::new(&file.file, &file.text);
+    let range = source.word_at(at.line, at.column);
+    let end = source.place(range.end);
     Diagnostic {
         code: "W202",
         file: file.file.clone(),
@@ -67,6 +69,8 @@ fn warning(file: &Loaded, at: &Position, message: String) -> Diagnostic {
         message,
         cause: None,
         hint: None,
+        end,
+        fix: None,
     }
 }
 

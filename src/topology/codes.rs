@@ -1,6 +1,7 @@
 //! The table of diagnostics: every code that this build can say, once.
 
-/// Codes with what each is about. A code keeps its meaning for ever; one that is no longer said is not given away again.
+/// Codes with what each is about. A code keeps its meaning for ever; one that is no longer said is not given away again. Each
+/// has its page in [`explain`](super::explain) and its two examples in `tests/topology/codes`.
 const CODES: &[(&str, &str)] = &[
     ("E101", "the file is not UTF-8"),
     ("E102", "YAML syntax"),
@@ -31,6 +32,7 @@ const CODES: &[(&str, &str)] = &[
     ("E214", "a computed topic without a literal prefix"),
     ("W201", "declared and not used"),
     ("W202", "a type that nothing emits, or nothing handles"),
+    ("W203", "a node that nothing reaches"),
     ("E301", "expression syntax"),
     ("E302", "unknown name"),
     ("E303", "unknown function"),

@@ -32,6 +32,32 @@ pub struct Diagnostic {
     pub cause: Option<String>,
     /// What to write instead.
     pub hint: Option<String>,
+    /// Line and column behind its end.
+    pub end: Place,
+    /// The change of the file that mends it, where there is one that is certain to be what was meant.
+    pub fix: Option<Fix>,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// A change of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// The bytes that are replaced; within one line.
+    pub range: Range<usize>,
+    /// Where they begin.
+    pub start: Place,
+    /// Where they end.
+    pub end: Place,
+    /// What takes their place; no line breaks.
+    pub text: String,
 }
 
 impl Diagnostic {
@@ -65,20 +91,57 @@ pub struct SourceText {
     /// Its text.
     pub text: Arc<str>,
     line_starts: Vec<usize>,
+    /// Characters before every [`STRIDE`]th byte; empty where characters are bytes.
+    chars_before: Vec<u32>,
 }
+
+/// A file may be one line, and thousands of places in it are asked for: none is counted from the line's beginning.
+const STRIDE: usize = 256;
 
 impl SourceText {
     /// A file's text under its name.
     pub fn new(file: &str, text: &str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { file: file.into(), text: text.into(), line_starts: std::iter::once(0).chain(breaks).collect() }
+        let line_starts = std::iter::once(0).chain(breaks).collect();
+        let mut chars_before = Vec::new();
+        if !text.is_ascii() {
+            let mut chars = 0;
+            for (at, byte) in text.bytes().enumerate() {
+                if at % STRIDE == 0 {
+                    chars_before.push(chars);
+                }
+                chars += u32::from(starts_char(byte));
+            }
+        }
+        Self { file: file.into(), text: text.into(), line_starts, chars_before }
+    }
+
+    /// Characters before a byte offset.
+    fn chars_before(&self, offset: usize) -> usize {
+        let Some(counted) = self.chars_before.get(offset / STRIDE) else {
+            // Plain ASCII, or the end of a text whose last stride is full.
+            return match self.chars_before.last() {
+                None => offset,
+                Some(last) => {
+                    let from = (self.chars_before.len() - 1) * STRIDE;
+                    *last as usize + self.text.as_bytes()[from..offset].iter().filter(|byte| starts_char(**byte)).count()
+                }
+            };
+        };
+        let from = offset / STRIDE * STRIDE;
+        *counted as usize + self.text.as_bytes()[from..offset].iter().filter(|byte| starts_char(**byte)).count()
+    }
+
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let (line, column) = self.line_column(offset);
+        Place { line, column }
     }
 
     /// Line and column, both from 1, of a byte offset; one behind the end is the end.
     pub fn line_column(&self, offset: usize) -> (u32, u32) {
         let offset = self.floor(offset);
         let line = self.line_starts.partition_point(|start| *start <= offset);
-        let column = self.text[self.line_starts[line - 1]..offset].chars().count() + 1;
+        let column = self.chars_before(offset) - self.chars_before(self.line_starts[line - 1]) + 1;
         (line as u32, column as u32)
     }
 
@@ -111,6 +174,11 @@ impl SourceText {
     }
 }
 
+/// Does a character of UTF-8 begin with this byte?
+fn starts_char(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}
+
 /// What is being said about a place; finished by [`Findings::push`].
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -122,11 +190,13 @@ pub struct Finding {
     pub cause: Option<String>,
     /// What to write instead.
     pub hint: Option<String>,
+    /// What mends it: the bytes to replace, and by what.
+    pub fix: Option<(Range<usize>, String)>,
 }
 
 /// A finding without cause and hint.
 pub fn finding(code: &'static str, message: impl Into<String>) -> Finding {
-    Finding { code, message: message.into(), cause: None, hint: None }
+    Finding { code, message: message.into(), cause: None, hint: None, fix: None }
 }
 
 impl Finding {
@@ -139,6 +209,12 @@ impl Finding {
     /// With why it is wrong.
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// A change that certainly mends it. One that reaches over lines is not kept: it would be hard to read and to merge.
+    pub(super) fn fix(mut self, range: Range<usize>, text: impl Into<String>) -> Self {
+        self.fix = Some((range, text.into()));
         self
     }
 
@@ -164,7 +240,7 @@ pub(super) fn meant_hint<'a>(written: &str, words: impl IntoIterator<Item = &'a 
 }
 
 /// The word that was most likely meant, if any is near.
-pub(super) fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Foreign text may be long and the distance costs the product of the lengths.
     if written.len() > 256 {
         return None;
@@ -211,6 +287,7 @@ impl Findings {
         let start = self.source.floor(range.start);
         let end = self.source.floor(range.end).max(start);
         let (line, column) = self.source.line_column(start);
+        let fix = finding.fix.and_then(|(range, text)| self.change(range, text));
         let diagnostic = Diagnostic {
             code: finding.code,
             file: self.source.file.clone(),
@@ -220,12 +297,21 @@ impl Findings {
             message: finding.message,
             cause: finding.cause,
             hint: finding.hint,
+            end: self.source.place(end),
+            fix,
         };
         if !self.list.iter().any(|known| {
             known.code == diagnostic.code && known.range == diagnostic.range && known.message == diagnostic.message
         }) {
             self.list.push(diagnostic);
         }
+    }
+
+    fn change(&self, range: Range<usize>, text: String) -> Option<Fix> {
+        let replaced = self.source.text.get(range.clone())?;
+        let one_line = !replaced.contains('\n') && !text.contains('\n');
+        let (start, end) = (self.source.place(range.start), self.source.place(range.end));
+        one_line.then_some(Fix { range, start, end, text })
     }
 
     /// Is an error among them?
@@ -248,6 +334,8 @@ impl Findings {
                 message: format!("{} more findings are not shown", self.dropped),
                 cause: None,
                 hint: Some("mend the first ones and check again".to_owned()),
+                end: Place { line, column },
+                fix: None,
             });
         }
         self.list

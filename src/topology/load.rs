@@ -37,6 +37,10 @@ impl Loaded {
 ///
 /// Never panics, whatever the bytes are, and ends within its budgets.
 pub fn load(file: &str, bytes: &[u8], overrides: &[(String, String)], sources: &dyn Sources) -> Loaded {
+    crate::expr::roomy(|| read(file, bytes, overrides, sources))
+}
+
+fn read(file: &str, bytes: &[u8], overrides: &[(String, String)], sources: &dyn Sources) -> Loaded {
     let (text, broken) = match std::str::from_utf8(bytes) {
         Ok(text) => (std::borrow::Cow::Borrowed(text), None),
         Err(error) => (String::from_utf8_lossy(bytes), Some(error.valid_up_to())),

@@ -2,18 +2,23 @@
 //!
 //! [`load`] reads a file: YAML within budgets ([`Diagnostic`]s for what the language refuses), then the [`model`] with every
 //! name resolved and every expression compiled, then the [`plan`]: sub-topologies, stores, topics and what they must be like.
-//! All problems of a file are said at once, each with its place, a stable code ([`codes`]) and a hint; [`render`] shows them.
+//! All problems of a file are said at once, each with its place, a stable code ([`codes`], [`explain`]) and a hint; [`render`]
+//! shows them, [`fixed`] mends what is certain.
 //!
 //! Nothing here reads a file or a variable: whoever loads a topology hands in its [`Sources`]. Files are untrusted input.
 
 mod across;
 pub mod codes;
 mod diagnostic;
+pub mod explain;
+mod fix;
 mod load;
 mod lower;
+pub mod markdown;
 pub mod model;
 pub mod plan;
 pub mod render;
+mod sarif;
 mod schema;
 mod sources;
 pub mod yaml;
@@ -22,6 +27,8 @@ pub mod yaml;
 mod tests;
 
 pub use across::across;
-pub use diagnostic::{Diagnostic, Finding, Findings, Severity, SourceText, finding};
+pub use diagnostic::{Diagnostic, Finding, Findings, Fix, Place, Severity, SourceText, finding, nearest};
+pub use fix::{Fixed, fixed};
 pub use load::{Loaded, load};
+pub use sarif::sarif;
 pub use sources::{NoSources, SCHEMA_BYTES_MAX, SECRET_BYTES_MAX, Sources};

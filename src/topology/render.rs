@@ -59,7 +59,8 @@ pub fn lines(findings: &[Diagnostic]) -> String {
     out
 }
 
-/// The findings as a list of `{code, severity, file, line, column, message, hint}`, with `cause` where there is one.
+/// The findings as a list of `{code, severity, file, line, column, endLine, endColumn, message, hint}`, with `cause` and `fix`
+/// where there is one.
 pub fn json(findings: &[Diagnostic]) -> Json {
     let entries = findings.iter().map(|found| {
         let mut entry = json!({
@@ -68,15 +69,53 @@ pub fn json(findings: &[Diagnostic]) -> Json {
             "file": &*found.file,
             "line": found.line,
             "column": found.column,
+            "endLine": found.end.line,
+            "endColumn": found.end.column,
             "message": found.message,
             "hint": found.hint,
         });
         if let Some(cause) = &found.cause {
             entry["cause"] = json!(cause);
         }
+        if let Some(fix) = &found.fix {
+            entry["fix"] = json!({
+                "line": fix.start.line,
+                "column": fix.start.column,
+                "endLine": fix.end.line,
+                "endColumn": fix.end.column,
+                "text": fix.text,
+            });
+        }
         entry
     });
     entries.collect()
+}
+
+/// The findings as commands that GitHub's workflows turn into annotations, one per line.
+pub fn github(findings: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for found in findings {
+        let kind = found.severity().name();
+        let Diagnostic { line, column, end, code, .. } = found;
+        let file = in_property(&found.file);
+        let more = [found.cause.as_deref(), found.hint.as_deref()].into_iter().flatten();
+        let message = std::iter::once(found.message.as_str()).chain(more).collect::<Vec<_>>().join("\n");
+        out.push_str(&format!(
+            "::{kind} file={file},line={line},col={column},endLine={},endColumn={},title={code}::{}\n",
+            end.line,
+            end.column,
+            in_message(&message),
+        ));
+    }
+    out
+}
+
+fn in_message(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn in_property(text: &str) -> String {
+    in_message(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -112,11 +151,24 @@ mod tests {
     }
 
     #[test]
+    fn commands_for_github_are_one_line_each_and_escaped() {
+        let mut found = sample("a\n  foo: 100%");
+        found[0].message = "100% of\nfoo".to_owned();
+        found[0].file = "a,b:c.yaml".into();
+        assert_eq!(
+            github(&found),
+            "::error file=a%2Cb%3Ac.yaml,line=2,col=3,endLine=2,endColumn=6,title=E105::100%25 of%0Afoo%0Ano such \
+             field%0Adid you mean `for`?\n"
+        );
+    }
+
+    #[test]
     fn json_has_the_fields_of_the_contract() {
         let list = json(&sample("a\n  foo"));
         assert_eq!(list[0]["line"], 2);
         assert_eq!(list[0]["column"], 3);
         assert_eq!(list[0]["severity"], "error");
+        assert_eq!((&list[0]["endLine"], &list[0]["endColumn"]), (&2.into(), &6.into()));
         assert_eq!(list[0]["hint"], "did you mean `for`?");
     }
 }

@@ -8,7 +8,7 @@ pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
 pub const SECRET_BYTES_MAX: usize = 64 << 10;
 
 /// What a topology file refers to.
-pub trait Sources {
+pub trait Sources: Sync {
     /// The bytes of a schema file, named relative to the topology file. At most `limit` bytes; a larger one is an error.
     fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>>;
 

@@ -6,7 +6,7 @@ use crate::expr::{self, Expect, Placed, Scope, TemplateSource, Type};
 use crate::record::Value;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::{Expr, Template};
-use crate::topology::yaml::{Entry, Kind, Node, Style};
+use crate::topology::yaml::{self, Entry, Kind, Node, Style};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -169,8 +169,36 @@ impl Lower<'_> {
         if problem.code == "E301" && self.comment_follows(node) {
             found.cause = Some("YAML reads ` #` as the beginning of a comment, and the text ends there".to_owned());
             found.hint = Some("quote the whole expression".to_owned());
+            let text = &self.findings.source().text;
+            let line = text[node.range.start..].lines().next().unwrap_or_default().trim_end();
+            if yaml::is_expression(line.trim_start_matches('=')) {
+                found.fix = Some((node.range.start..node.range.start + line.len(), yaml::in_quotes(line)));
+            }
         }
         self.place_at(node, range, found);
+    }
+
+    /// W301 and W304, with what mends them where the types leave no doubt: a literal that is a field which the schema knows,
+    /// a lone placeholder whose value is text anyway.
+    fn meant_to_compute(&mut self, leaf: &Node, problem: expr::Finding, scope: &Scope) {
+        let Some(scalar) = leaf.scalar() else { return };
+        let placeholder = scalar.text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let expression = match problem.code {
+            "W304" => placeholder.unwrap_or_default(),
+            _ => &scalar.text,
+        };
+        let compiled = self.compile(expression, scope, Want::Any).filter(|compiled| compiled.findings.is_empty());
+        let certain = compiled.is_some_and(|compiled| match problem.code {
+            "W304" => compiled.ty == Type::String,
+            _ => !matches!(compiled.ty, Type::Any | Type::Optional(_)),
+        });
+        let one_line = matches!(scalar.style, Style::Plain | Style::Single | Style::Double);
+        let mut found = finding(problem.code, problem.message);
+        found.hint = problem.hint;
+        if certain && one_line {
+            found = found.fix(leaf.range.clone(), yaml::computed(expression));
+        }
+        self.place_at(leaf, problem.range, found);
     }
 
     fn comment_follows(&self, node: &Node) -> bool {
@@ -221,8 +249,10 @@ impl Lower<'_> {
             return None;
         };
         for Placed { place, finding } in problems {
-            if let Some(leaf) = leaves.get(place as usize) {
-                self.problem(leaf, finding.range.clone(), finding);
+            let Some(leaf) = leaves.get(place as usize) else { continue };
+            match finding.code {
+                "W301" | "W304" => self.meant_to_compute(leaf, finding, scope),
+                _ => self.problem(leaf, finding.range.clone(), finding),
             }
         }
         let places = leaves.iter().map(|leaf| self.position(leaf.range.start)).collect();

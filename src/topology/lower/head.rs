@@ -71,11 +71,15 @@ impl Lower<'_> {
                 self.place(entry.key_range.clone(), problem);
                 continue;
             }
-            if let Some((value, secret)) = self.literal(&entry.node) {
-                if secret {
-                    self.secrets.push(entry.key.as_str().into());
+            match self.literal(&entry.node) {
+                Some((value, secret)) => {
+                    if secret {
+                        self.secrets.push(entry.key.as_str().into());
+                    }
+                    self.params.insert(entry.key.as_str().into(), value);
                 }
-                self.params.insert(entry.key.as_str().into(), value);
+                // It was said what is wrong; that its readers miss it would only repeat that.
+                None => self.params_whole = false,
             }
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Lower<'a> {
     name: Text,
     params: Map,
     secrets: Vec<Text>,
+    /// Could the values of all params be read?
+    params_whole: bool,
     topics: topics::Topics,
     /// Nodes by name, in the order of the file.
     nodes: Vec<NodeName>,
@@ -92,6 +94,7 @@ pub(super) fn lower(
         name: Text::default(),
         params: Map::new(),
         secrets: Vec::new(),
+        params_whole: true,
         topics: topics::Topics::default(),
         nodes: Vec::new(),
         locals: 0,
@@ -151,6 +154,7 @@ impl Lower<'_> {
         // A part that was left out might have been what uses it.
         if !self.findings.has_errors() {
             self.unused(root, &topology);
+            self.unreached(&topology);
         }
         Some(topology)
     }
@@ -202,7 +206,14 @@ impl Lower<'_> {
     }
 
     fn params_type(&self) -> Type {
-        Type::of(&crate::record::Value::Map(self.params.clone()))
+        match Type::of(&crate::record::Value::Map(self.params.clone())) {
+            Type::Object(object) if !self.params_whole => {
+                let mut object = (*object).clone();
+                object.rest = Some(Type::Any);
+                object.into()
+            }
+            ty => ty,
+        }
     }
 }
 

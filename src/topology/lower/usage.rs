@@ -3,6 +3,7 @@
 //! Names are looked for as words in the texts of the file: a name that occurs nowhere is certainly not read.
 
 use super::Lower;
+use crate::record::Text;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::saga::{Action, Body};
 use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Saga, Source, SourceFrom, Step, Topology};
@@ -36,6 +37,22 @@ impl<'n> Words<'n> {
 }
 
 impl Lower<'_> {
+    /// W203: nodes that handle no type.
+    pub(super) fn unreached(&mut self, topology: &Topology) {
+        let idle = |aggregate: &Aggregate| match aggregate.decide.is_empty() {
+            true => aggregate.evolve.is_empty(),
+            false => false,
+        };
+        let aggregates = topology.aggregates.iter().filter(|aggregate| idle(aggregate)).map(|known| (&known.name, &known.at));
+        let nothing = |types: &Option<Vec<Text>>| types.as_ref().is_some_and(Vec::is_empty);
+        let pipelines = topology.pipelines.iter().filter(|pipeline| nothing(&pipeline.types));
+        for (name, at) in aggregates.chain(pipelines.map(|known| (&known.name, &known.at))) {
+            let range = self.findings.source().word_at(at.line, at.column);
+            let found = finding("W203", format!("`{name}` handles no type of message: nothing reaches it"));
+            self.say(range, found.hint("list what it handles, or leave it out"));
+        }
+    }
+
     /// W201 for topics and params.
     pub(super) fn unused(&mut self, root: &Node, topology: &Topology) {
         let used = used_topics(topology);

@@ -15,6 +15,7 @@ mod tests;
 pub use scalar::resolve;
 pub use traps::mend;
 pub use tree::read;
+pub(super) use tree::{computed, in_quotes, is_expression};
 
 use crate::record::Value;
 use std::ops::Range;

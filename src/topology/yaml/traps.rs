@@ -2,7 +2,7 @@
 //!
 //! Each is said once and mended, so that what follows reads what was meant.
 
-use super::{Entry, Kind, Node, Scalar, Style};
+use super::{Entry, Kind, Node, Scalar, Style, in_quotes, is_expression};
 use crate::record::Value;
 use crate::topology::diagnostic::{Findings, finding};
 use std::ops::Range;
@@ -26,7 +26,12 @@ pub fn mend(node: &mut Node, findings: &mut Findings) {
             if swallowed {
                 let written = source[node.range.clone()].to_owned();
                 let found = finding("E107", "a text that begins with `{` is a map to YAML");
-                findings.push(node.range.clone(), found.hint(format!("quote it: `\"{written}\"`")));
+                let quoted = in_quotes(&written);
+                let found = found.hint(format!("quote it: `{quoted}`"));
+                let placeholder = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+                let certain = placeholder.is_some_and(is_expression);
+                let found = if certain { found.fix(node.range.clone(), quoted) } else { found };
+                findings.push(node.range.clone(), found);
                 node.kind = Kind::Scalar(text_of(written));
                 return;
             }
@@ -71,7 +76,11 @@ fn join_items(items: &mut Vec<Node>, at: usize, source: &str, findings: &mut Fin
 
 fn cut(whole: &Range<usize>, source: &str, findings: &mut Findings) {
     let found = finding("E103", "the value is cut at the comma").cause("within `{ }` and `[ ]` a comma ends a value");
-    findings.push(whole.clone(), found.hint(format!("quote it: `\"{}\"`, or use block style", &source[whole.clone()])));
+    let written = &source[whole.clone()];
+    let quoted = in_quotes(written);
+    let found = found.hint(format!("quote it: `{quoted}`, or use block style"));
+    let certain = open_brackets(written) == 0 && is_expression(written.trim_start_matches('='));
+    findings.push(whole.clone(), if certain { found.fix(whole.clone(), quoted) } else { found });
 }
 
 /// Was the value of an entry left out with its colon, as in `{ a }`?

@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         let range = self.range(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let range = self.trimmed(range, style);
+                let range = self.trimmed(range);
                 let mut text = text.into_owned();
                 if let Some(tag) = tag {
                     let written = self.tag(&tag.to_string(), &range);
@@ -134,15 +134,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A plain or block scalar's span may reach over the blanks and breaks behind it.
-    fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
-        match style {
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => range,
-            _ => {
-                let written = self.source.text.get(range.clone()).unwrap_or("");
-                range.start..range.start + written.trim_end().len()
-            }
-        }
+    /// A scalar's span may reach over the blanks and breaks behind it.
+    fn trimmed(&self, range: Range<usize>) -> Range<usize> {
+        let written = self.source.text.get(range.clone()).unwrap_or("");
+        range.start..range.start + written.trim_end().len()
     }
 
     fn scalar(&mut self, text: String, style: ScalarStyle, anchor: usize, range: Range<usize>) -> Result<(), Halt> {
@@ -161,7 +156,9 @@ impl<'a> Reader<'a> {
         };
         if let (Some(as_what), false) = (misread, is_key) {
             let message = format!("`{text}` is text here; other YAML tools read it as {as_what}");
-            self.findings.push(range.clone(), finding("W101", message).hint(format!("quote it: `\"{text}\"`")));
+            let quoted = format!("\"{text}\"");
+            let found = finding("W101", message).hint(format!("quote it: `{quoted}`"));
+            self.findings.push(range.clone(), found.fix(range.clone(), quoted));
         }
         let node = Node { kind: Kind::Scalar(Scalar { text, style, value }), range };
         self.finished(node, anchor, 1, 1)
@@ -294,6 +291,14 @@ impl<'a> Reader<'a> {
         let found = finding("E108", "tags are not part of the language")
             .cause("YAML reads a text that begins with `!` as a tag, and nothing after it")
             .hint(format!("write `\"{written}\"` or `={written}`"));
+        // Within a flow map or list the text ends somewhere before the end of the line.
+        let in_flow = self.open.iter().any(|open| self.source.text[open.node.range.start..].starts_with(['{', '[']));
+        let alone = written.split(" #").next().unwrap_or_default().trim_end();
+        let found = if !in_flow && is_expression(alone) {
+            found.fix(range.start..range.start + alone.len(), computed(alone))
+        } else {
+            found
+        };
         self.findings.push(range, found);
     }
 
@@ -347,8 +352,15 @@ fn explain(info: &str, at: usize, line_start: usize, value: Option<(usize, &str)
     let Some((offset, text)) = value else { return (at..at, found) };
     let range = line_start + offset..line_start + offset + text.trim_end().len();
     let text = text.trim_end();
+    // Where a comment may follow it is not certain what the text is.
+    let whole = !text.contains(" #");
     if info.contains("escape") {
-        return (range, found.hint("write the text in single quotes, or `[.]` for `\\.`"));
+        let found = found.hint("write the text in single quotes, or `[.]` for `\\.`");
+        let found = match only_misread_escapes(text) {
+            Some(inner) => found.fix(range.clone(), format!("'{}'", inner.replace('\'', "''"))),
+            None => found,
+        };
+        return (range, found);
     }
     let quoted = text.starts_with(['"', '\'']);
     if quoted {
@@ -356,7 +368,9 @@ fn explain(info: &str, at: usize, line_start: usize, value: Option<(usize, &str)
         let closes = text[1..].find(quote).is_some_and(|end| end + 2 < text.len());
         if closes {
             let hint = format!("YAML ends the text at the second quote: begin with `=`, as in `={text}`, or quote the whole");
-            return (range, found.hint(hint));
+            let found = found.hint(hint);
+            let found = if whole && is_expression(text) { found.fix(range.clone(), computed(text)) } else { found };
+            return (range, found);
         }
         return (at..at, found);
     }
@@ -367,11 +381,15 @@ fn explain(info: &str, at: usize, line_start: usize, value: Option<(usize, &str)
         } else {
             format!("YAML ends the value at the closing bracket: quote the whole: `{}`", in_quotes(text))
         };
+        let certain = whole && !closes && is_expression(text);
+        let found = if certain { found.fix(range, in_quotes(text)) } else { found };
         return (at..at, found.hint(hint));
     }
     if text.contains(": ") || text.ends_with(':') {
-        let hint = format!("quote the whole: `{}`", in_quotes(text));
-        return (range, found.cause("YAML takes what stands before `: ` for a key").hint(hint));
+        let quoted = in_quotes(text);
+        let found = found.cause("YAML takes what stands before `: ` for a key").hint(format!("quote the whole: `{quoted}`"));
+        let certain = whole && text.strip_prefix('=').is_some_and(is_expression);
+        return (range.clone(), if certain { found.fix(range, quoted) } else { found });
     }
     if text.starts_with(['@', '`', '%', '&', '*', '|', '>']) {
         return (range, found.hint("text that begins like this must be quoted"));
@@ -379,8 +397,30 @@ fn explain(info: &str, at: usize, line_start: usize, value: Option<(usize, &str)
     (at..at, found)
 }
 
+/// The inside of a text in double quotes whose backslashes are none that YAML knows, as in `"matches('a\.b')"`.
+fn only_misread_escapes(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    let mut escapes = inner.match_indices('\\').map(|(at, _)| inner[at + 1..].chars().next());
+    let misread = |escape: Option<char>| escape.is_some_and(|escape| !"0abt\tnvfre \"/\\N_LPxuU".contains(escape));
+    (!inner.contains('"') && escapes.all(misread)).then_some(inner)
+}
+
+/// Is a text an expression, as far as its syntax goes?
+pub(in super::super) fn is_expression(text: &str) -> bool {
+    let syntax = |found: &crate::expr::Finding| matches!(found.code, "E301" | "E308" | "E310");
+    let compiled = crate::expr::compile(text, &crate::expr::Scope::new(), &crate::expr::Expect::Any);
+    !compiled.findings.iter().any(syntax)
+}
+
+/// An expression as a scalar that begins with `=`, in quotes where YAML would misread it.
+pub(in super::super) fn computed(expression: &str) -> String {
+    let text = format!("={expression}");
+    let misread = text.contains([',', '[', ']', '{', '}', '#', '\t']) || text.contains(": ") || text.ends_with(':');
+    if misread { in_quotes(&text) } else { text }
+}
+
 /// A text in quotes that it does not hold itself.
-fn in_quotes(text: &str) -> String {
+pub(in super::super) fn in_quotes(text: &str) -> String {
     if text.contains(['"', '\\']) { format!("'{}'", text.replace('\'', "''")) } else { format!("\"{text}\"") }
 }
 

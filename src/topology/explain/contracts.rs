@@ -1,0 +1,46 @@
+//! E4: what is sent and kept against its schema.
+
+use super::{Page, entry};
+
+pub(super) const PAGES: &[Page] = &[
+    entry!(
+        "E401",
+        "The schema of the type demands a field that this message does not have, or may not have. Such a message is refused when it is written, and the record that caused it becomes a dead letter.",
+        "Give the field; `.orValue(…)` gives one that may be missing a value.",
+    ),
+    entry!(
+        "E402",
+        "The message has a field that the schema of its type does not know.",
+        "Write the field that was meant, leave it out (`omit(data, ['x'])`), or add it to the schema.",
+    ),
+    entry!(
+        "E403",
+        "The field is of another type than its schema says.",
+        "Convert it: `string(x)`, `int(x)`, `double(x)`; or correct the schema.",
+    ),
+    entry!(
+        "E404",
+        "The topic's `key` reads a field that messages of one of its types do not have, or may not have. A message without a key cannot be assigned to a partition by it.",
+        "Choose a field that all types of the topic have and require, or give the type a topic of its own.",
+    ),
+    entry!(
+        "E405",
+        "The schema of the state demands a field that neither `initial` nor any `set` gives.",
+        "Give it a value in `initial`, set it, or do not require it.",
+    ),
+    entry!(
+        "E406",
+        "`set` assigns fields, so it is a map of fields with their new values.",
+        "Write `set: { field: =value }`; an expression may stand for the whole if it gives a map.",
+    ),
+    entry!(
+        "E408",
+        "An envelope of your own names the places of its parts as dotted paths into the value, and this is none.",
+        "Write names of fields with single dots between: `header.type`.",
+    ),
+    entry!(
+        "W401",
+        "The topic lists no types, so nothing of its records is known: fields, types and misspelt names in expressions are found when a record fails, not before the start.",
+        "List the types, each with its schema; `{}` is any content.",
+    ),
+];

@@ -1,0 +1,53 @@
+//! E6, E8 and E9: aggregates, pipelines, messages.
+
+use super::{Page, entry};
+
+pub(super) const PAGES: &[Page] = &[
+    entry!(
+        "E601",
+        "An aggregate folds events into a state (`evolve`), lets messages meet it (`decide`), or both. This one does neither.",
+        "Write `evolve`, `decide`, or leave the aggregate out.",
+    ),
+    entry!(
+        "E602",
+        "With `decide` an aggregate applies its own events, those that its handlers emit to `events`. This type is emitted by none of them, so the handler would never run.",
+        "Write the type as it is emitted, or emit it. Events of others are handled in `decide`.",
+    ),
+    entry!(
+        "E603",
+        "An aggregate applies its own events when they are emitted. Reading them from their topic as well would apply each twice.",
+        "Leave the topic out of `from`.",
+    ),
+    entry!(
+        "E606",
+        "Codes of refusals are read by programs and counted in metrics: capital letters, digits and `_`.",
+        "Write it so: `OUT_OF_STOCK`.",
+    ),
+    entry!(
+        "W601",
+        "The aggregate keeps a state that no decision reads: it costs a store, a topic and a write per event.",
+        "Decide by the state, or use a pipeline, which has none.",
+    ),
+    entry!(
+        "W602",
+        "The message is accepted and nothing comes of it: no event, no answer. Whoever sent it learns nothing.",
+        "`emit` what happened, or `reply`.",
+    ),
+    entry!("E801", "A step has one operator. Two in one step have no order; none does nothing.", "Write one step for each."),
+    entry!(
+        "E803",
+        "The filter before lets nothing through, so this step never runs.",
+        "Correct the filter, or leave the steps after it out.",
+    ),
+    entry!("E804", "An arm without `when` takes every record, so arms after it are never tried.", "Put it last.",),
+    entry!(
+        "E808",
+        "`set` assigns fields of the data, and the data is no map at this step.",
+        "`map` gives the record new data of any kind.",
+    ),
+    entry!(
+        "E908",
+        "The topic declares its `key`, and senders fill the key in by it. A second one beside it could only disagree.",
+        "Leave the `key` of the message out, or the one of the topic.",
+    ),
+];
