@@ -129,6 +129,23 @@ pub fn headers() -> Type {
     Type::map(Type::String)
 }
 
+/// Type of `saga`, with `saga.data` of that type; of a saga of steps (`led`) or of states. Texts are empty where there is none.
+pub fn saga(data: Type, led: bool) -> Type {
+    let object = Object::closed()
+        .with("id", Type::String)
+        .with("name", Type::String)
+        .with("status", Type::String)
+        .with("reason", Type::String)
+        .with("attempt", Type::Int)
+        .with("startedAt", Type::Timestamp)
+        .with("data", data);
+    match led {
+        true => object.with("step", Type::String).with("failedStep", Type::String),
+        false => object.with("state", Type::String),
+    }
+    .into()
+}
+
 /// Type of `error`.
 pub fn error() -> Type {
     Object::closed()

@@ -44,6 +44,7 @@ pub(super) const DEDUPE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the handlers of an aggregate have in common.
 struct Common {
+    name: Text,
     key: Type,
     state: Type,
     events: Option<usize>,
@@ -85,7 +86,7 @@ impl Lower<'_> {
 
         let initial = fields.get("initial");
         let (initial, initial_type) = self.initial(initial, &fields);
-        let common = Common { key: key_type.clone(), state: Type::Any, events, fold };
+        let common = Common { name: entry.key.as_str().into(), key: key_type.clone(), state: Type::Any, events, fold };
         let state = self.state(&fields, &initial_type, evolves, &input.sources, &common);
         let common = Common { state: state.ty.clone(), ..common };
 
@@ -265,7 +266,10 @@ impl Lower<'_> {
         let sender = Sender::decide(common.events);
         let require = fields.get("require").map(|node| self.require(node, &scope, &sender)).unwrap_or_default();
         let emit = fields.get("emit").map(|node| self.messages(node, &scope, &sender)).unwrap_or_default();
-        let reply = fields.get("reply").and_then(|node| self.template(node, &scope)).map(|(template, _)| template);
+        let reply = fields.get("reply").and_then(|node| self.template(node, &scope));
+        let result = reply.as_ref().map_or(Type::Null, |(_, ty)| ty.clone());
+        self.answering(&common.name, sources, Some(vec![kind.clone()]), Some(result));
+        let reply = reply.map(|(template, _)| template);
         let acts =
             fields.get("emit").is_some() || fields.get("reply").is_some() || require.iter().any(|rule| !rule.emit.is_empty());
         if !acts {
@@ -280,6 +284,7 @@ impl Lower<'_> {
         let kind = self.type_key(entry)?;
         if common.fold {
             self.sourced_type(&kind, entry.key_range.clone(), sources);
+            self.answering(&common.name, sources, Some(vec![kind.clone()]), None);
         }
         let at = self.position(entry.key_range.start);
         if entry.node.is_null() {

@@ -4,7 +4,7 @@ use super::Lower;
 use super::fields::Fields;
 use crate::expr::{self, Expect, Placed, Scope, TemplateSource, Type};
 use crate::record::Value;
-use crate::topology::diagnostic::finding;
+use crate::topology::diagnostic::{Finding, finding};
 use crate::topology::model::{Expr, Template};
 use crate::topology::yaml::{self, Entry, Kind, Node, Style};
 use std::ops::Range;
@@ -109,6 +109,12 @@ impl Lower<'_> {
         }
     }
 
+    /// The type that an expression would have in a scope; nothing is said.
+    pub(super) fn trial_type(&self, node: &Node, scope: &Scope) -> Type {
+        let compiled = plain_text(node).and_then(|(text, _)| self.compile(text, scope, Want::Any));
+        compiled.map_or(Type::Any, |compiled| compiled.ty)
+    }
+
     /// The text of an expression without a leading `=`, and how many bytes were left out.
     fn expression_text(&mut self, node: &Node) -> Option<(String, usize)> {
         let Some((text, skipped)) = plain_text(node) else {
@@ -150,7 +156,7 @@ impl Lower<'_> {
         if start == end && range.start < range.end { start..start + 1 } else { start..end }
     }
 
-    pub(super) fn place_at(&mut self, node: &Node, range: Range<usize>, found: crate::topology::diagnostic::Finding) {
+    pub(super) fn place_at(&mut self, node: &Node, range: Range<usize>, found: Finding) {
         let range = self.range_within(node, range);
         self.say(range, found);
     }
@@ -166,6 +172,12 @@ impl Lower<'_> {
     fn problem(&mut self, node: &Node, range: Range<usize>, problem: expr::Finding) {
         let mut found = finding(problem.code, problem.message);
         found.hint = problem.hint;
+        if matches!(problem.code, "E307" | "W302")
+            && let Some(scalar) = node.scalar()
+            && let Some(known) = self.saga_field(&scalar.text, range.clone(), problem.code)
+        {
+            found = Finding { hint: known.hint.or(found.hint), ..known };
+        }
         if problem.code == "E301" && self.comment_follows(node) {
             found.cause = Some("YAML reads ` #` as the beginning of a comment, and the text ends there".to_owned());
             found.hint = Some("quote the whole expression".to_owned());

@@ -24,6 +24,8 @@ enum Role<'s> {
     Decide,
     /// `updates` of an aggregate, or `errors`: no record to pass on, no events of its own.
     Other,
+    /// A saga: the same, and its rules end no record.
+    Saga,
     /// A step of a pipeline.
     Step(Current<'s>),
 }
@@ -51,6 +53,14 @@ impl<'s> Sender<'s> {
         Self { role: Role::Other, events: None }
     }
 
+    pub(super) fn saga() -> Self {
+        Self { role: Role::Saga, events: None }
+    }
+
+    pub(super) fn is_saga(&self) -> bool {
+        matches!(self.role, Role::Saga)
+    }
+
     pub(super) fn step(current: Current<'s>) -> Self {
         Self { role: Role::Step(current), events: None }
     }
@@ -72,7 +82,10 @@ const MESSAGE: Shape = Shape::new(
     &["type", "to", "key", "data", "headers", "metadata", "id", "when", "for_each"],
     &["delay", "timer"],
 );
+/// A message whose outcome is waited for.
+const SEND: Shape = Shape::new("`send`", &["type", "to", "key", "data", "headers", "metadata", "id"], &[]);
 const FOR_EACH: Shape = Shape::new("`for_each`", &["in", "as", "index"], &[]);
+const STEP_FOR_EACH: Shape = Shape::new("`for_each` of a step", &["in", "as"], &[]);
 
 impl Lower<'_> {
     /// A message or a list of them.
@@ -82,19 +95,39 @@ impl Lower<'_> {
 
     fn message(&mut self, node: &Node, scope: &Scope, sender: &Sender<'_>) -> Option<Message> {
         let fields = self.fields(node, &MESSAGE)?;
-        let kind = self.message_kind(&fields, sender);
+        self.message_of(&fields, scope, sender)
+    }
+
+    /// `send` of a saga: one message. Its id and where it is answered belong to the step (E909).
+    pub(super) fn command(&mut self, node: &Node, scope: &Scope, sender: &Sender<'_>) -> Option<Message> {
+        let fields = self.fields(node, &SEND)?;
+        if fields.get("id").is_some() {
+            let found =
+                finding("E909", "the id of a command belongs to its step").cause("the next try has the same id, or a new one");
+            self.say(fields.key_range("id"), found.hint("put what the receiver needs into `data`"));
+        }
+        let headers = fields.get("headers").and_then(Node::map).unwrap_or(&[]);
+        for header in headers.iter().filter(|header| matches!(header.key.as_str(), "reply-to" | "reply-key")) {
+            let found = finding("E909", format!("the header `{}` belongs to the step", header.key));
+            self.say(header.key_range.clone(), found.cause("the saga waits for the reply in its own topic"));
+        }
+        self.message_of(&fields, scope, sender)
+    }
+
+    fn message_of(&mut self, fields: &Fields<'_>, scope: &Scope, sender: &Sender<'_>) -> Option<Message> {
+        let kind = self.message_kind(fields, sender);
         let mut scope = scope.clone();
         let for_each = fields.get("for_each").map(|node| self.for_each(node, &mut scope));
-        let when = self.optional_expr(&fields, "when", &scope, Want::Bool);
-        let target = kind.as_ref().and_then(|kind| self.target(&fields, kind, &scope, sender));
-        let (data, data_type) = self.message_data(&fields, &scope, sender);
-        let headers = self.map_template(&fields, "headers", &scope);
-        let metadata = self.map_template(&fields, "metadata", &scope);
-        let id = self.optional_expr(&fields, "id", &scope, Want::Text);
-        let key = self.message_key(&fields, target.as_ref(), &scope);
+        let when = self.optional_expr(fields, "when", &scope, Want::Bool);
+        let target = kind.as_ref().and_then(|kind| self.target(fields, kind, &scope, sender));
+        let (data, data_type) = self.message_data(fields, &scope, sender);
+        let headers = self.map_template(fields, "headers", &scope);
+        let metadata = self.map_template(fields, "metadata", &scope);
+        let id = self.optional_expr(fields, "id", &scope, Want::Text);
+        let key = self.message_key(fields, target.as_ref(), &scope);
         let (kind, to) = (kind?, target?);
         if let MessageTarget::Topic(topic) = to {
-            self.payload_fits(&fields, topic, &kind, &data_type, sender);
+            self.payload_fits(fields, topic, &kind, &data_type, sender);
         }
         let own_event = matches!(to, MessageTarget::Topic(topic) if sender.decides() && sender.events == Some(topic));
         let plain = ["type", "data", "headers", "metadata", "id"].iter().all(|name| fields.get(name).is_none());
@@ -103,7 +136,7 @@ impl Lower<'_> {
             Some(for_each) => Some(for_each?),
             None => None,
         };
-        let at = self.position(node.range.start);
+        let at = self.position(fields.node.range.start);
         Some(Message { kind, to, key: key?, data: data?, headers, metadata, id, when, for_each, own_event, forward, at })
     }
 
@@ -126,13 +159,22 @@ impl Lower<'_> {
     }
 
     fn for_each(&mut self, node: &Node, scope: &mut Scope) -> Option<ForEach> {
-        let fields = self.fields(node, &FOR_EACH)?;
-        let list = self.required(&fields, "in", &FOR_EACH).and_then(|node| self.expr(node, scope, Want::List));
+        self.for_each_of(node, &FOR_EACH, scope)
+    }
+
+    /// `for_each` of a saga's step: it has no `index`.
+    pub(super) fn step_for_each(&mut self, node: &Node, scope: &mut Scope) -> Option<ForEach> {
+        self.for_each_of(node, &STEP_FOR_EACH, scope)
+    }
+
+    fn for_each_of(&mut self, node: &Node, shape: &Shape, scope: &mut Scope) -> Option<ForEach> {
+        let fields = self.fields(node, shape)?;
+        let list = self.required(&fields, "in", shape).and_then(|node| self.expr(node, scope, Want::List));
         let element = match list.as_ref().map(|(_, ty)| ty) {
             Some(Type::List(element)) => (**element).clone(),
             _ => Type::Any,
         };
-        let item = self.required(&fields, "as", &FOR_EACH).and_then(|node| self.named_local(node, element, scope));
+        let item = self.required(&fields, "as", shape).and_then(|node| self.named_local(node, element, scope));
         let index = match fields.get("index") {
             Some(node) => Some(self.named_local(node, Type::Int, scope)?),
             None => None,

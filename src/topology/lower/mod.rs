@@ -5,6 +5,7 @@
 //! checked; the model is handed out only when nothing was wrong.
 
 mod aggregate;
+mod answers;
 mod errors;
 mod exprs;
 mod fields;
@@ -15,6 +16,8 @@ mod message;
 mod pipeline;
 mod repository;
 mod require;
+mod retry;
+mod saga;
 mod scalars;
 mod schemas;
 mod sources;
@@ -34,6 +37,7 @@ use fields::Shape;
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// What a file is lowered with.
 pub(super) struct Lower<'a> {
@@ -49,6 +53,14 @@ pub(super) struct Lower<'a> {
     nodes: Vec<NodeName>,
     /// Most locals of the frame that is being built.
     locals: usize,
+    /// Who answers which requests.
+    answers: Vec<answers::Answering>,
+    /// Types of the results that the pipeline in hand answers with.
+    results: Vec<Type>,
+    /// What is known of `saga.data`, and the place in the saga that is being read.
+    saga: Option<(Rc<saga::Data>, saga::Place)>,
+    /// Globs of topics that replies may go to.
+    reply_to: Vec<Text>,
     schemas: FxHashMap<String, Option<super::model::Schema>>,
     /// What compiling has cost so far, and was it said that it is too much.
     spent: Cell<usize>,
@@ -73,10 +85,11 @@ const ROOT: Shape = Shape::new(
         "aggregates",
         "repositories",
         "pipelines",
+        "sagas",
         "errors",
         "reply_to",
     ],
-    &["upcasters", "services", "tables", "sagas", "http"],
+    &["upcasters", "services", "tables", "http"],
 );
 
 /// Lowers a file. `overrides` are values for params, as texts of YAML scalars.
@@ -98,6 +111,10 @@ pub(super) fn lower(
         topics: topics::Topics::default(),
         nodes: Vec::new(),
         locals: 0,
+        answers: Vec::new(),
+        results: Vec::new(),
+        saga: None,
+        reply_to: Vec::new(),
         schemas: FxHashMap::default(),
         spent: Cell::new(0),
         overspent: false,
@@ -109,10 +126,12 @@ impl Lower<'_> {
     fn topology(&mut self, root: &Node, overrides: &[(String, String)]) -> Option<Topology> {
         let fields = self.fields(root, &ROOT)?;
         let head = self.head_of(&fields, overrides);
+        self.reply_to = head.as_ref().map(|(_, _, _, reply_to)| reply_to.clone()).unwrap_or_default();
         let sections = Sections {
             aggregates: self.section(&fields, "aggregates"),
             repositories: self.section(&fields, "repositories"),
             pipelines: self.section(&fields, "pipelines"),
+            sagas: self.section(&fields, "sagas"),
         };
         for entry in sections.all() {
             self.node_name(entry);
@@ -133,24 +152,14 @@ impl Lower<'_> {
         for entry in sections.pipelines {
             pipelines.extend(self.pipeline(entry, defaults));
         }
+        let sagas = self.sagas(&fields, sections.sagas, defaults);
         let errors = self.errors_of_file(defaults);
         let (name, version, description, reply_to) = head?;
         let topics = std::mem::take(&mut self.topics).into_contracts();
         let params = self.params.clone();
         let secrets = self.secrets.clone();
-        let topology = Topology {
-            name,
-            version,
-            description,
-            params,
-            secrets,
-            topics,
-            aggregates,
-            pipelines,
-            sagas: Vec::new(),
-            errors,
-            reply_to,
-        };
+        let topology =
+            Topology { name, version, description, params, secrets, topics, aggregates, pipelines, sagas, errors, reply_to };
         // A part that was left out might have been what uses it.
         if !self.findings.has_errors() {
             self.unused(root, &topology);
@@ -222,10 +231,11 @@ struct Sections<'n> {
     aggregates: &'n [Entry],
     repositories: &'n [Entry],
     pipelines: &'n [Entry],
+    sagas: &'n [Entry],
 }
 
 impl<'n> Sections<'n> {
     fn all(&self) -> impl Iterator<Item = &'n Entry> + use<'n> {
-        self.aggregates.iter().chain(self.repositories).chain(self.pipelines)
+        self.aggregates.iter().chain(self.repositories).chain(self.pipelines).chain(self.sagas)
     }
 }

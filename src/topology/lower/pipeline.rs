@@ -79,11 +79,15 @@ impl Lower<'_> {
         let scope = self.message_scope(data.clone(), key.clone());
         let mut flow = Flow { scope: scope.clone(), data, key, kinds, changed: false, ended: false };
         self.locals = 0;
+        self.results.clear();
         let steps = match self.required(&fields, "steps", &PIPELINE) {
             Some(node) => self.steps(node, &Words::of(node), &mut flow),
             None => Vec::new(),
         };
         let locals = self.locals;
+        let results = std::mem::take(&mut self.results);
+        let result = (!results.is_empty()).then(|| Type::join_all(results));
+        self.answering(&entry.key, &sources, types.clone(), result);
         let errors = self.errors(fields.get("errors").filter(|node| !node.is_null()), defaults, &scope, &Sender::failure());
         Some(Pipeline {
             name: entry.key.as_str().into(),
@@ -215,7 +219,11 @@ impl Lower<'_> {
             "require" => Operator::Require(self.require(node, &flow.scope, &flow.sender())),
             "branch" => Operator::Branch(self.branch(node, words, flow)?),
             "emit" => Operator::Emit(self.messages(node, &flow.scope, &flow.sender())),
-            "reply" => Operator::Reply(self.template(node, &flow.scope)?.0),
+            "reply" => {
+                let (template, ty) = self.template(node, &flow.scope)?;
+                self.results.push(ty);
+                Operator::Reply(template)
+            }
             _ => return None,
         })
     }

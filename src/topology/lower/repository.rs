@@ -88,6 +88,8 @@ impl Lower<'_> {
             Evolve { kind: place.kind("deleted"), lets: Vec::new(), change: StateChange::Delete, locals: 0, at: at.clone() },
             self.replaced(&place, "updated")?,
         ];
+        let kinds = decide.iter().map(|handler| handler.kind.clone()).collect();
+        self.answering(&entry.key, &input.sources, Some(kinds), Some(Type::Any));
         let errors = fields.get("errors").filter(|node| !node.is_null());
         Some(Aggregate {
             name: entry.key.as_str().into(),

@@ -13,6 +13,7 @@ use crate::topology::model::{Check, Message, Require};
 use crate::topology::yaml::Node;
 
 const IN_DECIDE: Shape = Shape::new("a rule", &["that", "code", "message", "details", "emit", "dead_letter"], &[]);
+const IN_SAGA: Shape = Shape::new("a rule", &["that", "code", "message", "details"], &[]);
 const IN_PIPELINE: Shape = Shape::new("a rule", &["that", "code", "message", "details", "retryable"], &[]);
 
 impl Lower<'_> {
@@ -22,7 +23,11 @@ impl Lower<'_> {
     }
 
     fn rule(&mut self, node: &Node, scope: &Scope, sender: &Sender<'_>) -> Option<Require> {
-        let shape = if sender.decides() { &IN_DECIDE } else { &IN_PIPELINE };
+        let shape = match (sender.decides(), sender.is_saga()) {
+            (true, _) => &IN_DECIDE,
+            (_, true) => &IN_SAGA,
+            _ => &IN_PIPELINE,
+        };
         let fields = self.fields(node, shape)?;
         let that = self.required(&fields, "that", shape).and_then(|node| self.expr(node, scope, Want::Bool));
         let code = self.required(&fields, "code", shape).and_then(|node| self.code(node));
@@ -30,7 +35,7 @@ impl Lower<'_> {
         let details = fields.get("details").and_then(|node| self.template(node, scope));
         let emit: Vec<Message> = fields.get("emit").map(|node| self.messages(node, scope, sender)).unwrap_or_default();
         let dead_letter = fields.get("dead_letter").and_then(|node| self.boolean(node)).unwrap_or(false);
-        if fields.get("retryable").and_then(|node| self.boolean(node)) == Some(true) {
+        if !sender.is_saga() && fields.get("retryable").and_then(|node| self.boolean(node)) == Some(true) {
             self.later(fields.key_range("retryable"), "`retryable: true`");
         }
         let details = details.map(|(template, _)| template);

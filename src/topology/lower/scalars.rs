@@ -124,6 +124,17 @@ impl Lower<'_> {
         }
     }
 
+    pub(super) fn number(&mut self, node: &Node) -> Option<f64> {
+        match self.filled(node)?.value {
+            Value::Int(number) => Some(number as f64),
+            Value::Double(number) => Some(number),
+            _ => {
+                self.wrong_kind(node, "a number");
+                None
+            }
+        }
+    }
+
     pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
         match self.filled(node)?.value {
             Value::Bool(truth) => Some(truth),

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Shape};
 use super::scalars::{TOPIC, TYPE};
-use super::{Lower, Sections};
+use super::{Lower, Sections, saga};
 use crate::codec::{Envelope, Format, KeyFormat, Mapping};
 use crate::expr::{Scope, Type, names};
 use crate::record::{Text, Value};
@@ -281,7 +281,7 @@ impl Lower<'_> {
         }
     }
 
-    /// Topics that nodes derive and others may name: events, commands.
+    /// Topics that nodes derive and others may name: events, commands, replies, histories.
     pub(super) fn derived_topics(&mut self, sections: &Sections<'_>) {
         for entry in sections.all() {
             self.reserved(&entry.key);
@@ -302,6 +302,13 @@ impl Lower<'_> {
                 }
             }
             self.repository_types(entry);
+        }
+        for entry in sections.sagas {
+            if saga::hears_replies(&entry.node) {
+                let types = ["reply.accepted", "reply.rejected"].map(|name| MessageType { name: name.into(), schema: None });
+                self.derive(self.derived(&entry.key, "replies"), Some(types.into()), entry);
+            }
+            self.derive(self.derived(&entry.key, "history"), None, entry);
         }
     }
 
@@ -336,7 +343,7 @@ impl Lower<'_> {
 
     /// Says which declared topics have names that a node, or the topology itself, derives.
     fn reserved(&mut self, node: &str) {
-        const KINDS: [&str; 7] = ["events", "commands", "snapshots", "changelog", "repartition", "replies", "inbox"];
+        const KINDS: [&str; 8] = ["events", "commands", "snapshots", "changelog", "repartition", "replies", "inbox", "history"];
         let mut derived: Vec<Text> = KINDS.iter().map(|kind| self.derived(node, kind)).collect();
         derived.extend(["dlq", "definitions", "audit"].iter().map(|kind| Text::from(format!("{}.{kind}", self.name))));
         for name in derived {

@@ -35,16 +35,13 @@ impl Retry {
 
     /// The wait after so many tries (the first wait is after 1), without jitter.
     pub fn wait(&self, tries: u32) -> SignedDuration {
+        if self.backoff.is_zero() {
+            return self.backoff;
+        }
         let exponent = i32::try_from(tries.saturating_sub(1)).unwrap_or(i32::MAX);
-        let factor = self.multiplier.powi(exponent);
-        let longest = self.max_backoff.as_secs_f64();
-        let seconds = (self.backoff.as_secs_f64() * factor).min(longest);
-        // Not finite where the factor overflows and the first wait is nothing.
-        SignedDuration::try_from_secs_f64(seconds).unwrap_or(if self.backoff.is_zero() {
-            self.backoff
-        } else {
-            self.max_backoff
-        })
+        let seconds = self.backoff.as_secs_f64() * self.multiplier.powi(exponent);
+        // Where the power overflows, the longest wait has long been reached.
+        SignedDuration::try_from_secs_f64(seconds).map_or(self.max_backoff, |wait| wait.min(self.max_backoff))
     }
 }
 
