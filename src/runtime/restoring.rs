@@ -1,8 +1,8 @@
 //! Stores of tasks that are taken over: opened, brought up to date, set aside when they are damaged.
 
 use super::core::Core;
+use super::questions::What;
 use super::restore::{Failed, Job, Log};
-use super::takeover::What;
 use super::task::{Assignment, Followed, OpenStore, TaskState};
 use super::{Error, Halt, PreparedTopic, Result};
 use crate::broker::{Span, Trouble, TroubleKind};
