@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod api;
 pub mod broker;
+pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod codec;
