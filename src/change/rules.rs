@@ -101,13 +101,15 @@ fn identity(node: &Node<'_>) -> Vec<Reason> {
         nodes.into_iter().find(|(name, _)| name == node.name).map(|(_, keys)| keys).unwrap_or_default()
     };
     let after = keys(node.new);
-    for (topic, was) in keys(node.old) {
-        let Some((_, is)) = after.iter().find(|(name, _)| *name == topic) else { continue };
-        if *is != was {
+    for was in keys(node.old) {
+        let topic = &was.topic;
+        let Some(is) = after.iter().find(|key| key.topic == *topic) else { continue };
+        if is.form != was.form {
+            let (was, is) = (&was.text, &is.text);
             let text = format!("its key was `{was}` and is `{is}`, by `{topic}`: no state would be found again");
             reasons.push(reason(Verdict::Refused, text));
         }
-        let (Some(before), Some(now)) = (contract(node.old, &topic), contract(node.new, &topic)) else { continue };
+        let (Some(before), Some(now)) = (contract(node.old, topic), contract(node.new, topic)) else { continue };
         if before.key_format != now.key_format {
             let text = format!("the keys of `{topic}` are read in another format: no state would be found again");
             reasons.push(reason(Verdict::Refused, text));

@@ -289,9 +289,22 @@ impl Writer {
     }
 }
 
+/// An expression as people write it; content has it with a blank between any two tokens.
+fn spelled(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (spaced, close) in [(" . ", "."), (" .?", ".?"), (" ( ", "("), (" )", ")"), (" [ ", "["), (" ]", "]"), (" , ", ", ")] {
+        text = text.replace(spaced, close);
+    }
+    text
+}
+
 /// A value on one line, cut where it is long; without characters that a terminal acts on.
 fn value(value: &Json) -> String {
-    let text: String = value.to_string().chars().filter(|c| !c.is_control()).collect();
+    let text: String = match value {
+        Json::String(text) => json!(spelled(text)).to_string(),
+        other => other.to_string(),
+    };
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
     match text.char_indices().nth(VALUE_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,

@@ -115,7 +115,7 @@ fn a_sheet_is_readable_and_says_the_same_to_programs() {
     let shown = sheet.text(false);
     for part in [
         "  ~ aggregate clicks (state in base.clicks.snapshots)  rebuild",
-        "evolve/clicked.v1/set/n: \"=state . n + 1\" → \"=state . n + 2\"  (new.yaml:",
+        "evolve/clicked.v1/set/n: \"=state.n + 1\" → \"=state.n + 2\"  (new.yaml:",
         "  - pipeline copy  compatible",
         "  + pipeline other  compatible",
         "  + clicks  6 partitions",

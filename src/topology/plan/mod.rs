@@ -14,7 +14,7 @@ mod normal;
 
 pub(super) use build::build;
 pub use describe::{json, outputs};
-pub use keys::instance_keys;
+pub use keys::{InstanceKey, instance_keys};
 pub(super) use normal::normal;
 
 use super::model::{Cleanup, StoreKind};
