@@ -19,6 +19,7 @@ pub mod node;
 pub mod processor;
 pub mod record;
 pub mod runtime;
+pub mod saga;
 pub mod state;
 pub mod sync;
 pub mod telemetry;
