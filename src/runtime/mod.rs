@@ -18,6 +18,7 @@ mod epoch;
 mod error;
 mod listening;
 mod meters;
+mod names;
 mod owners;
 mod prepare;
 mod program;
@@ -34,6 +35,7 @@ mod settings;
 mod shutdown;
 mod takeover;
 mod task;
+mod trouble;
 pub mod worker;
 
 #[cfg(test)]

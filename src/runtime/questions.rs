@@ -38,8 +38,10 @@ pub(super) enum What {
     Fence(Text),
     /// Is the topic of a computed name there?
     LookUp(Text),
-    /// Are the plan's topics as they were?
-    Counts,
+    /// Is an input's topic there that could not be read?
+    Presence(Text),
+    /// Are these topics, the plan's first, as they were?
+    Counts(Vec<Text>),
     /// How far behind are the inputs?
     Lag,
     /// Delete what is before these offsets.
@@ -57,7 +59,8 @@ impl What {
             | Self::Stamps(_)
             | Self::Fence(_)
             | Self::LookUp(_)
-            | Self::Counts
+            | Self::Presence(_)
+            | Self::Counts(_)
             | Self::Lag
             | Self::Purge(_) => None,
         }
@@ -95,8 +98,8 @@ impl Core {
             What::StableEnds(task) => Op::Ends { partitions: self.changelogs(&[*task]), isolation },
             What::Stamps(task) => Op::Committed { partitions: inputs_of(&[*task]), isolation: Isolation::ReadUncommitted },
             What::Fence(id) => Op::Fence(id.clone()),
-            What::LookUp(topic) => Op::Counts(vec![topic.clone()]),
-            What::Counts => Op::Counts(self.parts.program.plan.topics.iter().map(|topic| topic.name.clone()).collect()),
+            What::LookUp(topic) | What::Presence(topic) => Op::Counts(vec![topic.clone()]),
+            What::Counts(topics) => Op::Counts(topics.clone()),
             What::Lag => {
                 let inputs = assignment.inputs.iter().map(|input| input.partition.clone());
                 Op::Ends { partitions: inputs.collect(), isolation }
@@ -140,6 +143,7 @@ impl Core {
             {
                 Outcome::Counts(Vec::new())
             }
+            Err(error) if let What::Presence(topic) = &what => return Ok(self.presence_known(topic, Err(error), mono)),
             Err(error) if matches!(what, What::Purge(_)) => {
                 self.not_purged(&error);
                 return Ok(Vec::new());
@@ -187,7 +191,11 @@ impl Core {
                 self.epoch.outputs.learn(&topic, partitions, mono);
                 return Ok(self.looked_up(&topic));
             }
-            (What::Counts, Outcome::Counts(counts)) => self.compare_counts(&counts)?,
+            (What::Presence(topic), Outcome::Counts(counts)) => {
+                let partitions = counts.first().and_then(|(_, count)| *count);
+                return Ok(self.presence_known(&topic, Ok(partitions), mono));
+            }
+            (What::Counts(_), Outcome::Counts(counts)) => self.compare_counts(&counts)?,
             (What::Lag, Outcome::Ends(ends)) => {
                 let assignment = self.assignment.as_mut().expect("checked above");
                 self.figures.purged += purge::freed(assignment, &ends);
@@ -238,7 +246,7 @@ impl Core {
             What::StableEnds(task) | What::Stamps(task) => {
                 self.takeover.search.end(task);
             }
-            What::Lag | What::Counts | What::Purge(_) => {}
+            What::Lag | What::Counts(_) | What::Purge(_) | What::Presence(_) => {}
             What::LookUp(_) => self.ask_later(what, mono),
         }
         Ok(())
@@ -252,7 +260,16 @@ impl Core {
         tasks.map(|(at, _)| at).collect()
     }
 
+    /// Asks whether topics are as they were.
+    pub(super) fn ask_for_counts(&mut self) {
+        let planned = self.parts.program.plan.topics.iter().map(|topic| topic.name.clone());
+        let topics = planned.chain(self.epoch.outputs.next_to_compare()).collect();
+        self.ask(What::Counts(topics));
+    }
+
     fn compare_counts(&mut self, counts: &[(Text, Option<u32>)]) -> Result<()> {
+        let (counts, named) = counts.split_at(self.parts.prepared.topics.len().min(counts.len()));
+        named.iter().for_each(|(topic, found)| self.epoch.outputs.compare(topic, *found));
         // A single answer of a broker that has just started may lack a topic.
         let gone = counts.iter().any(|(_, found)| found.is_none());
         if gone && !std::mem::replace(&mut self.topic_gone, gone) {

@@ -15,7 +15,7 @@ use super::{Halt, Result};
 use crate::broker::{self, CommittedOffset, Span};
 use crate::record::{Text, TopicPartition};
 use crate::topology::model::Start;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A question that cannot be answered now is put again after so long.
@@ -42,8 +42,8 @@ pub(super) struct Takeover {
     pub(super) locked_out: Vec<usize>,
     /// Tasks whose stores found no room on the disk, and when they are tried again.
     pub(super) without_room: Vec<(Duration, usize)>,
-    /// Tasks whose stores were cleared because a changelog could not be read.
-    pub(super) cleared: BTreeSet<usize>,
+    /// How often a changelog of a task could not be read.
+    pub(super) unreadable: BTreeMap<usize, u32>,
     /// To be asked again.
     pub(super) later: Vec<(Duration, What)>,
 }
@@ -54,6 +54,7 @@ impl Takeover {
         self.progressed(task, Duration::ZERO);
         self.since.remove(&task);
         self.unread.remove(&task);
+        self.unreadable.remove(&task);
     }
 
     /// A task has come a step further: nobody is in its way.
