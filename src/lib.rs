@@ -5,7 +5,6 @@
 pub mod aggregate;
 pub mod api;
 pub mod broker;
-pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod codec;
@@ -19,7 +18,6 @@ pub mod node;
 pub mod processor;
 pub mod record;
 pub mod runtime;
-pub mod saga;
 pub mod state;
 pub mod sync;
 pub mod telemetry;

@@ -13,6 +13,8 @@ pub enum Part<'a> {
     Text(&'a str),
     /// A number, in decimal.
     Number(i64),
+    /// Bytes, as they are.
+    Bytes(&'a [u8]),
 }
 
 /// UUIDv5 of the parts joined by `/`.
@@ -25,6 +27,7 @@ pub fn derived_id(parts: &[Part<'_>]) -> Text {
         match part {
             Part::Text(text) => name.extend_from_slice(text.as_bytes()),
             Part::Number(number) => decimal(*number, &mut name),
+            Part::Bytes(bytes) => name.extend_from_slice(bytes),
         }
     }
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -58,5 +61,11 @@ pub fn position_id(topic: &str, partition: i32, offset: i64) -> Text {
 /// The id of a failed record's dead letter: the same however often the record fails at that node.
 pub fn failure_id(topology: &str, node: &str, record: &RecordRef<'_>) -> Text {
     let (partition, offset) = (Part::Number(record.partition.into()), Part::Number(record.offset));
-    derived_id(&[Part::Text(topology), Part::Text(node), Part::Text(record.topic), partition, offset, Part::Text("error")])
+    let place = [Part::Text(topology), Part::Text(node), Part::Text(record.topic), partition, offset];
+    if record.offset >= 0 {
+        return derived_id(&[&place[..], &[Part::Text("error")]].concat());
+    }
+    // What lies in no log is told by what it is.
+    let content = [record.key, record.value].map(|bytes| Part::Bytes(bytes.unwrap_or_default()));
+    derived_id(&[&place[..], &[Part::Number(record.timestamp)], &content, &[Part::Text("error")]].concat())
 }

@@ -96,7 +96,9 @@ impl Sources {
             tasks: Vec::new(),
             inputs: Vec::new(),
             index: Index::default(),
+            ends_of: Millis::MIN,
             refused: Vec::new(),
+            refused_acts: Vec::new(),
         };
         for (id, members) in by_task {
             let part = &plan.subtopologies[id.subtopology];
@@ -117,6 +119,8 @@ impl Sources {
                     position: 0,
                     committed: 0,
                     end: 0,
+                    barrier: 0,
+                    time: Millis::MIN,
                     start: 0,
                     fresh: true,
                     unsaved: false,

@@ -4,18 +4,18 @@ use super::assignment::Sources;
 use super::commit::Commit;
 use super::epoch::Epoch;
 use super::meters::Meters;
+use super::punctuate::Punctual;
 use super::purge::Purge;
-use super::questions::{Question, What};
 use super::restore::{LOOK_AGAIN, Restore};
 use super::sealing::{FULL_RETRY, InFlight, Unapplied};
-use super::takeover::Takeover;
+use super::takeover::{Question, Takeover, What};
 use super::task::{Assignment, Standstill, TaskState};
-use super::trouble::Troubles;
 use super::worker::{Parts, Wait};
-use super::{Error, Figures, Halt, Result, punctuate};
-use crate::broker::{ConsumerSettings, GroupConsumer, Wake};
-use crate::record::Text;
+use super::{Error, Figures, Halt, Result};
+use crate::broker::{ConsumerSettings, GroupConsumer, Trouble, TroubleKind, Wake};
+use crate::record::{Millis, Text};
 use crate::state::Store;
+use crate::state::layout::Index;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,8 +24,6 @@ use std::time::Duration;
 const COUNTS_EVERY: Duration = Duration::from_secs(30);
 /// How far behind the inputs are is asked this often, when there is time.
 const LAG_EVERY: Duration = Duration::from_secs(5);
-/// What happens by time is looked for this often.
-pub(super) const PUNCTUATE_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait: bounds the harm of a wake-up that got lost.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
@@ -46,7 +44,6 @@ pub(super) struct Core {
     pub(super) commit: Commit<Question>,
     pub(super) restore: Restore,
     pub(super) takeover: Takeover,
-    pub(super) troubles: Troubles,
     pub(super) assignment: Option<Assignment>,
     /// Assignments so far.
     pub(super) assignments: u64,
@@ -70,10 +67,9 @@ pub(super) struct Core {
     pub(super) last_outcome: Duration,
     pub(super) last_counts: Duration,
     pub(super) last_lag: Duration,
-    pub(super) last_punctuated: Duration,
     pub(super) purge: Purge,
-    /// A look found as many expired marks as it takes at once.
-    pub(super) more_to_expire: bool,
+    /// What happens by time.
+    pub(super) punctual: Punctual,
     /// An epoch takes no more records for now: one that was too large, or has a record that is refused, is tried in parts.
     pub(super) records_max: usize,
     /// Epochs that were refused in a row.
@@ -144,6 +140,30 @@ impl Core {
         self.tell_phase(at);
     }
 
+    /// An input cannot be read: its task stands still, wherever in its life it is.
+    pub(super) fn troubled(&mut self, trouble: &Trouble) -> Result<()> {
+        let Some(assignment) = &self.assignment else { return Ok(()) };
+        let reason = match trouble.kind {
+            TroubleKind::OffsetOutOfRange => {
+                "the offset to read is not in the log any more: records are lost; reset the group's offset to go on"
+            }
+            TroubleKind::Missing => "there is no such topic or partition",
+            TroubleKind::Denied => "reading it is not allowed: grant Read on the topic",
+            TroubleKind::Other => "it cannot be read",
+        };
+        let hit = assignment.inputs.iter().filter(|input| {
+            input.partition.topic == trouble.input.topic
+                && (trouble.input.partition < 0 || input.partition.partition == trouble.input.partition)
+        });
+        let mut tasks: Vec<usize> = hit.map(|input| input.task).collect();
+        tasks.dedup();
+        for task in tasks {
+            self.restore.forget(Some(task));
+            self.stand_still(task, Halt { input: trouble.input.clone(), offset: None, reason: reason.into() });
+        }
+        Ok(())
+    }
+
     /// A task runs from here on.
     pub(super) fn start_task(&mut self, at: usize, mono: Duration) {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
@@ -163,22 +183,16 @@ impl Core {
 
     /// What happens by time.
     pub(super) fn note_time(&mut self, mono: Duration) -> Result<()> {
-        if mono >= self.last_punctuated + PUNCTUATE_EVERY {
-            self.last_punctuated = mono;
-            let now = self.parts.clock.wall();
-            if let Some(assignment) = &mut self.assignment {
-                // The index of expiries is read as it is committed: the next look finds more only after the next commit.
-                self.more_to_expire |= punctuate::expire(assignment, &mut self.epoch, now, mono)?;
-            }
-        }
+        self.punctuate(mono)?;
         if self.commit.is_idle() {
             if mono >= self.last_counts + COUNTS_EVERY {
                 self.last_counts = mono;
-                self.ask_for_counts();
+                self.ask(What::Counts);
             } else if mono >= self.last_lag + LAG_EVERY {
                 self.last_lag = mono;
-                self.ask(What::Lag);
-                self.note_stores();
+                let now = self.now(mono);
+                self.ask_for_ends(now);
+                self.note_stores(now);
             } else {
                 self.purge(mono);
             }
@@ -187,12 +201,18 @@ impl Core {
     }
 
     /// Tells how large stores and caches are.
-    pub(super) fn note_stores(&mut self) {
+    pub(super) fn note_stores(&mut self, now: Millis) {
         let Some(assignment) = &mut self.assignment else { return };
-        for store in assignment.tasks.iter_mut().flat_map(|task| &mut task.stores) {
+        // A store that is being filled is nobody's to look into.
+        let running = assignment.tasks.iter_mut().filter(|task| task.is_running());
+        for store in running.flat_map(|task| &mut task.stores) {
             let counts = store.slots.counts();
             store.metrics.note_reads(counts.hits, counts.misses, counts.evictions);
             store.metrics.note_sizes(store.slots.store().size_bytes(), store.slots.size().1);
+            // Of a store that cannot be read, others say so.
+            if let (Ok(armed), Ok(first)) = (store.slots.indexed(Index::Due), store.slots.first(Index::Due)) {
+                store.metrics.note_timers(armed, first.map_or(0, |first| now.saturating_sub(first)));
+            }
         }
     }
 
@@ -228,7 +248,7 @@ impl Core {
         self.listening = false;
         self.restore.forget(None);
         self.takeover = Takeover::default();
-        self.troubles = Troubles::default();
+        self.punctual.forget();
         self.commit.forget_questions(|_| true);
     }
 
@@ -278,6 +298,7 @@ impl Core {
                 return Wait::Now;
             }
             by((!self.restore.is_idle()).then_some(mono + LOOK_AGAIN));
+            by(self.next_due());
             let settings = &self.parts.settings;
             by(self.takeover.deadline(settings.blocked_after));
             // One epoch at a time: while one that was let go is on its way, this one cannot follow.

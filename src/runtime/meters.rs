@@ -13,6 +13,8 @@ pub(super) enum Tally {
     Refused,
     Repeated,
     Failed,
+    /// A timer fired, or something expired.
+    Fired,
 }
 
 /// Something rarer that is counted by a name.
@@ -116,13 +118,14 @@ impl Meters {
     /// Counts what a committed epoch has done.
     pub(super) fn count(&mut self, tallies: &Tallies, written: &[Volume; WRITTEN.len()]) {
         // Added up first: a counter is shared by all threads.
-        let mut sums = vec![[0_u64; 5]; self.nodes.len()];
+        let mut sums = vec![[0_u64; 6]; self.nodes.len()];
         for (node, tally) in &tallies.steps {
             sums[usize::from(*node)][*tally as usize] += 1;
         }
-        for (node, [processed, passed_over, refused, repeated, failed]) in self.nodes.iter().zip(sums) {
-            let counters = [&node.processed, &node.passed_over, &node.refused, &node.repeated, &node.failed];
-            for (counter, sum) in counters.into_iter().zip([processed, passed_over, refused, repeated, failed]) {
+        for (node, [processed, passed_over, refused, repeated, failed, fired]) in self.nodes.iter().zip(sums) {
+            let counters =
+                [&node.processed, &node.passed_over, &node.refused, &node.repeated, &node.failed, &node.timers_fired];
+            for (counter, sum) in counters.into_iter().zip([processed, passed_over, refused, repeated, failed, fired]) {
                 if sum > 0 {
                     counter.increment(sum);
                 }

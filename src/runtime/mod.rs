@@ -18,14 +18,11 @@ mod epoch;
 mod error;
 mod listening;
 mod meters;
-mod names;
-mod owners;
 mod prepare;
 mod program;
 mod progress;
 mod punctuate;
 mod purge;
-mod questions;
 mod rebalance;
 mod registry;
 mod restore;
@@ -35,7 +32,7 @@ mod settings;
 mod shutdown;
 mod takeover;
 mod task;
-mod trouble;
+mod wall;
 pub mod worker;
 
 #[cfg(test)]

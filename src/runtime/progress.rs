@@ -81,4 +81,6 @@ figures! {
     restored,
     /// Marks that expired.
     expired,
+    /// What happened by time: timers that fired, and all that expired.
+    acts,
 }

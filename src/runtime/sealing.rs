@@ -1,9 +1,10 @@
 //! From an open epoch to its outcome: when it is sealed, what is written when it is committed, what is forgotten when not.
 
 use super::commit::Sealed;
-use super::core::{Core, PUNCTUATE_EVERY};
+use super::core::Core;
 use super::crash::point;
 use super::meters::{Tallies, Written};
+use super::punctuate::Act;
 use super::task::{Standstill, TaskState};
 use super::{Error, Figures, Result};
 use crate::broker::{self, Batch, ErrorClass, NewRecord};
@@ -36,6 +37,8 @@ pub(super) struct InFlight {
     pub(super) sealed: Duration,
     /// The last of its records: input, by index, and offset.
     pub(super) last: Option<(usize, Offset)>,
+    /// The last of what happened by time.
+    pub(super) last_act: Option<Act>,
     /// From then on a rebalance waits no longer.
     pub(super) deadline: Option<Duration>,
     /// Its tasks were let go: whatever its outcome is, nothing is left to apply it to, and its writes are gone.
@@ -65,7 +68,7 @@ impl Core {
             return false;
         }
         let settings = &self.parts.settings;
-        if self.epoch.figures.records_in >= self.records_max as u64 {
+        if self.epoch.figures.records_in >= self.records_max as u64 || self.punctual.is_full(self.epoch.figures.acts) {
             return true;
         }
         let (has_effect, bytes) = self.effects();
@@ -169,6 +172,7 @@ impl Core {
             written,
             sealed: mono,
             last: self.epoch.last,
+            last_act: self.epoch.last_act.take(),
             deadline: (then == Then::Release).then_some(mono + patience),
             orphaned: false,
         });
@@ -192,9 +196,9 @@ impl Core {
         if self.records_max == self.parts.settings.epoch_records_max {
             self.refusals = 0;
         }
-        if std::mem::take(&mut self.more_to_expire) {
-            self.last_punctuated = mono.saturating_sub(PUNCTUATE_EVERY);
-        }
+        // The indexes by time are read as they are committed: what is due besides is found now.
+        self.punctual.look_soon();
+        self.punctual.widen();
         point("c09")?;
         let now = self.parts.clock.wall();
         for (turn, (task, store, writes)) in writes.into_iter().enumerate() {
@@ -305,16 +309,9 @@ impl Core {
 
     /// After an epoch that was refused for one of its records the next one is smaller, down to the record, which its task then
     /// stands still at; so is the next one after an epoch that did not get through in time.
-    pub(super) fn narrow(&mut self, epoch: &InFlight, cause: broker::Error, mono: Duration) -> Result<()> {
+    pub(super) fn narrow(&mut self, epoch: &InFlight, cause: broker::Error) -> Result<()> {
         let records = usize::try_from(epoch.figures.records_in).unwrap_or(usize::MAX);
-        match &cause.class {
-            // A record named the topic, and no file: met again, it is judged by what is known now.
-            ErrorClass::Missing(topic) if self.epoch.outputs.is_gone(topic) => return Ok(()),
-            ErrorClass::Denied(right)
-                if written_topic(right).is_some_and(|topic| self.epoch.outputs.is_refused(topic, mono)) =>
-            {
-                return Ok(());
-            }
+        match cause.class {
             ErrorClass::TooLarge | ErrorClass::Refused(_) | ErrorClass::Missing(_) => {}
             ErrorClass::Retry => {
                 self.records_max = self.records_max.min((records / 2).max(RECORDS_IN_TIME));
@@ -324,6 +321,17 @@ impl Core {
         }
         self.refusals += 1;
         if self.refusals < REFUSALS_MAX {
+            return Ok(());
+        }
+        if let (acts @ 1.., Some(last)) = (epoch.figures.acts, &epoch.last_act) {
+            // What happened by time is told apart from the records, and then one from the other.
+            if (records, acts) == (0, 1) {
+                let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
+                assignment.refused_acts.push((last.clone(), cause.to_string().into()));
+                self.refusals = 0;
+            } else {
+                self.punctual.narrow(if records > 0 { 1 } else { acts });
+            }
             return Ok(());
         }
         match (records, epoch.last) {
@@ -341,6 +349,7 @@ impl Core {
 
     /// Takes the epoch in flight back: nothing was written, so forgetting is all. Gives the tasks that read again.
     pub(super) fn roll_back(&mut self, mono: Duration) -> Vec<usize> {
+        self.punctual.look_soon();
         let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
         let (mut resume, mut running) = (Vec::new(), Vec::new());
         for (at, task) in assignment.tasks.iter_mut().enumerate() {
@@ -374,9 +383,4 @@ impl Core {
         }
         resume
     }
-}
-
-/// The topic of a right to write.
-fn written_topic(right: &str) -> Option<&str> {
-    right.strip_prefix("Topic ")?.strip_suffix(": Write")
 }

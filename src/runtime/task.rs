@@ -14,6 +14,7 @@ use super::context::StepContext;
 use super::epoch::Epoch;
 use super::meters::Note;
 use super::program::Program;
+use super::punctuate::Act;
 use super::registry::Gauges;
 use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
@@ -21,7 +22,7 @@ use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Input as NodeInput, Node, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
-use crate::state::layout::Role;
+use crate::state::layout::{self, Role};
 use crate::state::{self, Savepoint, Slots};
 use crate::telemetry::{StoreMetrics, TaskMetrics};
 use crate::topology::model::Start;
@@ -70,10 +71,8 @@ pub(super) enum TaskState {
 pub(super) enum Standstill {
     /// At a record, until an operator acts.
     Record(Halt),
-    /// At an input that cannot be read, until an operator acts.
+    /// At an input that cannot be read.
     Input(Halt),
-    /// At an input that cannot be read for now: it is tried again.
-    Unread(Halt),
     /// A record goes to a topic of which nothing is known: it is looked up.
     LookUp(Text),
     /// This store (by index) is damaged: it is set aside and restored.
@@ -117,6 +116,10 @@ pub(super) struct Input {
     pub(super) committed: Offset,
     /// The end, as far as is known.
     pub(super) end: Offset,
+    /// The end as it was when the partition was assigned.
+    pub(super) barrier: Offset,
+    /// Timestamp of the record that was processed last.
+    pub(super) time: Millis,
     /// The first offset that is still there, as far as is known.
     pub(super) start: Offset,
     /// The client's position is about the reading under way, and not about one before a seek.
@@ -154,6 +157,10 @@ pub(super) struct Assignment {
     pub(super) tasks: Vec<Task>,
     pub(super) inputs: Vec<Input>,
     pub(super) index: Index,
+    /// The ends of the inputs are known as they were at this moment, or later.
+    pub(super) ends_of: Millis,
+    /// What happened by time and the cluster does not take the effects of, and what it said.
+    pub(super) refused_acts: Vec<(Act, Text)>,
     /// Records that the cluster does not take the effects of: input, by index, offset, and what it said.
     pub(super) refused: Vec<(usize, Offset, Text)>,
 }
@@ -196,6 +203,12 @@ impl OpenStore {
         let before_record = slots.savepoint();
         Self { planned, slots, followed, metrics, before_record }
     }
+
+    /// The indexes by time of what it may keep. What is left of a changelog that is not followed any more is left alone.
+    pub(super) fn watched(&self) -> impl Iterator<Item = layout::Index> + use<> {
+        let is_logged = self.followed.iter().any(|followed| followed.role == Role::Changelog);
+        layout::Index::ALL.into_iter().filter(move |index| is_logged || *index == layout::Index::States)
+    }
 }
 
 impl Task {
@@ -223,9 +236,7 @@ impl Task {
             TaskState::Waiting => TaskPhase::Waiting,
             TaskState::Restoring | TaskState::Halted(Standstill::Damaged(_)) => TaskPhase::Restoring,
             TaskState::Running | TaskState::Halted(Standstill::LookUp(_)) => TaskPhase::Running,
-            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt) | Standstill::Unread(halt)) => {
-                TaskPhase::Halted(halt.clone())
-            }
+            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt)) => TaskPhase::Halted(halt.clone()),
         }
     }
 }
@@ -274,6 +285,7 @@ impl Assignment {
         match result {
             Ok(()) => {
                 input.position = record.offset + 1;
+                input.time = record.timestamp;
                 epoch.last = Some((at, record.offset));
                 for store in &mut task.stores {
                     store.slots.keep();
@@ -291,13 +303,13 @@ impl Assignment {
     }
 }
 
-/// A record on its way through the nodes of its task.
-struct Handling<'a, 'r> {
-    scene: Scene<'a>,
-    epoch: &'a mut Epoch,
-    task: &'a mut Task,
-    input: &'a Input,
-    record: &'a RecordRef<'r>,
+/// A record on its way through the nodes of its task; or, with what is due in place of a record, a timer.
+pub(super) struct Handling<'a, 'r> {
+    pub(super) scene: Scene<'a>,
+    pub(super) epoch: &'a mut Epoch,
+    pub(super) task: &'a mut Task,
+    pub(super) input: &'a Input,
+    pub(super) record: &'a RecordRef<'r>,
 }
 
 impl Handling<'_, '_> {
@@ -379,7 +391,7 @@ impl Handling<'_, '_> {
     }
 
     /// Lets a node act on a record, as a whole: of what fails nothing is left. Either the record fails, or its task stands still.
-    fn attempt<T>(
+    pub(super) fn attempt<T>(
         &mut self,
         route: &Route,
         record: &RecordRef<'_>,
@@ -458,7 +470,7 @@ impl Handling<'_, '_> {
         routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))
     }
 
-    fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>) -> StepContext<'s> {
+    pub(super) fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>) -> StepContext<'s> {
         StepContext {
             program: self.scene.program,
             epoch: self.epoch,
@@ -475,7 +487,7 @@ impl Handling<'_, '_> {
     }
 
     /// A topic that nothing is known of is looked up before the record is judged.
-    fn look_up(&mut self) -> Result<(), Standstill> {
+    pub(super) fn look_up(&mut self) -> Result<(), Standstill> {
         self.epoch.outputs.unknown.take().map_or(Ok(()), |topic| Err(Standstill::LookUp(topic)))
     }
 
@@ -496,8 +508,12 @@ impl Handling<'_, '_> {
         }
     }
 
-    fn halt(&self, reason: String) -> Standstill {
-        Standstill::Record(Halt { input: self.input.partition.clone(), offset: Some(self.record.offset), reason })
+    pub(super) fn halt(&self, reason: String) -> Standstill {
+        Standstill::Record(Halt {
+            input: self.input.partition.clone(),
+            offset: Some(self.record.offset).filter(|offset| *offset >= 0),
+            reason,
+        })
     }
 }
 

@@ -24,13 +24,12 @@ use super::crash::point;
 use super::epoch::Epoch;
 use super::meters::Meters;
 use super::progress::Totals;
+use super::punctuate::Punctual;
 use super::purge::Purge;
-use super::questions::{Question, What};
 use super::restore::Restore;
 use super::sealing::Then;
-use super::takeover::Takeover;
+use super::takeover::{Question, Takeover, What};
 use super::task::{Scene, Standstill, TaskState};
-use super::trouble::Troubles;
 use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, shutdown};
 use crate::broker::{Broker, GroupConsumer, Isolation, Limit, Polled, TransactionSettings, Wake};
 use crate::clock::Clock;
@@ -133,7 +132,6 @@ impl Worker {
             commit,
             restore: Restore::new(reader),
             takeover: Takeover::default(),
-            troubles: Troubles::default(),
             assignment: None,
             assignments: 0,
             epoch: Epoch::new(&parts.program, &parts.prepared),
@@ -149,9 +147,8 @@ impl Worker {
             last_outcome: Duration::ZERO,
             last_counts: parts.clock.mono(),
             last_lag: parts.clock.mono(),
-            last_punctuated: Duration::ZERO,
             purge: Purge::starting(parts.clock.mono()),
-            more_to_expire: false,
+            punctual: Punctual::default(),
             records_max: parts.settings.epoch_records_max,
             refusals: 0,
             topic_gone: false,
@@ -295,7 +292,8 @@ impl Worker {
         let read = usize::try_from(core.epoch.figures.records_in).unwrap_or(usize::MAX);
         let records = core.records_max.saturating_sub(read).clamp(1, settings.poll_records_max);
         let limit = Limit { records, time: settings.poll_time };
-        let scene = Scene { program: &core.parts.program, now: core.parts.clock.wall(), mono };
+        let now = core.now(mono);
+        let scene = Scene { program: &core.parts.program, now, mono };
         let (assignment, epoch) = (&mut core.assignment, &mut core.epoch);
         let is_alone = core.in_flight.is_none();
         core.last_polled = mono;
@@ -350,7 +348,8 @@ impl Worker {
     /// Control markers and aborted records at the end of an input move its position too, else its lag would never be nothing.
     fn note_positions(&mut self, mono: Duration) {
         let core = &mut self.core;
-        if mono < core.last_positions + core.parts.settings.idle_commit_interval {
+        // What waits for the inputs is let go as soon as they are known to be drained.
+        if mono < core.last_positions + core.parts.settings.idle_commit_interval && !core.punctual.is_held {
             return;
         }
         core.last_positions = mono;
@@ -385,7 +384,7 @@ impl Worker {
                 self.core.figures.rollbacks += 1;
                 self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
                 if !epoch.orphaned {
-                    self.core.narrow(&epoch, cause, mono)?;
+                    self.core.narrow(&epoch, cause)?;
                     let resume = self.core.roll_back(mono);
                     if then == Then::GoOn {
                         self.resume(&resume)?;

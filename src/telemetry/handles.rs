@@ -60,6 +60,8 @@ pub struct NodeMetrics {
     pub repeated: Counter,
     /// Failed.
     pub failed: Counter,
+    /// Timers that fired.
+    pub timers_fired: Counter,
     refusals: FxHashMap<String, Counter>,
     dead_letters: FxHashMap<(&'static str, String), Counter>,
     remarks: FxHashMap<&'static str, Counter>,
@@ -75,6 +77,7 @@ impl NodeMetrics {
             refused: outcome("refused"),
             repeated: outcome("repeated"),
             failed: outcome("failed"),
+            timers_fired: telemetry.counter(&metric::TIMERS_FIRED, &[topology, node]),
             telemetry: telemetry.clone(),
             topology: topology.into(),
             node: node.into(),
@@ -267,6 +270,8 @@ pub struct StoreMetrics {
     hits: Counter,
     misses: Counter,
     evictions: Counter,
+    timers: Gauge,
+    timers_overdue: Gauge,
     seen: (u64, u64, u64),
 }
 
@@ -282,6 +287,8 @@ impl StoreMetrics {
             hits: reads("hit"),
             misses: reads("miss"),
             evictions: telemetry.counter(&metric::STORE_CACHE_EVICTIONS, &[topology, store]),
+            timers: telemetry.gauge(&metric::TIMERS, &labels),
+            timers_overdue: telemetry.gauge(&metric::TIMERS_OVERDUE, &labels),
             seen: (0, 0, 0),
         }
     }
@@ -294,6 +301,12 @@ impl StoreMetrics {
         self.evictions.increment(evictions.saturating_sub(evictions_before));
     }
 
+    /// Notes how many timers are set, and for how many milliseconds the first has been due.
+    pub fn note_timers(&self, set: u64, overdue_ms: i64) {
+        self.timers.set(set as f64);
+        self.timers_overdue.set(overdue_ms.max(0) as f64 / 1000.0);
+    }
+
     /// Notes sizes in bytes.
     pub fn note_sizes(&self, store: u64, cache: usize) {
         self.bytes.set(store as f64);
@@ -304,5 +317,6 @@ impl StoreMetrics {
 impl Drop for StoreMetrics {
     fn drop(&mut self) {
         self.note_sizes(0, 0);
+        self.note_timers(0, 0);
     }
 }

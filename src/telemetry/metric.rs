@@ -146,6 +146,12 @@ metrics! {
     STORE_READS = Counter, Count, "skald_store_reads_total", ["topology", "store", "answer"];
     /// Values that left a store's cache to make room.
     STORE_CACHE_EVICTIONS = Counter, Count, "skald_store_cache_evictions_total", ["topology", "store"];
+    /// Timers that are set and have not fired.
+    TIMERS = Gauge, Count, "skald_timers", ["topology", "store", "partition"];
+    /// How long ago the first of the timers that have not fired was due; 0 when none is.
+    TIMERS_OVERDUE = Gauge, Seconds, "skald_timers_overdue_seconds", ["topology", "store", "partition"];
+    /// Timers that fired, and states and early events whose time ran out.
+    TIMERS_FIRED = Counter, Count, "skald_timers_fired_total", ["topology", "node"];
     /// Marks of answered requests that expired.
     EXPIRED_MARKS = Counter, Count, "skald_expired_marks_total", ["topology"];
 

@@ -9,7 +9,6 @@
 
 mod across;
 pub mod codes;
-pub mod definition;
 mod diagnostic;
 pub mod explain;
 mod fix;
@@ -28,7 +27,6 @@ pub mod yaml;
 mod tests;
 
 pub use across::across;
-pub use definition::Definition;
 pub use diagnostic::{Diagnostic, Finding, Findings, Fix, Place, Severity, SourceText, finding, nearest};
 pub use fix::{Fixed, fixed};
 pub use load::{Loaded, load};

@@ -10,6 +10,7 @@ mod faults;
 mod monitor;
 mod process;
 mod standstill;
+mod timers;
 mod workload;
 mod world;
 
@@ -27,6 +28,7 @@ fn run(seed: u64, weakened: Weakened) -> Result<Report, String> {
         let mut world = World::new(seed, weakened);
         let report = world.run()?;
         check::check(&world)?;
+        timers::check(&world)?;
         Ok(report)
     }));
     outcome.unwrap_or_else(|panic| {
@@ -116,6 +118,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
             standstills,
             expired,
             purged,
+            acts,
             ..
         } = sum.figures;
         for (what, count) in [
@@ -128,6 +131,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
             ("standstills", standstills),
             ("expired marks", expired),
             ("purged records", purged),
+            ("things that happened by time", acts),
         ] {
             assert!(count > 0, "no {what}");
         }
@@ -138,7 +142,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
 }
 
 /// All kinds of trouble.
-const FAULTS: [&str; 27] = [
+const FAULTS: [&str; 24] = [
     "abort",
     "compaction",
     "consumer dies",
@@ -152,7 +156,6 @@ const FAULTS: [&str; 27] = [
     "late EndTxn",
     "lost reply",
     "lost request",
-    "missing input",
     "orderly stop",
     "pause",
     "pause in a transaction",
@@ -164,8 +167,6 @@ const FAULTS: [&str; 27] = [
     "session lost",
     "slow",
     "unknown for long",
-    "unreadable changelog",
-    "unreadable input",
 ];
 
 #[test]

@@ -3,8 +3,10 @@
 //!
 //! `fold` counts and sums the numbers of each key, keeps a hash that tells their order, and marks every fifth number as seen: met
 //! again, the number shows that a committed record was processed twice. `bucket` sums what `fold` passes on under another key.
-//! `tap` passes on what it reads, also the records that `fold` fails on after it has written and sent.
+//! `tap` passes on what it reads, also the records that `fold` fails on after it has written and sent. `later` (`timers`) does what
+//! happens by time.
 
+use crate::timers::Later;
 use skald::codec::{Event, moment};
 use skald::failure::{Class, Failure, Stage};
 use skald::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target};
@@ -28,6 +30,11 @@ pub(crate) const FOLD_SNAPSHOTS: usize = 5;
 pub(crate) const FOLD_CHANGELOG: usize = 6;
 pub(crate) const BUCKET_SNAPSHOTS: usize = 7;
 pub(crate) const DEAD_LETTERS: usize = 8;
+pub(crate) const TIMERS: usize = 9;
+const LATER_CHANGELOG: usize = 10;
+
+/// The store of `later`.
+pub(crate) const LATER: usize = 2;
 
 pub(crate) const IN_PARTITIONS: u32 = 3;
 pub(crate) const MID_PARTITIONS: u32 = 4;
@@ -206,7 +213,7 @@ pub(crate) fn program() -> Program {
     let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true };
     let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false };
     let policies = plan.nodes.iter().map(|node| vec![SourcePolicy::default(); node.sources.len()]).collect();
-    let nodes: Vec<Arc<dyn Node>> = vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap)];
+    let nodes: Vec<Arc<dyn Node>> = vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap), Arc::new(Later)];
     Program::of_parts(Arc::new(plan), nodes, decoders, plain, policies)
 }
 
@@ -234,13 +241,13 @@ fn plan() -> Plan {
         store,
         inbox: None,
     };
-    let part = |index, name: &str, source, nodes, store| SubTopology {
+    let part = |index, name: &str, source, nodes, stores| SubTopology {
         index,
         name: name.into(),
         sources: vec![source],
         patterns: Vec::new(),
         nodes,
-        stores: vec![store],
+        stores,
         stateful: true,
         count: TaskCount::OfSources,
     };
@@ -248,7 +255,7 @@ fn plan() -> Plan {
         node,
         name: name.into(),
         kind: StoreKind::Disk,
-        snapshots: Some(snapshots),
+        snapshots,
         changelog,
     };
     Plan {
@@ -264,10 +271,21 @@ fn plan() -> Plan {
             of_part("sim.fold.changelog", 0, Cleanup::Compact, Role::Changelog),
             of_part("sim.bucket.snapshots", 1, Cleanup::Compact, Role::Snapshots),
             topic("sim.dlq", Owner::Engine, Partitions::Cluster, None, Role::DeadLetters),
+            declared("timers", 2, Role::Sink),
+            of_part("sim.later.changelog", 0, Cleanup::Compact, Role::Changelog),
         ],
-        subtopologies: vec![part(0, "fold", IN, vec![0, 2], 0), part(1, "bucket", MID, vec![1], 1)],
-        nodes: vec![node("fold", 0, 0, IN, Some(0)), node("bucket", 1, 1, MID, Some(1)), node("tap", 2, 0, IN, None)],
-        stores: vec![store(0, "fold", FOLD_SNAPSHOTS, Some(FOLD_CHANGELOG)), store(1, "bucket", BUCKET_SNAPSHOTS, None)],
+        subtopologies: vec![part(0, "fold", IN, vec![0, 2, 3], vec![0, LATER]), part(1, "bucket", MID, vec![1], vec![1])],
+        nodes: vec![
+            node("fold", 0, 0, IN, Some(0)),
+            node("bucket", 1, 1, MID, Some(1)),
+            node("tap", 2, 0, IN, None),
+            node("later", 3, 0, IN, Some(LATER)),
+        ],
+        stores: vec![
+            store(0, "fold", Some(FOLD_SNAPSHOTS), Some(FOLD_CHANGELOG)),
+            store(1, "bucket", Some(BUCKET_SNAPSHOTS), None),
+            store(3, "later", None, Some(LATER_CHANGELOG)),
+        ],
         dead_letters: DEAD_LETTERS,
         subscription: "fold: in; bucket: mid".into(),
     }

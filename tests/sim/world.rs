@@ -348,7 +348,7 @@ impl World {
             process.full_until = Some(self.clock.mono() + Duration::from_millis(self.random.u64(100..5_000)));
         } else if is(compact) {
             self.fired.note("compaction");
-            for topic in ["sim.fold.snapshots", "sim.fold.changelog", "sim.bucket.snapshots"] {
+            for topic in ["sim.fold.snapshots", "sim.fold.changelog", "sim.bucket.snapshots", "sim.later.changelog"] {
                 self.cluster.clean_topic(topic).expect("the topic is there");
             }
         }

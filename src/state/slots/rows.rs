@@ -139,8 +139,9 @@ impl Slots {
         let tag = index.tag();
         let (entities, changed_rows) = (&mut self.entities, &self.changed_rows);
         let mut scratch = Vec::new();
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), false);
         self.upcoming[index as usize].scan(&*self.store, now, &mut |entry| {
+            seen = true;
             let is_changed = match tag {
                 Tag::State => entities.find(&entry.rest).is_some_and(|number| entities.slot(number).pending.is_some()),
                 _ => {
@@ -154,6 +155,7 @@ impl Slots {
             }
             found.len() < limit
         })?;
+        debug_assert!(seen, "whoever fills the store lets nobody look before");
         for due in &found {
             let at = match tag {
                 Tag::State => self.entity(&due.key)?.and_then(|entity| entity.expires_at),

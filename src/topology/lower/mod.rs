@@ -27,7 +27,6 @@ mod usage;
 
 pub(super) use sources::whole;
 
-use super::definition::Notes;
 use super::diagnostic::{Finding, Findings};
 use super::model::{Position, Topology};
 use super::sources::Sources;
@@ -35,6 +34,7 @@ use super::yaml::{Entry, Node};
 use crate::expr::{Scope, Slot, Type, names};
 use crate::record::{Map, Text};
 use fields::Shape;
+use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -61,7 +61,7 @@ pub(super) struct Lower<'a> {
     saga: Option<(Rc<saga::Data>, saga::Place)>,
     /// Globs of topics that replies may go to.
     reply_to: Vec<Text>,
-    notes: Notes,
+    schemas: FxHashMap<String, Option<super::model::Schema>>,
     /// What compiling has cost so far, and was it said that it is too much.
     spent: Cell<usize>,
     overspent: bool,
@@ -100,7 +100,7 @@ pub(super) fn lower(
     overrides: &[(String, String)],
     findings: &mut Findings,
     sources: &dyn Sources,
-) -> Option<(Topology, Notes)> {
+) -> Option<Topology> {
     let mut lower = Lower {
         findings,
         sources,
@@ -115,12 +115,11 @@ pub(super) fn lower(
         results: Vec::new(),
         saga: None,
         reply_to: Vec::new(),
-        notes: Notes::default(),
+        schemas: FxHashMap::default(),
         spent: Cell::new(0),
         overspent: false,
     };
-    let topology = lower.topology(root, overrides)?;
-    Some((topology, lower.notes))
+    lower.topology(root, overrides)
 }
 
 impl Lower<'_> {

@@ -4,7 +4,6 @@
 //! nothing with the engine that it judges.
 
 mod faults;
-mod letters;
 mod measure;
 mod purge;
 mod restore;
