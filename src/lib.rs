@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod api;
 pub mod broker;
+pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod codec;
@@ -18,6 +19,7 @@ pub mod node;
 pub mod processor;
 pub mod record;
 pub mod runtime;
+pub mod saga;
 pub mod state;
 pub mod sync;
 pub mod telemetry;

@@ -70,6 +70,31 @@ fn every_topology_in_the_pages_has_no_findings() {
     assert!(checked >= 3, "{checked} topologies");
 }
 
+/// As a shell takes a line apart, of which quotes are all that the pages use.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut open, mut quote) = (Vec::new(), false, None);
+    for character in line.chars() {
+        match (character, quote) {
+            (_, Some(end)) if character == end => quote = None,
+            ('"' | '\'', None) => quote = Some(character),
+            (' ', None) => {
+                open = false;
+                continue;
+            }
+            _ => {}
+        }
+        if !open {
+            words.push(String::new());
+            open = true;
+        }
+        let is_quote = matches!(character, '"' | '\'') && quote.is_none_or(|end| end == character);
+        if !is_quote {
+            words.last_mut().expect("one is open").push(character);
+        }
+    }
+    words
+}
+
 #[test]
 fn every_command_in_the_pages_is_taken() {
     let mut checked = 0;
@@ -81,7 +106,8 @@ fn every_command_in_the_pages_is_taken() {
                 let is_variable = |word: &&str| {
                     word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'))
                 };
-                let words: Vec<&str> = command.split_whitespace().skip_while(is_variable).collect();
+                let words = words(command);
+                let words: Vec<&str> = words.iter().map(String::as_str).skip_while(is_variable).collect();
                 let words = match words.as_slice() {
                     ["cargo", "run", "--release", "--", rest @ ..] => [&["skald"], rest].concat(),
                     ["cargo", "build" | "test" | "clippy" | "bench", ..] => continue,

@@ -4,7 +4,9 @@
 //! return errors and print nothing.
 
 mod check;
+mod cluster;
 mod dev;
+mod dlq;
 mod explain;
 mod files;
 mod fix;
@@ -15,6 +17,7 @@ mod problem;
 mod report;
 mod run;
 mod signals;
+mod text;
 
 use problem::Problem;
 
@@ -46,6 +49,7 @@ fn run(settings: &Settings) -> Exit {
         Action::Check(check) => check::check(check, settings.color),
         Action::Graph(graph) => graph::graph(graph, settings.color),
         Action::Explain(explain) => explain::explain(explain, settings.color),
+        Action::Dlq(dlq) => dlq::dlq(dlq),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

@@ -1,10 +1,10 @@
 //! `skald run`: topologies on a Kafka cluster.
 
+use super::cluster;
 use super::fleet::{Fleet, serve};
 use super::load::Reading;
 use super::problem::Problem;
 use super::signals::Signals;
-use crate::broker::kafka::{Kafka, Properties};
 use crate::broker::{Broker, Parting};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Colors, Exit, LetterHeaders, Run};
@@ -15,14 +15,10 @@ use std::sync::Arc;
 
 pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
-    let kafka = Kafka::new(properties(settings)?).map_err(|error| Problem::of(Exit::Usage, &error))?;
+    let kafka = cluster::client(&settings.cluster)?;
     no_core_dumps();
     let signals = Signals::take()?;
-    kafka.contact().map_err(|error| {
-        Problem::new(Exit::BrokerUnreachable, format!("no broker answers at {}", settings.brokers))
-            .because(&error)
-            .hint("check the address; to try a topology without Kafka: `skald dev`")
-    })?;
+    cluster::contact(&kafka, &settings.cluster)?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let state = |error: &crate::state::Error| {
@@ -78,14 +74,6 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     drop(server);
     drop(directory);
     ended.problem.map_or(Ok(ended.exit), Err)
-}
-
-fn properties(settings: &Run) -> Result<Properties, Problem> {
-    let mut properties = Properties::new(settings.brokers.as_str());
-    for property in &settings.properties {
-        properties.set(&property.key, &property.value).map_err(|error| Problem::of(Exit::Usage, &error))?;
-    }
-    Ok(properties)
 }
 
 /// A core dump would put records and credentials on disk.

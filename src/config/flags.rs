@@ -1,6 +1,6 @@
 //! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
 
-use super::parse::{self, Brokers, Listen, Param, Property};
+use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,8 +43,23 @@ pub enum Command {
     Graph(Graph),
     /// Run topologies as a worker of their consumer groups
     Run(Box<Run>),
+    /// Look through dead letters
+    #[command(subcommand)]
+    Dlq(Dlq),
     /// Run a topology, or the sample, with generated traffic and without Kafka
     Dev(Box<Dev>),
+}
+
+/// A Kafka cluster.
+#[derive(Clone, Debug, Args)]
+pub struct Cluster {
+    /// Kafka to connect to first; several are separated by commas
+    #[arg(short, long, env = "SKALD_BROKERS", value_name = "HOST:PORT", value_parser = parse::brokers)]
+    pub brokers: Brokers,
+
+    /// Set a property of librdkafka; those that the engine owns are refused with the reason
+    #[arg(short = 'X', long, env = "SKALD_PROPERTY", value_name = "KEY=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::property)]
+    pub property: Vec<Property>,
 }
 
 /// Overrides of params.
@@ -106,6 +121,83 @@ pub struct Graph {
     pub output: GraphFormat,
 }
 
+/// `skald dlq`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Dlq {
+    /// Count dead letters by cause
+    Stats(DlqStats),
+    /// List dead letters, the newest first
+    List(DlqList),
+    /// Show one dead letter whole
+    Show(DlqShow),
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Args)]
+pub struct Letters {
+    /// Topology whose dead letters are meant
+    #[arg(value_name = "TOPOLOGY", required_unless_present = "topic")]
+    pub topology: Option<String>,
+
+    /// Topic of dead letters, also of Kafka Connect, Kafka Streams or Spring [default: TOPOLOGY.dlq]
+    #[arg(long, env = "SKALD_TOPIC", value_name = "TOPIC", conflicts_with = "topology")]
+    pub topic: Option<String>,
+
+    #[command(flatten)]
+    pub cluster: Cluster,
+
+    /// Form of the answer
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+}
+
+/// Which of them.
+#[derive(Clone, Debug, Args)]
+pub struct Chosen {
+    /// Only those for which this expression holds: `error.code == 'SCHEMA_INVALID' && data.total > 100`
+    #[arg(long = "where", env = "SKALD_WHERE", value_name = "EXPR")]
+    pub filter: Option<String>,
+
+    /// Only those that failed within this time: `2h`, or since this moment: `2026-11-21T08:00:00Z`
+    #[arg(long, env = "SKALD_SINCE", value_name = "TIME", value_parser = parse::since)]
+    pub since: Option<Since>,
+}
+
+/// `skald dlq stats`
+#[derive(Clone, Debug, Args)]
+pub struct DlqStats {
+    #[command(flatten)]
+    pub letters: Letters,
+
+    #[command(flatten)]
+    pub chosen: Chosen,
+}
+
+/// `skald dlq list`
+#[derive(Clone, Debug, Args)]
+pub struct DlqList {
+    #[command(flatten)]
+    pub letters: Letters,
+
+    #[command(flatten)]
+    pub chosen: Chosen,
+
+    /// At most so many
+    #[arg(short = 'n', long, env = "SKALD_LIMIT", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// `skald dlq show`
+#[derive(Clone, Debug, Args)]
+pub struct DlqShow {
+    /// Where it lies, as `list` tells it: partition and offset
+    #[arg(value_name = "PLACE", value_parser = parse::place)]
+    pub place: Place,
+
+    #[command(flatten)]
+    pub letters: Letters,
+}
+
 /// `skald run`
 #[derive(Clone, Debug, Args)]
 pub struct Run {
@@ -116,13 +208,8 @@ pub struct Run {
     #[command(flatten)]
     pub params: Params,
 
-    /// Kafka to connect to first; several are separated by commas
-    #[arg(short, long, env = "SKALD_BROKERS", value_name = "HOST:PORT", value_parser = parse::brokers)]
-    pub brokers: Brokers,
-
-    /// Set a property of librdkafka; those that the engine owns are refused with the reason
-    #[arg(short = 'X', long, env = "SKALD_PROPERTY", value_name = "KEY=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::property)]
-    pub property: Vec<Property>,
+    #[command(flatten)]
+    pub cluster: Cluster,
 
     /// Worker threads per topology [default: one per core]
     #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -16,7 +16,7 @@ mod tests;
 
 pub use exit::Exit;
 pub use flags::{CheckFormat, Command, Explain, Flags, GraphFormat, LetterHeaders, LogFormat, OutputFormat};
-pub use parse::{Brokers, Listen, Param, Property};
+pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
 
 use clap::Parser;
@@ -63,6 +63,8 @@ pub enum Action {
     Explain(Explain),
     /// `skald graph`
     Graph(Graph),
+    /// `skald dlq`
+    Dlq(Box<Dlq>),
     /// `skald run`
     Run(Box<Run>),
     /// `skald dev`
@@ -106,6 +108,51 @@ pub struct Graph {
     pub output: GraphFormat,
 }
 
+/// A Kafka cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Brokers to connect to first.
+    pub brokers: Brokers,
+    /// Properties for librdkafka, in the order given.
+    pub properties: Vec<Property>,
+}
+
+/// `skald dlq`
+#[derive(Clone, Debug)]
+pub struct Dlq {
+    /// Where Kafka is.
+    pub cluster: Cluster,
+    /// The topic of dead letters.
+    pub topic: String,
+    /// For people, or JSON.
+    pub output: OutputFormat,
+    /// What is wanted of it.
+    pub wish: DlqWish,
+}
+
+/// What is wanted of dead letters.
+#[derive(Clone, Debug)]
+pub enum DlqWish {
+    /// How many, by cause.
+    Stats {
+        /// Condition, as written.
+        filter: Option<String>,
+        /// Only newer ones.
+        since: Option<Since>,
+    },
+    /// The newest.
+    List {
+        /// Condition, as written.
+        filter: Option<String>,
+        /// Only newer ones.
+        since: Option<Since>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// The one at a place.
+    Show(Place),
+}
+
 /// `skald run`
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -113,10 +160,8 @@ pub struct Run {
     pub paths: Vec<PathBuf>,
     /// Overrides of params.
     pub params: Vec<Param>,
-    /// The cluster.
-    pub brokers: Brokers,
-    /// Properties for librdkafka, in the order given.
-    pub properties: Vec<Property>,
+    /// Where Kafka is.
+    pub cluster: Cluster,
     /// Worker threads per topology.
     pub threads: usize,
     /// Stable id of this worker; else one is generated and kept in the state directory.
@@ -220,10 +265,33 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         }),
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Explain(explain) => Action::Explain(explain),
+        Command::Dlq(raw) => Action::Dlq(Box::new(dlq(raw))),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };
     Ok(Settings { log, color, action })
+}
+
+impl From<flags::Cluster> for Cluster {
+    fn from(raw: flags::Cluster) -> Self {
+        Self { brokers: raw.brokers, properties: raw.property }
+    }
+}
+
+fn dlq(raw: flags::Dlq) -> Dlq {
+    let (letters, wish) = match raw {
+        flags::Dlq::Stats(flags::DlqStats { letters, chosen }) => {
+            (letters, DlqWish::Stats { filter: chosen.filter, since: chosen.since })
+        }
+        flags::Dlq::List(flags::DlqList { letters, chosen, limit }) => {
+            let limit = usize::try_from(limit).expect("a flag's range is far below");
+            (letters, DlqWish::List { filter: chosen.filter, since: chosen.since, limit })
+        }
+        flags::Dlq::Show(flags::DlqShow { letters, place }) => (letters, DlqWish::Show(place)),
+    };
+    let topic = letters.topic.or_else(|| letters.topology.map(|name| format!("{name}.dlq")));
+    let topic = topic.expect("the flags want the one or the other");
+    Dlq { cluster: letters.cluster.into(), topic, output: letters.output, wish }
 }
 
 fn run(raw: flags::Run) -> Result<Run, Error> {
@@ -242,8 +310,7 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
     Ok(Run {
         paths: raw.paths,
         params: raw.params.set,
-        brokers: raw.brokers,
-        properties: raw.property,
+        cluster: raw.cluster.into(),
         threads: threads(raw.threads),
         worker: raw.worker_id,
         state_dir: raw.state_dir,

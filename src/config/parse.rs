@@ -1,6 +1,6 @@
 //! From the text of one flag to a checked value.
 
-use crate::record::parse_duration;
+use crate::record::{Millis, Offset, Partition, parse_duration};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,6 +52,38 @@ impl std::fmt::Debug for Property {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}=…", self.key)
     }
+}
+
+/// A moment from which on something counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So long before now.
+    Ago(Duration),
+    /// This one, in milliseconds since the epoch.
+    At(Millis),
+}
+
+/// Where a record lies in its topic: partition and offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Partition.
+    pub partition: Partition,
+    /// Offset.
+    pub offset: Offset,
+}
+
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    let moment = || text.parse::<jiff::Timestamp>().ok().map(|at| Since::At(at.as_millisecond()));
+    let ago = || time(text).ok().map(Since::Ago);
+    ago().or_else(moment).ok_or_else(|| "write a time `30m`, `2h`, `7d` or a moment `2026-11-21T08:00:00Z`".into())
+}
+
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    let numbers = text.split_once(':').and_then(|(partition, offset)| {
+        let place = Place { partition: partition.parse().ok()?, offset: offset.parse().ok()? };
+        (place.partition >= 0 && place.offset >= 0).then_some(place)
+    });
+    numbers.ok_or_else(|| "write partition and offset: `3:1742`".into())
 }
 
 pub(super) fn brokers(text: &str) -> Result<Brokers, String> {

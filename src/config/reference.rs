@@ -11,15 +11,24 @@ pub fn flags_page() -> String {
     let mut page =
         String::from("# Flags\n\nMade from the definition of the flags; `UPDATE=1 cargo test --lib config` writes it anew.\n");
     section(&mut page, "All commands", &root, true);
-    for command in root.get_subcommands().filter(|command| command.get_name() != "help") {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        section(&mut page, &format!("`skald {}`: {}", command.get_name(), lower_first(&about)), command, false);
-    }
+    commands(&mut page, "skald", &root);
     page.push_str("\n## Exit codes\n\n| code | means |\n|---|---|\n");
     for (exit, meaning) in Exit::ALL {
         let _ = writeln!(page, "| {} | {meaning} |", exit.code());
     }
     page
+}
+
+fn commands(page: &mut String, parent: &str, command: &clap::Command) {
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = format!("{parent} {}", command.get_name());
+        if command.has_subcommands() {
+            commands(page, &name, command);
+            continue;
+        }
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        section(page, &format!("`{name}`: {}", lower_first(&about)), command, false);
+    }
 }
 
 fn section(page: &mut String, title: &str, command: &clap::Command, globals: bool) {

@@ -61,7 +61,7 @@ fn the_page_of_flags_is_what_the_definition_says() {
 #[test]
 fn what_is_not_given_has_its_default() {
     let run = run_of("run a.yaml -b localhost:9092");
-    assert_eq!(run.brokers.as_str(), "localhost:9092");
+    assert_eq!(run.cluster.brokers.as_str(), "localhost:9092");
     assert_eq!(run.state_dir, Path::new(".skald"));
     assert_eq!(run.listen, Listen::At("127.0.0.1:7070".parse().unwrap()));
     assert_eq!(run.group.session_timeout, Duration::from_secs(10));
@@ -80,10 +80,10 @@ fn what_is_given_is_taken() {
          --set params.rate=0.5 --set params.name=x=y -X client.rack=a -X sasl.password=a=b --session-timeout 6s",
     );
     assert_eq!(run.paths.len(), 2);
-    assert_eq!(run.brokers.as_str(), "k1:9092,k2:9093");
+    assert_eq!(run.cluster.brokers.as_str(), "k1:9092,k2:9093");
     assert_eq!((run.threads, run.worker.as_deref(), run.listen), (3, Some("w-1"), Listen::Off));
     assert_eq!(run.params[1], Param { name: "name".into(), value: "x=y".into() });
-    assert_eq!(run.properties[1], Property { key: "sasl.password".into(), value: "a=b".into() });
+    assert_eq!(run.cluster.properties[1], Property { key: "sasl.password".into(), value: "a=b".into() });
     assert_eq!(run.group.session_timeout, Duration::from_secs(6));
 }
 

@@ -26,7 +26,6 @@ pub struct Shelf {
     topic: Text,
     parts: Vec<(TopicPartition, Span)>,
     reader: Box<dyn LogReader>,
-    look_ups: LookUps,
 }
 
 /// A letter taken from its topic.
@@ -54,21 +53,7 @@ impl Shelf {
         let mut look_ups = look_ups(broker, &topic)?;
         let op = Op::Ends { partitions: all.collect(), isolation: Isolation::ReadCommitted };
         let Outcome::Ends(parts) = look_ups.ask(op)? else { unreachable!("ends are answered with ends") };
-        Ok(Self { topic, parts, reader: broker.log_reader(Isolation::ReadCommitted)?, look_ups })
-    }
-
-    /// Leaves out what was written to the topic before a moment.
-    pub fn since(&mut self, at: Millis) -> Result<()> {
-        let asked = self.parts.iter().map(|(part, _)| (part.clone(), at)).collect();
-        let Outcome::Offsets(found) = self.look_ups.ask(Op::OffsetsAt(asked))? else {
-            unreachable!("moments are answered with offsets")
-        };
-        for (part, offset) in found {
-            for (_, span) in self.parts.iter_mut().filter(|(known, _)| *known == part) {
-                span.start = offset.clamp(span.start, span.end);
-            }
-        }
-        Ok(())
+        Ok(Self { topic, parts, reader: broker.log_reader(Isolation::ReadCommitted)? })
     }
 
     /// Offsets from the first letter to the last: at least as many as there are letters.
@@ -82,8 +67,8 @@ impl Shelf {
         self.read(&spans, each)
     }
 
-    /// The newest letters that a filter holds for, the newest first.
-    pub fn newest(&mut self, limit: usize, filter: Option<&Filter>) -> Result<Vec<Filed>> {
+    /// The newest letters that a filter holds for, the newest first; none that failed before `since`.
+    pub fn newest(&mut self, limit: usize, filter: Option<&Filter>, since: Millis) -> Result<Vec<Filed>> {
         let mut found: Vec<Filed> = Vec::new();
         if limit == 0 {
             return Ok(found);
@@ -106,7 +91,7 @@ impl Shelf {
                     Some((_, oldest)) => *oldest = at.min(*oldest),
                     None => horizon.push((record.partition, at)),
                 }
-                if filter.is_none_or(|filter| filter.holds(record, &told)) {
+                if at >= since && filter.is_none_or(|filter| filter.holds(record, &told)) {
                     found.push(Filed { record: record.to_record(), offset: record.offset, found: told });
                 }
                 ControlFlow::Continue(())
@@ -119,7 +104,9 @@ impl Shelf {
             let reach = |part: &TopicPartition| {
                 horizon.iter().find(|(partition, _)| *partition == part.partition).map_or(Millis::MAX, |(_, at)| *at)
             };
-            let newest_unread = before.iter().filter(|(_, span)| span.end > span.start).map(|(part, _)| reach(part)).max();
+            // Of one partition failures lie in the order of their times, but for clocks that differ.
+            let unread = before.iter().filter(|(_, span)| span.end > span.start).map(|(part, _)| reach(part));
+            let newest_unread = unread.filter(|at| *at >= since).max();
             let enough = found.len() >= limit && newest_unread <= found.last().map(Filed::last_at);
             if enough || newest_unread.is_none() {
                 return Ok(found);

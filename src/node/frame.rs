@@ -5,7 +5,7 @@
 
 use super::{Way, World};
 use crate::codec::{Event, KeyFormat, moment, position_id, read_key};
-use crate::expr::names::{CTX, DATA, ERROR, EVENT, HEADERS, KEY, PARAMS, RECORD, STATE, VERSION};
+use crate::expr::names::{CTX, DATA, ERROR, EVENT, HEADERS, KEY, PARAMS, REASON, RECORD, SAGA, STATE, VERSION};
 use crate::expr::{EvalError, Fuel, Kind, Names, Slot};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Map, RecordRef, Text, Value, json};
@@ -24,11 +24,23 @@ pub struct Frame<'a> {
     state: Option<&'a Value>,
     version: Value,
     error: Option<Value>,
+    saga: Option<&'a SagaNames>,
     key: OnceCell<Value>,
     made: Made,
     locals: Vec<Local<'a>>,
     /// The `let` whose expression failed last, with its error: a failure is said to be where it happened.
     failed: RefCell<Option<(&'a Expr, EvalError)>>,
+}
+
+/// The names that a saga has besides those of a message.
+#[derive(Clone, Debug)]
+pub struct SagaNames {
+    /// `saga`.
+    pub saga: Value,
+    /// `reason`.
+    pub reason: Value,
+    /// `ctx`, in place of the record's.
+    pub ctx: Value,
 }
 
 /// Payload and key at a place in a pipeline.
@@ -75,6 +87,7 @@ impl<'a> Frame<'a> {
             state: None,
             version: Value::Null,
             error: None,
+            saga: None,
             key: OnceCell::new(),
             made: Made::default(),
             locals: std::iter::repeat_with(Local::default).take(locals).collect(),
@@ -109,6 +122,13 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub fn with_error(mut self, error: Value) -> Self {
         self.error = Some(error);
+        self
+    }
+
+    /// With the names of a saga.
+    #[must_use]
+    pub fn with_saga(mut self, names: &'a SagaNames) -> Self {
+        self.saga = Some(names);
         self
     }
 
@@ -268,6 +288,9 @@ impl Names for Frame<'_> {
             EVENT => Ok(self.made.event.get_or_init(|| event_value(self.event))),
             HEADERS => Ok(self.made.headers.get_or_init(|| self.record.map_or(Value::Null, headers_value))),
             RECORD => Ok(self.made.record.get_or_init(|| self.record.map_or(Value::Null, record_value))),
+            SAGA => self.saga.map(|names| &names.saga).ok_or_else(absent),
+            REASON => self.saga.map(|names| &names.reason).ok_or_else(absent),
+            CTX if let Some(names) = self.saga => Ok(&names.ctx),
             CTX => Ok(self.made.ctx.get_or_init(|| self.record.map_or(Value::Null, ctx_value))),
             ERROR => self.error.as_ref().ok_or_else(absent),
             _ => Err(absent()),

@@ -24,10 +24,10 @@ mod tests;
 
 pub use context::{Context, Outgoing, Target};
 pub use failed::{Rejoinder, failed, road};
-pub use frame::{Frame, Place};
+pub use frame::{Frame, Place, SagaNames};
 pub use instance::{InstanceKey, instance_key};
 pub use origin::{ORIGIN_HEADER, first_read};
-pub use outbox::{Drafted, Outbox};
+pub use outbox::{Drafted, Outbox, To};
 pub use repartition::compile as repartition;
 pub use reply::{Answer, asker};
 pub use require::{Refusal, first_refusal};

@@ -23,9 +23,19 @@ pub struct Outbox<'a> {
     pub(super) cause: &'a Event,
     /// Bytes of the instance's key, of an aggregate.
     instance: Option<&'a [u8]>,
-    /// Does it tell of the record's failure? Then its ids are others than those of what the record would have caused.
-    of_failure: bool,
+    ids: Ids<'a>,
     place: u32,
+}
+
+/// What ids follow from, besides topology, node and the place in the output.
+#[derive(Clone, Copy)]
+enum Ids<'a> {
+    /// The record's place.
+    Record,
+    /// The same, of what tells of the record's failure: other ids than those of what the record would have caused.
+    Failure,
+    /// What is done, whichever record or timer has it done. The first output has the id of this alone.
+    Deed(&'a [Part<'a>]),
 }
 
 /// A message ready to be sent.
@@ -57,7 +67,7 @@ pub enum To {
 impl<'a> Outbox<'a> {
     /// An empty outbox for one record at one node.
     pub fn new(world: &'a World, node: &'a Text, record: &'a RecordRef<'a>, cause: &'a Event) -> Self {
-        Self { world, node, record, cause, instance: None, of_failure: false, place: 0 }
+        Self { world, node, record, cause, instance: None, ids: Ids::Record, place: 0 }
     }
 
     /// With the key of the instance, which its messages have by default.
@@ -75,7 +85,14 @@ impl<'a> Outbox<'a> {
     /// For what tells of the record's failure.
     #[must_use]
     pub(super) fn of_failure(mut self) -> Self {
-        self.of_failure = true;
+        self.ids = Ids::Failure;
+        self
+    }
+
+    /// With ids that follow from what is done and not from the record that has it done: the same whenever it is done again.
+    #[must_use]
+    pub fn of_deed(mut self, deed: &'a [Part<'a>]) -> Self {
+        self.ids = Ids::Deed(deed);
         self
     }
 
@@ -179,13 +196,18 @@ impl<'a> Outbox<'a> {
 
     /// The id of an output: the same whenever this record is processed here.
     pub(super) fn id(&self, place: u32) -> Text {
-        let (record, place) = (self.record, Part::Number(place.into()));
-        let (partition, offset) = (Part::Number(record.partition.into()), Part::Number(record.offset));
         let (topology, node) = (Part::Text(&self.world.topology.name), Part::Text(self.node));
-        if self.of_failure {
-            derived_id(&[topology, node, Part::Text(record.topic), partition, offset, Part::Text("error"), place])
-        } else {
-            derived_id(&[topology, node, Part::Text(record.topic), partition, offset, place])
+        let record = self.record;
+        let (topic, number) = (Part::Text(record.topic), Part::Number(place.into()));
+        let (partition, offset) = (Part::Number(record.partition.into()), Part::Number(record.offset));
+        match self.ids {
+            Ids::Record => derived_id(&[topology, node, topic, partition, offset, number]),
+            Ids::Failure => derived_id(&[topology, node, topic, partition, offset, Part::Text("error"), number]),
+            Ids::Deed(deed) => {
+                let further = (place > 0).then_some(number);
+                let parts: Vec<_> = [topology, node].into_iter().chain(deed.iter().copied()).chain(further).collect();
+                derived_id(&parts)
+            }
         }
     }
 

@@ -6,13 +6,15 @@ use super::epoch::Epoch;
 use super::meters::Meters;
 use super::punctuate::Punctual;
 use super::purge::Purge;
+use super::questions::Question;
 use super::restore::{LOOK_AGAIN, Restore};
 use super::sealing::{FULL_RETRY, InFlight, Unapplied};
-use super::takeover::{Question, Takeover, What};
+use super::takeover::Takeover;
 use super::task::{Assignment, Standstill, TaskState};
+use super::trouble::Troubles;
 use super::worker::{Parts, Wait};
 use super::{Error, Figures, Halt, Result};
-use crate::broker::{ConsumerSettings, GroupConsumer, Trouble, TroubleKind, Wake};
+use crate::broker::{ConsumerSettings, GroupConsumer, Wake};
 use crate::record::{Millis, Text};
 use crate::state::Store;
 use crate::state::layout::Index;
@@ -44,6 +46,7 @@ pub(super) struct Core {
     pub(super) commit: Commit<Question>,
     pub(super) restore: Restore,
     pub(super) takeover: Takeover,
+    pub(super) troubles: Troubles,
     pub(super) assignment: Option<Assignment>,
     /// Assignments so far.
     pub(super) assignments: u64,
@@ -140,30 +143,6 @@ impl Core {
         self.tell_phase(at);
     }
 
-    /// An input cannot be read: its task stands still, wherever in its life it is.
-    pub(super) fn troubled(&mut self, trouble: &Trouble) -> Result<()> {
-        let Some(assignment) = &self.assignment else { return Ok(()) };
-        let reason = match trouble.kind {
-            TroubleKind::OffsetOutOfRange => {
-                "the offset to read is not in the log any more: records are lost; reset the group's offset to go on"
-            }
-            TroubleKind::Missing => "there is no such topic or partition",
-            TroubleKind::Denied => "reading it is not allowed: grant Read on the topic",
-            TroubleKind::Other => "it cannot be read",
-        };
-        let hit = assignment.inputs.iter().filter(|input| {
-            input.partition.topic == trouble.input.topic
-                && (trouble.input.partition < 0 || input.partition.partition == trouble.input.partition)
-        });
-        let mut tasks: Vec<usize> = hit.map(|input| input.task).collect();
-        tasks.dedup();
-        for task in tasks {
-            self.restore.forget(Some(task));
-            self.stand_still(task, Halt { input: trouble.input.clone(), offset: None, reason: reason.into() });
-        }
-        Ok(())
-    }
-
     /// A task runs from here on.
     pub(super) fn start_task(&mut self, at: usize, mono: Duration) {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
@@ -187,7 +166,7 @@ impl Core {
         if self.commit.is_idle() {
             if mono >= self.last_counts + COUNTS_EVERY {
                 self.last_counts = mono;
-                self.ask(What::Counts);
+                self.ask_for_counts();
             } else if mono >= self.last_lag + LAG_EVERY {
                 self.last_lag = mono;
                 let now = self.now(mono);
@@ -248,6 +227,7 @@ impl Core {
         self.listening = false;
         self.restore.forget(None);
         self.takeover = Takeover::default();
+        self.troubles = Troubles::default();
         self.punctual.forget();
         self.commit.forget_questions(|_| true);
     }

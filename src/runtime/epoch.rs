@@ -4,12 +4,12 @@
 //! taken back to a [`EpochMark`], a whole epoch is taken back by [`Epoch::clear`]. What becomes of it is `commit`'s matter.
 
 use super::meters::{Note, Tallies, Tally, TallyMark};
+use super::names::{Known, Names};
 use super::punctuate::Act;
 use super::{Figures, Prepared, Program};
 use crate::broker::{Batch, BatchMark, NewRecord};
 use crate::node::Outcome;
 use crate::record::{HeaderRef, Millis, Offset, Partition, Text, partition_of};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +20,6 @@ const HEADER_OVERHEAD: usize = 10;
 const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
 /// A batch names its topics by 16 bits.
 const TOPICS_MAX: usize = 50_000;
-/// So many topics that are not there are remembered: any record can name one more.
-const MISSING_MAX: usize = 1000;
-/// How long it is taken for granted that a topic is not there.
-const MISSING_FOR: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Epoch {
@@ -129,14 +125,13 @@ impl Epoch {
 
 /// Records that are written, and what is known of the topics they go to.
 pub(super) struct Outputs {
-    prepared: Arc<Prepared>,
+    /// Topics of the plan.
+    planned: usize,
     /// Topics of the plan at their indexes, then named ones.
     pub(super) batch: Batch,
     /// Of the plan's topics, then of named ones.
     facts: Vec<Facts>,
-    named: BTreeMap<Text, u16>,
-    /// Names that no topic had when it was looked up, and until when that is taken for granted.
-    missing: BTreeMap<Text, Duration>,
+    names: Names,
     dead_letters: u16,
     /// Topic and size of each record that is no changelog's.
     pub(super) written: Vec<(u16, u32)>,
@@ -171,11 +166,10 @@ impl Outputs {
             .collect();
         let dead_letters = u16::try_from(program.plan.dead_letters).expect("a plan's topics are far fewer");
         Self {
-            prepared,
+            planned: prepared.topics.len(),
             batch: Batch::new(topics),
             facts,
-            named: BTreeMap::new(),
-            missing: BTreeMap::new(),
+            names: Names::new(prepared),
             dead_letters,
             letters: 0,
             written: Vec::new(),
@@ -190,21 +184,17 @@ impl Outputs {
 
     /// Index of a topic by name.
     pub(super) fn named(&mut self, name: &str, now: Duration) -> Result<u16, NotWritten> {
-        if let Some(topic) = self.named.get(name) {
-            return Ok(*topic);
-        }
-        if self.missing.get(name).is_some_and(|until| now < *until) {
-            return Err(NotWritten::NoTopic);
-        }
-        let planned = self.batch.topics()[..self.prepared.topics.len()].iter().position(|topic| topic == name);
-        if let Some(topic) = planned {
-            let topic = u16::try_from(topic).expect("a batch names its topics by 16 bits");
-            self.named.insert(name.into(), topic);
-            return Ok(topic);
-        }
-        match self.prepared.others.get(name) {
-            Some(partitions) if !self.missing.contains_key(name) => self.add(name, *partitions).ok_or(NotWritten::NoTopic),
-            _ => {
+        match self.names.find(name, now) {
+            Known::Topic(topic) => Ok(topic),
+            Known::Missing => Err(NotWritten::NoTopic),
+            Known::Prepared(partitions) => self.add(name, partitions).ok_or(NotWritten::NoTopic),
+            Known::Nothing => {
+                let planned = self.batch.topics()[..self.planned].iter().position(|topic| topic == name);
+                if let Some(topic) = planned {
+                    let topic = u16::try_from(topic).expect("a batch names its topics by 16 bits");
+                    self.names.is_there(name, topic);
+                    return Ok(topic);
+                }
                 self.unknown = Some(name.into());
                 Err(NotWritten::NoTopic)
             }
@@ -213,26 +203,58 @@ impl Outputs {
 
     /// Notes what a look-up of a named topic came to.
     pub(super) fn learn(&mut self, name: &str, partitions: Option<u32>, now: Duration) {
-        self.missing.remove(name);
         if partitions.and_then(|partitions| self.add(name, partitions)).is_none() {
-            if self.missing.len() >= MISSING_MAX {
-                self.missing.retain(|_, until| now < *until);
-            }
-            if self.missing.len() >= MISSING_MAX {
-                self.missing.pop_first();
-            }
-            self.missing.insert(name.into(), now + MISSING_FOR);
+            self.names.is_missing(name, now);
+        }
+    }
+
+    /// A topic does not take what is written to it. For one that no file declares that is as if it were not there; false for others.
+    pub(super) fn is_refused(&mut self, name: &str, now: Duration) -> bool {
+        let is_named = self.is_named(name);
+        if is_named {
+            self.names.is_missing(name, now);
+        }
+        is_named
+    }
+
+    /// A topic is not there any more, as far as a delivery tells. One that no file declares is looked up when it is named again;
+    /// false for others.
+    pub(super) fn is_gone(&mut self, name: &str) -> bool {
+        self.is_named(name) && self.names.drop(name)
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        matches!(self.names.find(name, Duration::ZERO), Known::Topic(topic) if usize::from(topic) >= self.planned)
+    }
+
+    /// Named topics that are to be compared with the cluster.
+    pub(super) fn next_to_compare(&mut self) -> Vec<Text> {
+        self.names.next_to_compare(self.planned)
+    }
+
+    /// What the cluster says of one of them.
+    pub(super) fn compare(&mut self, name: &str, found: Option<u32>) {
+        match (self.names.find(name, Duration::ZERO), found) {
+            (Known::Topic(topic), Some(partitions)) if partitions > 0 => self.facts[usize::from(topic)].partitions = partitions,
+            // Looked up when it is named again: a single answer may be wrong.
+            (Known::Topic(_), _) => drop(self.names.drop(name)),
+            _ => {}
         }
     }
 
     fn add(&mut self, name: &str, partitions: u32) -> Option<u16> {
-        if self.facts.len() >= TOPICS_MAX || partitions == 0 {
+        let is_full = || self.facts.len() >= TOPICS_MAX && !self.batch.topics().iter().any(|topic| topic == name);
+        if partitions == 0 || is_full() {
             return None;
         }
         let topic = self.batch.topic_index(name);
-        debug_assert_eq!(usize::from(topic), self.facts.len());
-        self.facts.push(Facts { partitions, message_bytes_max: MESSAGE_BYTES_DEFAULT });
-        self.named.insert(name.into(), topic);
+        let facts = Facts { partitions, message_bytes_max: MESSAGE_BYTES_DEFAULT };
+        match self.facts.get_mut(usize::from(topic)) {
+            // It was known before.
+            Some(known) => *known = facts,
+            None => self.facts.push(facts),
+        }
+        self.names.is_there(name, topic);
         Some(topic)
     }
 

@@ -7,7 +7,7 @@ use crate::node::{self, Node, World};
 use crate::record::{RecordRef, Text};
 use crate::topology::model::{Source, SourceFrom, Start};
 use crate::topology::plan::{NodeKind, Plan, PlannedNode, Role};
-use crate::{aggregate, processor};
+use crate::{aggregate, processor, saga};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,11 +56,10 @@ impl Program {
             let compiled = match plan.nodes[node].kind {
                 NodeKind::Aggregate(_) => aggregate::compile(world, node),
                 NodeKind::Pipeline(_) => processor::compile(world, node),
-                // `topology::load` refuses sagas (E117) as long as no room runs them.
-                NodeKind::Saga(_) => None,
+                NodeKind::Saga(_) => saga::compile(world, node),
                 NodeKind::Repartition { .. } => node::repartition(world, node),
             };
-            Arc::from(compiled.expect("a plan's nodes are those of its model, and an aggregate has a store"))
+            Arc::from(compiled.expect("a plan's nodes are those of its model, and an aggregate and a saga have a store"))
         });
         let nodes = nodes.collect();
         let decoder = |topic| -> Arc<dyn Decode> { Arc::new(world.decoder(topic)) };

@@ -19,7 +19,7 @@ use super::core::Core;
 use super::crash::point;
 use super::epoch::Epoch;
 use super::meters::{Note, Tally};
-use super::takeover::What;
+use super::questions::What;
 use super::task::{Assignment, Handling, Input, Route, Scene, Standstill, Task, TaskState};
 use super::wall::Wall;
 use super::{Error, Result};

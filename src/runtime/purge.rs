@@ -5,7 +5,7 @@
 //! of older offsets than the new one. A failure harms nothing but the disk: it is counted, and told once.
 
 use super::core::Core;
-use super::takeover::What;
+use super::questions::What;
 use super::task::Assignment;
 use crate::broker::{self, Span};
 use crate::record::{Offset, TopicPartition};

@@ -31,7 +31,7 @@ impl Worker {
                 point("c13")?;
                 self.core.seal(Then::Release, mono)
             }
-            Polled::Trouble(trouble) => self.core.troubled(&trouble).and_then(|()| self.pause_halted()),
+            Polled::Trouble(trouble) => self.core.troubled(&trouble, mono).and_then(|()| self.pause_halted()),
             Polled::Fatal(error) if error.class == ErrorClass::Fenced => {
                 Err(Error::Fenced { id: self.core.instance().unwrap_or_else(|| self.core.client_id.clone()) })
             }
@@ -95,7 +95,7 @@ impl Worker {
                         continue;
                     }
                 },
-                TaskState::Halted(Standstill::LookUp(_)) => {}
+                TaskState::Halted(Standstill::LookUp(_) | Standstill::Unread(_)) => {}
                 // It was stopped at an input while it was taken over.
                 TaskState::Waiting | TaskState::Running | TaskState::Halted(_) => continue,
             }

@@ -1,8 +1,9 @@
 //! Stores of tasks that are taken over: opened, brought up to date, set aside when they are damaged.
 
 use super::core::Core;
+use super::questions::What;
 use super::restore::{Failed, Job, Log};
-use super::takeover::What;
+use super::takeover::AGAIN_AFTER;
 use super::task::{Assignment, Followed, OpenStore, TaskState};
 use super::{Error, Halt, PreparedTopic, Result};
 use crate::broker::{Span, Trouble, TroubleKind};
@@ -12,13 +13,16 @@ use crate::state::restore::{self, Changelog, Fill};
 use crate::state::{self, SlotLimits, Slots, Store, StoreName};
 use crate::telemetry::StoreMetrics;
 use bytes::Bytes;
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic;
 use std::time::Duration;
 
 /// What found no room on the disk is tried again after so long: a restore reads its changelogs again for it.
 const ROOM_RETRY: Duration = Duration::from_secs(2);
+/// So often a changelog that cannot be read is tried again before its store is filled anew from the start of the log.
+const UNREADABLE_MAX: u32 = 5;
 /// Smallest piece of a restore.
 const CHUNK_BYTES_MIN: usize = 4 << 20;
 /// Smallest cache of a store.
@@ -83,8 +87,8 @@ impl Core {
             let fill = Fill::new(target.clone(), name, chunk_bytes, empty);
             jobs.push(Job { task: at, store: number, fill, logs, target, read: 0, moved: false });
         }
-        task.gauges.restored.store(0, Ordering::Relaxed);
-        task.gauges.to_restore.store(total.unsigned_abs(), Ordering::Relaxed);
+        task.gauges.restored.store(0, atomic::Ordering::Relaxed);
+        task.gauges.to_restore.store(total.unsigned_abs(), atomic::Ordering::Relaxed);
         self.takeover.unread.insert(at, jobs.len());
         for job in jobs {
             self.restore.add(job);
@@ -145,28 +149,47 @@ impl Core {
         }
     }
 
-    /// A changelog could not be read: its task is restored from the start of the log, or stands still.
+    /// A changelog could not be read: it is tried again, in the end from the start of the log, or the task stands still.
     fn log_failed(&mut self, task: usize, trouble: Trouble, mono: Duration) -> Result<()> {
         let assignment = self.assignment.as_ref().expect("stores are of an assignment");
         tracing::warn!(task = %assignment.tasks[task].id, changelog = %trouble.input, kind = ?trouble.kind,
             "a changelog could not be read");
+        let stands_still = |core: &mut Self, reason: &str| {
+            core.stand_still(task, Halt { input: trouble.input.clone(), offset: None, reason: reason.into() });
+            Ok(())
+        };
+        let mut wait = AGAIN_AFTER;
         match trouble.kind {
-            // The log has moved on meanwhile: where the store's checkpoint has fallen out of it, the store is filled anew.
-            TroubleKind::OffsetOutOfRange => {}
-            TroubleKind::Other if self.takeover.cleared.insert(task) => {
-                for (number, store) in assignment.tasks[task].stores.iter().enumerate() {
-                    if let Err(error) = store.slots.store().clear() {
-                        return self.store_failed(task, number, error, mono);
+            // The log has moved on meanwhile: where the store's checkpoint has fallen out of it, the store is filled anew. Or the
+            // topic is not known just now: whether it is gone is asked first.
+            TroubleKind::OffsetOutOfRange | TroubleKind::Missing => {}
+            TroubleKind::Denied => {
+                return stands_still(self, "reading a changelog is not allowed: grant Read on it, then restart the worker");
+            }
+            TroubleKind::Other => {
+                let times = self.takeover.unreadable.entry(task).or_default();
+                *times += 1;
+                wait = AGAIN_AFTER * 2_u32.pow((*times).min(8));
+                match (*times).cmp(&UNREADABLE_MAX) {
+                    Ordering::Less => {}
+                    Ordering::Equal => {
+                        for (number, store) in assignment.tasks[task].stores.iter().enumerate() {
+                            if let Err(error) = store.slots.store().clear() {
+                                return self.store_failed(task, number, error, mono);
+                            }
+                        }
+                    }
+                    Ordering::Greater => {
+                        return stands_still(
+                            self,
+                            "a changelog cannot be read, not even from its start: mend or delete what is damaged in it, then \
+                             restart the worker",
+                        );
                     }
                 }
             }
-            TroubleKind::Other | TroubleKind::Missing | TroubleKind::Denied => {
-                let reason = format!("a changelog cannot be read: {:?}", trouble.kind);
-                self.stand_still(task, Halt { input: trouble.input, offset: None, reason });
-                return Ok(());
-            }
         }
-        self.ask_later(What::ChangelogEnds(vec![task]), mono);
+        self.takeover.later.push((mono + wait, What::ChangelogEnds(vec![task])));
         Ok(())
     }
 

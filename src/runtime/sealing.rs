@@ -309,9 +309,16 @@ impl Core {
 
     /// After an epoch that was refused for one of its records the next one is smaller, down to the record, which its task then
     /// stands still at; so is the next one after an epoch that did not get through in time.
-    pub(super) fn narrow(&mut self, epoch: &InFlight, cause: broker::Error) -> Result<()> {
+    pub(super) fn narrow(&mut self, epoch: &InFlight, cause: broker::Error, mono: Duration) -> Result<()> {
         let records = usize::try_from(epoch.figures.records_in).unwrap_or(usize::MAX);
-        match cause.class {
+        match &cause.class {
+            // A record named the topic, and no file: met again, it is judged by what is known now.
+            ErrorClass::Missing(topic) if self.epoch.outputs.is_gone(topic) => return Ok(()),
+            ErrorClass::Denied(right)
+                if written_topic(right).is_some_and(|topic| self.epoch.outputs.is_refused(topic, mono)) =>
+            {
+                return Ok(());
+            }
             ErrorClass::TooLarge | ErrorClass::Refused(_) | ErrorClass::Missing(_) => {}
             ErrorClass::Retry => {
                 self.records_max = self.records_max.min((records / 2).max(RECORDS_IN_TIME));
@@ -383,4 +390,9 @@ impl Core {
         }
         resume
     }
+}
+
+/// The topic of a right to write.
+fn written_topic(right: &str) -> Option<&str> {
+    right.strip_prefix("Topic ")?.strip_suffix(": Write")
 }

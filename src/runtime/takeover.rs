@@ -1,93 +1,29 @@
-//! What is asked of the cluster while a task is taken over, and what follows from the answers.
+//! Tasks that are taken over: what is known of them before they run.
 //!
 //! The order is the protocol: committed offsets that are stable; the ends of the inputs; only then the ends of the changelogs,
 //! read uncommitted. An epoch of a dead owner that could still commit has drained before its offsets were accepted, so those ends
 //! cover it; one whose offsets come after the group has moved on is refused.
 //!
-//! A task that is held up by an open transaction looks for its owner in the stamps and fences it. Slowness is no proof of such a
-//! transaction: a cluster that was away would have every owner fenced by every other. Proof is that stable offsets are refused
-//! after unstable ones were answered, or that a changelog's stable end lies before the end that the restore has to reach.
+//! What is asked is in [`super::questions`]; who is in the way, where a task comes no further, in [`super::owners`].
 
 use super::commit::id_of_stamp;
 use super::core::Core;
-use super::crash::point;
-use super::task::{Assignment, Standstill, TaskState};
-use super::{Error, Halt, Result, Weakened, purge};
-use crate::broker::{self, CommittedOffset, ErrorClass, Isolation, Op, Outcome, Span};
-use crate::record::{Offset, Text, TopicPartition};
+use super::owners::Search;
+use super::questions::What;
+use super::task::{Assignment, TaskState};
+use super::{Halt, Result};
+use crate::broker::{self, CommittedOffset, Span};
+use crate::record::{Text, TopicPartition};
 use crate::topology::model::Start;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A question that cannot be answered now is put again after so long.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// One that fails again and again is put less and less often, down to this: while it is under way no epoch is committed.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
 /// A topic that was missing so often in a row is gone. Once says little: a broker that has just started does not know it yet.
 const MISSING_MAX: u32 = 5;
-
-/// A question to the lane, with the assignment that it is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) assignment: u64,
-    pub(super) what: What,
-}
-
-/// Tasks are named by their index in the assignment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// Committed offsets of the inputs, stable ones.
-    Offsets(Vec<usize>),
-    /// Starts and ends of the inputs.
-    InputEnds(Vec<usize>),
-    /// Where reading starts by time, of inputs.
-    StartOffsets(Vec<usize>),
-    /// Starts and ends of the changelogs.
-    ChangelogEnds(Vec<usize>),
-    /// Does an open transaction hold up the restore of a task?
-    StableEnds(usize),
-    /// Who committed a task's inputs last.
-    Stamps(usize),
-    /// End this id's transaction.
-    Fence(Text),
-    /// Is the topic of a computed name there?
-    LookUp(Text),
-    /// Are the plan's topics as they were?
-    Counts,
-    /// How far behind are the inputs?
-    Lag,
-    /// Delete what is before these offsets.
-    Purge(Vec<(TopicPartition, Offset)>),
-}
-
-impl What {
-    /// The tasks whose takeover this is a step of.
-    fn step_of(&mut self) -> Option<&mut Vec<usize>> {
-        match self {
-            Self::Offsets(tasks) | Self::InputEnds(tasks) | Self::StartOffsets(tasks) | Self::ChangelogEnds(tasks) => {
-                Some(tasks)
-            }
-            Self::StableEnds(_)
-            | Self::Stamps(_)
-            | Self::Fence(_)
-            | Self::LookUp(_)
-            | Self::Counts
-            | Self::Lag
-            | Self::Purge(_) => None,
-        }
-    }
-
-    /// The same question about other tasks.
-    fn with_tasks(&self, tasks: Vec<usize>) -> Self {
-        match self {
-            Self::Offsets(_) => Self::Offsets(tasks),
-            Self::InputEnds(_) => Self::InputEnds(tasks),
-            Self::StartOffsets(_) => Self::StartOffsets(tasks),
-            Self::ChangelogEnds(_) => Self::ChangelogEnds(tasks),
-            other => other.clone(),
-        }
-    }
-}
 
 /// Tasks that are not there yet.
 #[derive(Default)]
@@ -96,12 +32,8 @@ pub(super) struct Takeover {
     pub(super) begun: BTreeMap<usize, Duration>,
     /// Since when a task makes no progress, or was last looked at because of that.
     pub(super) since: BTreeMap<usize, Duration>,
-    /// Tasks whose stable offsets were refused, and no progress since.
-    unstable: BTreeSet<usize>,
-    /// Tasks whose owners are being looked for, and whether they have made no progress since.
-    looking: BTreeMap<usize, bool>,
-    /// Owners that are fenced when the stable offsets of the task are refused once more.
-    suspects: BTreeMap<usize, BTreeSet<Text>>,
+    /// Who may be in the way of tasks.
+    pub(super) search: Search,
     /// Questions about a task that failed in a row.
     failures: BTreeMap<usize, u32>,
     /// Changelogs that a task has yet to read.
@@ -110,8 +42,8 @@ pub(super) struct Takeover {
     pub(super) locked_out: Vec<usize>,
     /// Tasks whose stores found no room on the disk, and when they are tried again.
     pub(super) without_room: Vec<(Duration, usize)>,
-    /// Tasks whose stores were cleared because a changelog could not be read.
-    pub(super) cleared: BTreeSet<usize>,
+    /// How often a changelog of a task could not be read.
+    pub(super) unreadable: BTreeMap<usize, u32>,
     /// To be asked again.
     pub(super) later: Vec<(Duration, What)>,
 }
@@ -122,6 +54,7 @@ impl Takeover {
         self.progressed(task, Duration::ZERO);
         self.since.remove(&task);
         self.unread.remove(&task);
+        self.unreadable.remove(&task);
     }
 
     /// A task has come a step further: nobody is in its way.
@@ -129,20 +62,21 @@ impl Takeover {
         if let Some(since) = self.since.get_mut(&task) {
             *since = mono;
         }
-        self.unstable.remove(&task);
-        self.suspects.remove(&task);
+        self.search.progressed(task);
         self.failures.remove(&task);
-        if let Some(unmoved) = self.looking.get_mut(&task) {
-            *unmoved = false;
-        }
     }
 
     /// How long to wait before a question about a task is put again.
-    fn again_after(&mut self, task: usize) -> Duration {
+    pub(super) fn again_after(&mut self, task: usize) -> Duration {
         let failures = self.failures.entry(task).or_default();
         let wait = (AGAIN_AFTER * 2_u32.pow((*failures).min(8))).min(AGAIN_AFTER_MAX);
         *failures = failures.saturating_add(1);
         wait
+    }
+
+    /// Was a topic of this task missing so often that it is gone?
+    pub(super) fn is_gone(&self, task: usize) -> bool {
+        self.failures.get(&task).is_some_and(|failures| *failures >= MISSING_MAX)
     }
 
     /// When something is to be done.
@@ -206,201 +140,21 @@ impl Core {
         for task in blocked {
             // Looked at once per interval, as long as it lasts.
             self.takeover.since.insert(task, mono);
-            if self.takeover.looking.contains_key(&task) || self.takeover.suspects.contains_key(&task) {
-                continue;
+            if let Some(what) = self.takeover.search.begin(task, self.restore.has(task)) {
+                self.ask(what);
             }
-            let what = match () {
-                () if self.takeover.unstable.contains(&task) => What::Stamps(task),
-                () if self.restore.has(task) => What::StableEnds(task),
-                () => continue,
-            };
-            self.takeover.looking.insert(task, true);
-            self.ask(what);
-        }
-        Ok(())
-    }
-
-    pub(super) fn ask(&mut self, what: What) {
-        let Some(assignment) = &self.assignment else { return };
-        let isolation = Isolation::ReadCommitted;
-        let inputs_of = |tasks: &[usize]| -> Vec<TopicPartition> {
-            let inputs = tasks.iter().flat_map(|task| &assignment.tasks[*task].inputs);
-            inputs.map(|input| assignment.inputs[*input].partition.clone()).collect()
-        };
-        let op = match &what {
-            What::Offsets(tasks) => Op::Committed { partitions: inputs_of(tasks), isolation },
-            What::InputEnds(tasks) => Op::Ends { partitions: inputs_of(tasks), isolation },
-            What::StartOffsets(tasks) => Op::OffsetsAt(self.start_moments(tasks)),
-            What::ChangelogEnds(tasks) => {
-                let Weakened { restore_to_stable_end, .. } = self.parts.settings.weakened;
-                let isolation = if restore_to_stable_end { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-                Op::Ends { partitions: self.changelogs(tasks), isolation }
-            }
-            What::StableEnds(task) => Op::Ends { partitions: self.changelogs(&[*task]), isolation },
-            What::Stamps(task) => Op::Committed { partitions: inputs_of(&[*task]), isolation: Isolation::ReadUncommitted },
-            What::Fence(id) => Op::Fence(id.clone()),
-            What::LookUp(topic) => Op::Counts(vec![topic.clone()]),
-            What::Counts => Op::Counts(self.parts.program.plan.topics.iter().map(|topic| topic.name.clone()).collect()),
-            What::Lag => {
-                let inputs = assignment.inputs.iter().map(|input| input.partition.clone());
-                Op::Ends { partitions: inputs.collect(), isolation }
-            }
-            What::Purge(before) => Op::Trim(before.clone()),
-        };
-        self.commit.ask(Question { assignment: assignment.number, what }, op);
-    }
-
-    pub(super) fn ask_later(&mut self, what: What, mono: Duration) {
-        self.takeover.later.push((mono + AGAIN_AFTER, what));
-    }
-
-    /// What follows from an answer. Tasks that are ready now are returned.
-    pub(super) fn answered(
-        &mut self,
-        question: Question,
-        answer: broker::Result<Outcome>,
-        mono: Duration,
-    ) -> Result<Vec<usize>> {
-        let Question { assignment: number, mut what } = question;
-        let Some(assignment) = self.assignment.as_ref().filter(|assignment| assignment.number == number) else {
-            return Ok(Vec::new());
-        };
-        if let Some(tasks) = what.step_of() {
-            // What halted while the question was under way does not go on with the answer.
-            tasks.retain(|task| assignment.tasks[*task].state == TaskState::Restoring);
-            if tasks.is_empty() {
-                return Ok(Vec::new());
-            }
-            if answer.is_ok() {
-                tasks.iter().for_each(|task| self.takeover.progressed(*task, mono));
-            }
-        }
-        let outcome = match answer {
-            Ok(outcome) => outcome,
-            // A record may name any topic: what we may not see is not there for it.
-            Err(error)
-                if matches!(what, What::LookUp(_))
-                    && matches!(error.class, ErrorClass::Denied(_) | ErrorClass::Missing(_) | ErrorClass::Refused(_)) =>
-            {
-                Outcome::Counts(Vec::new())
-            }
-            Err(error) if matches!(what, What::Purge(_)) => {
-                self.not_purged(&error);
-                return Ok(Vec::new());
-            }
-            Err(error) => return self.unanswered(what, error, mono).map(|()| Vec::new()),
-        };
-        match (what, outcome) {
-            (What::Offsets(tasks), Outcome::Committed(offsets)) => {
-                self.offsets_known(&tasks, offsets);
-                point("c01")?;
-                self.ask(What::InputEnds(tasks));
-            }
-            (What::InputEnds(tasks), Outcome::Ends(ends)) => {
-                let tasks = self.input_ends_known(tasks, &ends);
-                if self.start_moments(&tasks).is_empty() {
-                    return self.positions_known(tasks);
-                }
-                self.ask(What::StartOffsets(tasks));
-            }
-            (What::StartOffsets(tasks), Outcome::Offsets(offsets)) => {
-                let assignment = self.assignment.as_mut().expect("checked above");
-                for (partition, offset) in offsets {
-                    if let Some(input) = assignment.index.find(&partition.topic, partition.partition) {
-                        let input = &mut assignment.inputs[input];
-                        (input.position, input.committed) = (offset, offset);
-                    }
-                }
-                return self.positions_known(tasks);
-            }
-            (What::ChangelogEnds(tasks), Outcome::Ends(ends)) => self.start_restoring(&tasks, &ends, mono)?,
-            (What::StableEnds(task), Outcome::Ends(ends)) => {
-                if self.takeover.looking.get(&task) == Some(&true) && self.restore.is_held_up(task, &ends) {
-                    self.ask(What::Stamps(task));
-                } else {
-                    self.takeover.looking.remove(&task);
-                }
-            }
-            (What::Stamps(task), Outcome::Committed(offsets)) => self.owners_known(task, &offsets, mono),
-            (What::Fence(id), _) => {
-                tracing::warn!(%id, "ended the transaction of a worker that is gone");
-                self.figures.predecessors_fenced += 1;
-            }
-            (What::LookUp(topic), Outcome::Counts(counts)) => {
-                let partitions = counts.first().and_then(|(_, count)| *count);
-                self.epoch.outputs.learn(&topic, partitions, mono);
-                return Ok(self.looked_up(&topic));
-            }
-            (What::Counts, Outcome::Counts(counts)) => self.compare_counts(&counts)?,
-            (What::Lag, Outcome::Ends(ends)) => {
-                let assignment = self.assignment.as_mut().expect("checked above");
-                self.figures.purged += purge::freed(assignment, &ends);
-                note_ends(assignment, &ends);
-                assignment.ends_of = self.punctual.answered().unwrap_or(assignment.ends_of);
-            }
-            (What::Purge(_), _) => {}
-            (what, outcome) => unreachable!("{what:?} is not answered by {outcome:?}"),
-        }
-        Ok(Vec::new())
-    }
-
-    /// A question that was not answered is put again, unless it never will be.
-    fn unanswered(&mut self, mut what: What, error: broker::Error, mono: Duration) -> Result<()> {
-        if let ErrorClass::Denied(_) = error.class {
-            return Err(Error::Permanent(error));
-        }
-        if let Some(tasks) = what.step_of()
-            && tasks.len() > 1
-        {
-            // One partition that is held up must hold up its own task only.
-            let tasks = std::mem::take(tasks);
-            tasks.into_iter().for_each(|task| self.ask(what.with_tasks(vec![task])));
-            return Ok(());
-        }
-        match what {
-            What::InputEnds(tasks) | What::ChangelogEnds(tasks)
-                if matches!(error.class, ErrorClass::Missing(_))
-                    && self.takeover.failures.get(&tasks[0]).is_some_and(|failures| *failures >= MISSING_MAX) =>
-            {
-                self.halt_at_input(tasks[0], &error);
-            }
-            What::Offsets(tasks) => {
-                let task = tasks[0];
-                if error.class == ErrorClass::Retry {
-                    self.takeover.unstable.insert(task);
-                    // Unstable offsets were answered before this was asked: an open transaction is what is in the way.
-                    let owners = self.takeover.suspects.remove(&task).unwrap_or_default();
-                    self.fence(owners, mono);
-                }
-                let wait = self.takeover.again_after(task);
-                self.takeover.later.push((mono + wait, What::Offsets(tasks)));
-            }
-            What::InputEnds(ref tasks) | What::StartOffsets(ref tasks) | What::ChangelogEnds(ref tasks) => {
-                let wait = self.takeover.again_after(tasks[0]);
-                self.takeover.later.push((mono + wait, what));
-            }
-            What::Fence(id) => {
-                tracing::warn!(%id, %error, "the transaction of a worker that is gone could not be ended");
-                self.parts.registry.fence_failed(&id);
-            }
-            What::StableEnds(task) | What::Stamps(task) => {
-                self.takeover.looking.remove(&task);
-            }
-            What::Lag => drop(self.punctual.answered()),
-            What::Counts | What::Purge(_) => {}
-            What::LookUp(_) => self.ask_later(what, mono),
         }
         Ok(())
     }
 
     /// A task stands still because its topics are not there.
-    fn halt_at_input(&mut self, task: usize, error: &broker::Error) {
+    pub(super) fn halt_at_input(&mut self, task: usize, error: &broker::Error) {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
         let input = assignment.inputs[assignment.tasks[task].inputs[0]].partition.clone();
         self.stand_still(task, Halt { input, offset: None, reason: error.to_string() });
     }
 
-    fn offsets_known(&mut self, tasks: &[usize], offsets: Vec<(TopicPartition, Option<CommittedOffset>)>) {
+    pub(super) fn offsets_known(&mut self, tasks: &[usize], offsets: Vec<(TopicPartition, Option<CommittedOffset>)>) {
         let assignment = self.assignment.as_mut().expect("asked for an assignment");
         for (partition, offset) in offsets {
             let Some(input) = assignment.index.find(&partition.topic, partition.partition) else { continue };
@@ -417,7 +171,7 @@ impl Core {
     }
 
     /// Notes where the inputs end; halts tasks whose committed offset is not in the log any more. Returns the others.
-    fn input_ends_known(&mut self, tasks: Vec<usize>, ends: &[(TopicPartition, Span)]) -> Vec<usize> {
+    pub(super) fn input_ends_known(&mut self, tasks: Vec<usize>, ends: &[(TopicPartition, Span)]) -> Vec<usize> {
         let assignment = self.assignment.as_mut().expect("asked for an assignment");
         note_ends(assignment, ends);
         let mut halts: BTreeMap<usize, Halt> = BTreeMap::new();
@@ -449,7 +203,7 @@ impl Core {
     }
 
     /// Inputs without a committed offset that start at a moment.
-    fn start_moments(&self, tasks: &[usize]) -> Vec<(TopicPartition, i64)> {
+    pub(super) fn start_moments(&self, tasks: &[usize]) -> Vec<(TopicPartition, i64)> {
         let Some(assignment) = &self.assignment else { return Vec::new() };
         let inputs = tasks.iter().flat_map(|task| &assignment.tasks[*task].inputs).map(|input| &assignment.inputs[*input]);
         inputs
@@ -461,7 +215,7 @@ impl Core {
             .collect()
     }
 
-    fn changelogs(&self, tasks: &[usize]) -> Vec<TopicPartition> {
+    pub(super) fn changelogs(&self, tasks: &[usize]) -> Vec<TopicPartition> {
         let Some(assignment) = &self.assignment else { return Vec::new() };
         let topics = &self.parts.program.plan.topics;
         let of_task = |task: &usize| {
@@ -475,7 +229,7 @@ impl Core {
     }
 
     /// Tasks without state are ready; the others ask on.
-    fn positions_known(&mut self, tasks: Vec<usize>) -> Result<Vec<usize>> {
+    pub(super) fn positions_known(&mut self, tasks: Vec<usize>) -> Result<Vec<usize>> {
         let assignment = self.assignment.as_ref().expect("asked for an assignment");
         let (stateful, ready): (Vec<usize>, Vec<usize>) =
             tasks.into_iter().partition(|task| !assignment.tasks[*task].stores.is_empty());
@@ -486,71 +240,6 @@ impl Core {
             self.takeover.settled(*task);
         }
         Ok(ready)
-    }
-
-    /// Who committed the inputs of a task last is known.
-    fn owners_known(&mut self, task: usize, offsets: &[(TopicPartition, Option<CommittedOffset>)], mono: Duration) {
-        // Whoever is asked about a task that has moved meanwhile was not in its way.
-        if self.takeover.looking.remove(&task) != Some(true) || !self.takeover.since.contains_key(&task) {
-            return;
-        }
-        let owners = self.owners(offsets);
-        if self.takeover.unstable.contains(&task) {
-            self.takeover.suspects.insert(task, owners);
-        } else {
-            self.fence(owners, mono);
-        }
-    }
-
-    /// The ids in the stamps that are not of this process.
-    fn owners(&self, offsets: &[(TopicPartition, Option<CommittedOffset>)]) -> BTreeSet<Text> {
-        let topology = &self.parts.program.plan.topology;
-        let own = format!("{topology}.{}.", self.parts.worker_id);
-        let is_ours = |id: &str| {
-            let thread = id.strip_prefix(&own).and_then(|thread| thread.parse::<usize>().ok());
-            thread.is_some_and(|thread| thread < self.parts.settings.threads)
-        };
-        offsets
-            .iter()
-            .filter_map(|(_, offset)| id_of_stamp(&offset.as_ref()?.metadata))
-            // Whoever wrote the metadata, only ids of this topology are touched.
-            .filter(|id| id.strip_prefix(topology.as_str()).is_some_and(|rest| rest.starts_with('.')) && !is_ours(id))
-            .map(Text::from)
-            .collect()
-    }
-
-    /// Ends the transactions of these ids, unless a thread of this process has just done so.
-    fn fence(&mut self, owners: BTreeSet<Text>, mono: Duration) {
-        for id in owners {
-            if self.parts.registry.may_fence(&id, mono) {
-                self.ask(What::Fence(id));
-            }
-        }
-    }
-
-    /// Tasks that waited for this topic go on.
-    fn looked_up(&mut self, topic: &Text) -> Vec<usize> {
-        let assignment = self.assignment.as_mut().expect("asked for an assignment");
-        let waits = |state: &TaskState| matches!(state, TaskState::Halted(Standstill::LookUp(wanted)) if wanted == topic);
-        let tasks = assignment.tasks.iter().enumerate().filter(|(_, task)| waits(&task.state));
-        tasks.map(|(at, _)| at).collect()
-    }
-
-    fn compare_counts(&mut self, counts: &[(Text, Option<u32>)]) -> Result<()> {
-        // A single answer of a broker that has just started may lack a topic.
-        let gone = counts.iter().any(|(_, found)| found.is_none());
-        if gone && !std::mem::replace(&mut self.topic_gone, gone) {
-            tracing::warn!("a topic of the plan is not there, as far as one broker knows");
-            return Ok(());
-        }
-        self.topic_gone = gone;
-        for ((topic, found), prepared) in counts.iter().zip(&self.parts.prepared.topics) {
-            let found = found.unwrap_or(0);
-            if found != prepared.partitions {
-                return Err(Error::Repartitioned { topic: topic.clone(), expected: prepared.partitions, found });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -564,7 +253,8 @@ fn start_of(input: &super::task::Input) -> Start {
     input.routes.iter().map(|route| route.start).min_by_key(rank).unwrap_or_default()
 }
 
-fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
+/// Notes where inputs begin and end.
+pub(super) fn note_ends(assignment: &mut Assignment, ends: &[(TopicPartition, Span)]) {
     for (partition, span) in ends {
         if let Some(input) = assignment.index.find(&partition.topic, partition.partition) {
             let input = &mut assignment.inputs[input];
@@ -587,20 +277,5 @@ mod tests {
         assert_eq!(takeover.again_after(1), AGAIN_AFTER, "another task");
         takeover.progressed(0, Duration::from_secs(1));
         assert_eq!(takeover.again_after(0), AGAIN_AFTER);
-    }
-
-    #[test]
-    fn a_task_that_came_further_while_its_owner_was_looked_for_has_no_suspects() {
-        let mut takeover = Takeover::default();
-        takeover.since.insert(0, Duration::ZERO);
-        takeover.unstable.insert(0);
-        takeover.looking.insert(0, true);
-        takeover.suspects.insert(0, BTreeSet::from(["t.b.00".into()]));
-        takeover.progressed(0, Duration::from_secs(1));
-        assert!(!takeover.looking[&0], "the answer under way says nothing any more");
-        assert!(takeover.unstable.is_empty() && takeover.suspects.is_empty());
-        assert_eq!(takeover.since[&0], Duration::from_secs(1));
-        takeover.settled(0);
-        assert!(takeover.since.is_empty());
     }
 }

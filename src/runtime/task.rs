@@ -71,8 +71,10 @@ pub(super) enum TaskState {
 pub(super) enum Standstill {
     /// At a record, until an operator acts.
     Record(Halt),
-    /// At an input that cannot be read.
+    /// At an input that cannot be read, until an operator acts.
     Input(Halt),
+    /// At an input that cannot be read for now: it is tried again.
+    Unread(Halt),
     /// A record goes to a topic of which nothing is known: it is looked up.
     LookUp(Text),
     /// This store (by index) is damaged: it is set aside and restored.
@@ -236,7 +238,9 @@ impl Task {
             TaskState::Waiting => TaskPhase::Waiting,
             TaskState::Restoring | TaskState::Halted(Standstill::Damaged(_)) => TaskPhase::Restoring,
             TaskState::Running | TaskState::Halted(Standstill::LookUp(_)) => TaskPhase::Running,
-            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt)) => TaskPhase::Halted(halt.clone()),
+            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt) | Standstill::Unread(halt)) => {
+                TaskPhase::Halted(halt.clone())
+            }
         }
     }
 }

@@ -26,10 +26,12 @@ use super::meters::Meters;
 use super::progress::Totals;
 use super::punctuate::Punctual;
 use super::purge::Purge;
+use super::questions::{Question, What};
 use super::restore::Restore;
 use super::sealing::Then;
-use super::takeover::{Question, Takeover, What};
+use super::takeover::Takeover;
 use super::task::{Scene, Standstill, TaskState};
+use super::trouble::Troubles;
 use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, shutdown};
 use crate::broker::{Broker, GroupConsumer, Isolation, Limit, Polled, TransactionSettings, Wake};
 use crate::clock::Clock;
@@ -132,6 +134,7 @@ impl Worker {
             commit,
             restore: Restore::new(reader),
             takeover: Takeover::default(),
+            troubles: Troubles::default(),
             assignment: None,
             assignments: 0,
             epoch: Epoch::new(&parts.program, &parts.prepared),
@@ -384,7 +387,7 @@ impl Worker {
                 self.core.figures.rollbacks += 1;
                 self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
                 if !epoch.orphaned {
-                    self.core.narrow(&epoch, cause)?;
+                    self.core.narrow(&epoch, cause, mono)?;
                     let resume = self.core.roll_back(mono);
                     if then == Then::GoOn {
                         self.resume(&resume)?;

@@ -1,5 +1,6 @@
 //! A file from bytes to model and plan.
 
+use super::definition::{Definition, define};
 use super::diagnostic::{Diagnostic, Findings, Severity, SourceText, finding};
 use super::lower::lower;
 use super::model::Topology;
@@ -19,6 +20,8 @@ pub struct Loaded {
     pub marked: bool,
     /// The model and its plan; only when there is no error.
     pub checked: Option<(Topology, Plan)>,
+    /// Its content as it is recorded and compared; only when there is no error.
+    pub definition: Option<Definition>,
     /// Everything that was found, in the order of the file.
     pub findings: Vec<Diagnostic>,
     /// What the file says of messages, for [`super::across`]; also of a file with errors, as far as it was understood.
@@ -52,6 +55,7 @@ fn read(file: &str, bytes: &[u8], overrides: &[(String, String)], sources: &dyn 
         text: findings.source().text.clone(),
         marked: text.lines().any(|line| line.starts_with("skald:")),
         checked: None,
+        definition: None,
         findings: Vec::new(),
         traffic: None,
     };
@@ -60,11 +64,12 @@ fn read(file: &str, bytes: &[u8], overrides: &[(String, String)], sources: &dyn 
     } else if let Some(mut root) = yaml::read(&mut findings) {
         loaded.marked = root.get("skald").is_some();
         yaml::mend(&mut root, &mut findings);
-        if let Some(topology) = lower(&root, overrides, &mut findings, sources) {
+        if let Some((topology, notes)) = lower(&root, overrides, &mut findings, sources) {
             let plan = plan::build(&topology, &mut findings);
             if findings.has_errors() {
                 loaded.traffic = Some(topology);
             } else {
+                loaded.definition = Some(define(&root, &notes, &topology, findings.source()));
                 loaded.checked = Some((topology, plan));
             }
         }

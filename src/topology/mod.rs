@@ -9,6 +9,7 @@
 
 mod across;
 pub mod codes;
+pub mod definition;
 mod diagnostic;
 pub mod explain;
 mod fix;
@@ -27,6 +28,7 @@ pub mod yaml;
 mod tests;
 
 pub use across::across;
+pub use definition::Definition;
 pub use diagnostic::{Diagnostic, Finding, Findings, Fix, Place, Severity, SourceText, finding, nearest};
 pub use fix::{Fixed, fixed};
 pub use load::{Loaded, load};

@@ -213,6 +213,18 @@ pub(crate) fn try_committed(brokers: &str, group: &str, topic: &str, partitions:
     Some(found.iter().map(|one| place(one.offset()).map(|offset| (offset, one.metadata().to_owned()))).collect())
 }
 
+fn binary() -> PathBuf {
+    let binary = std::env::var("SKALD_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_skald").into());
+    fs::canonicalize(binary).expect("the binary is there")
+}
+
+/// Runs the built binary to its end: exit code, stdout, stderr.
+pub(crate) fn tool(arguments: &[&str]) -> (i32, String, String) {
+    let done = Command::new(binary()).args(arguments).stdin(Stdio::null()).output().expect("the binary was built");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (done.status.code().expect("it ends by itself"), text(done.stdout), text(done.stderr))
+}
+
 /// The built binary as a child process; killed when this value goes, or with the test process.
 pub(crate) struct Engine {
     child: Child,
@@ -226,9 +238,7 @@ impl Engine {
     pub(crate) fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let output = folder.join(format!("{}.log", unique("skald")));
         let log = File::create(&output).expect("the folder is writable");
-        let binary = std::env::var("SKALD_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_skald").into());
-        let binary = fs::canonicalize(binary).expect("the binary is there");
-        let child = Command::new(binary)
+        let child = Command::new(binary())
             .args(arguments)
             .envs(environment.iter().copied())
             .current_dir(folder)

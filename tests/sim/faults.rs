@@ -1,7 +1,7 @@
 //! What goes wrong, drawn from the seed.
 
-use skald::broker::ErrorClass;
 use skald::broker::embedded::{Call, CallKind, Faults, LaneFault, PollFault};
+use skald::broker::{ErrorClass, TroubleKind};
 use skald::clock::{Clock, ManualClock};
 use skald::sync::lock;
 use std::collections::BTreeMap;
@@ -126,11 +126,18 @@ impl Faults for SeededFaults {
             return None;
         }
         if call.kind == CallKind::Read {
+            if self.random.u32(..10) == 0 {
+                self.fired.note("unreadable changelog");
+                let kinds = [TroubleKind::Other, TroubleKind::Missing, TroubleKind::OffsetOutOfRange];
+                return Some(PollFault::Trouble(kinds[self.random.usize(..kinds.len())]));
+            }
             self.fired.note("read nothing");
             return Some(PollFault::Nothing);
         }
         let (kind, fault) = match self.random.u32(..20) {
-            0..=4 => ("poll nothing", PollFault::Nothing),
+            0..=2 => ("poll nothing", PollFault::Nothing),
+            3 => ("unreadable input", PollFault::Trouble(TroubleKind::Other)),
+            4 => ("missing input", PollFault::Trouble(TroubleKind::Missing)),
             5..=14 => ("rebalance", PollFault::Rebalance),
             15..=18 => ("session lost", PollFault::SessionLost),
             _ => ("consumer dies", PollFault::Fatal),

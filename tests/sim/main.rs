@@ -142,7 +142,7 @@ fn every_record_counts_once_whatever_goes_wrong() {
 }
 
 /// All kinds of trouble.
-const FAULTS: [&str; 24] = [
+const FAULTS: [&str; 27] = [
     "abort",
     "compaction",
     "consumer dies",
@@ -156,6 +156,7 @@ const FAULTS: [&str; 24] = [
     "late EndTxn",
     "lost reply",
     "lost request",
+    "missing input",
     "orderly stop",
     "pause",
     "pause in a transaction",
@@ -167,6 +168,8 @@ const FAULTS: [&str; 24] = [
     "session lost",
     "slow",
     "unknown for long",
+    "unreadable changelog",
+    "unreadable input",
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use crate::check;
 use crate::workload::{IN_PARTITIONS, Kind, MID_PARTITIONS};
 use crate::world::World;
 use skald::broker::embedded::{Call, CallKind, Faults, LaneFault, PollFault};
-use skald::broker::{Broker, ErrorClass};
+use skald::broker::{Broker, ErrorClass, TroubleKind};
 use skald::clock::{Clock, ManualClock};
 use skald::runtime::Figures;
 use skald::sync::lock;
@@ -154,4 +154,36 @@ fn a_member_gets_its_share_while_anothers_disk_is_full() {
     send(&mut world, 61..=90);
     world.run_until("everything is done", Duration::from_secs(30), World::is_done).unwrap();
     check::check(&world).unwrap();
+}
+
+/// Stops the first input that is read, so often.
+struct Unreadable(TroubleKind, Arc<Mutex<u32>>);
+
+impl Faults for Unreadable {
+    fn lane(&mut self, _: Call<'_>) -> Option<LaneFault> {
+        None
+    }
+
+    fn poll(&mut self, call: Call<'_>) -> Option<PollFault> {
+        let mut left = lock(&self.1);
+        if call.kind != CallKind::Poll || *left == 0 {
+            return None;
+        }
+        *left -= 1;
+        Some(PollFault::Trouble(self.0))
+    }
+}
+
+#[test]
+fn an_input_that_cannot_be_read_for_a_while_is_read_on_from_where_it_was() {
+    for kind in [TroubleKind::Other, TroubleKind::Missing] {
+        let mut world = world_at_work(1);
+        let left = Arc::new(Mutex::new(30));
+        world.cluster.set_faults(Unreadable(kind, left.clone()));
+        world.run_until("all tasks have met trouble", SHARE, |world| world.running(0) == 0).unwrap();
+        send(&mut world, 31..=60);
+        world.run_until("everything is done", Duration::from_secs(120), World::is_done).unwrap();
+        assert_eq!(*lock(&left), 0);
+        check::check(&world).unwrap();
+    }
 }

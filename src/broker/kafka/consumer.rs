@@ -3,7 +3,7 @@
 //! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards. An error that stops a partition
 //! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
 
-use super::context::{MemberContext, Rebalance, names, trouble_kind};
+use super::context::{MemberContext, Rebalance, is_of_client, names, trouble_kind};
 use super::error::About;
 use super::intake::hand_over;
 use super::probe::Probe;
@@ -154,7 +154,7 @@ impl Member {
         if let Some(topic) = subscribed_topic(&reason) {
             return Some(Polled::Trouble(Trouble { input: TopicPartition::new(topic, -1), kind }));
         }
-        if kind == TroubleKind::Other {
+        if kind == TroubleKind::Other && is_of_client(code) {
             // A damaged or unreadable batch: librdkafka goes on behind it, and which partition has lost records is not known.
             return Some(Polled::Fatal(Error::new(ErrorClass::Fatal, about.what, format!("{code}: {reason}"))));
         }

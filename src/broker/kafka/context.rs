@@ -287,6 +287,43 @@ pub(super) fn trouble_kind(code: Code) -> Option<TroubleKind> {
         | Code::AssignmentLost
         | Code::DestroyBroker
         | Code::Retry => None,
+        // The broker finds its log damaged where we read.
+        Code::InvalidMessage => Some(TroubleKind::Other),
+        // Whatever else a broker answers to a fetch, the client asks again, and nothing is passed over.
+        code if !is_of_client(code) => None,
+        // A batch that the client cannot make sense of: it goes on behind it.
         _ => Some(TroubleKind::Other),
+    }
+}
+
+/// Is it the client that says this, and not a broker?
+pub(super) fn is_of_client(code: Code) -> bool {
+    (code as i32) < Code::Unknown as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_no_trouble_and_what_loses_records_is() {
+        for (code, kind) in [
+            (Code::AutoOffsetReset, Some(TroubleKind::OffsetOutOfRange)),
+            (Code::UnknownTopicOrPartition, Some(TroubleKind::Missing)),
+            (Code::TopicAuthorizationFailed, Some(TroubleKind::Denied)),
+            (Code::InvalidMessage, Some(TroubleKind::Other)),
+            (Code::BadMessage, Some(TroubleKind::Other)),
+            (Code::BadCompression, Some(TroubleKind::Other)),
+            (Code::NotImplemented, Some(TroubleKind::Other)),
+            (Code::Unknown, None),
+            (Code::KafkaStorageError, None),
+            (Code::OffsetNotAvailable, None),
+            (Code::FencedLeaderEpoch, None),
+            (Code::UnknownLeaderEpoch, None),
+            (Code::BrokerTransportFailure, None),
+            (Code::LeaderNotAvailable, None),
+        ] {
+            assert_eq!(trouble_kind(code), kind, "{code:?}");
+        }
     }
 }

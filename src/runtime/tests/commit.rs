@@ -420,6 +420,50 @@ fn questions_wait_for_the_epoch_and_are_answered_in_order() {
 }
 
 #[test]
+fn an_epoch_that_nobody_waits_for_holds_nothing_up() {
+    // Not begun, because the one before failed: it is dropped.
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        bench.lane.answers([fails(ErrorClass::Abortable)]);
+        bench.commit();
+        bench.rolled_back();
+    }
+    bench.commit();
+    assert!(bench.step().is_none(), "it waits");
+    bench.lane.asked();
+    bench.commit.disown();
+    assert!(matches!(bench.step(), Some(Event::Verdict(Verdict::RolledBack(_)))));
+    assert_eq!(bench.lane.asked(), [""; 0]);
+
+    // In its transaction: that comes to its end.
+    let mut bench = Bench::new();
+    bench.lane.answers([ok(), None]);
+    bench.commit();
+    assert!(bench.step().is_none(), "it is being produced");
+    bench.commit.disown();
+    bench.lane.0.lock().unwrap().answers.clear();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), WHOLE);
+
+    // Unknown: it is looked for, once.
+    for (look_up, abandoned) in [(fails(ErrorClass::Retry), false), (fails(ErrorClass::Fatal), false), (None, true)] {
+        let mut bench = Bench::new();
+        bench.lane.answers([ok(), ok(), drained(), ok(), None]);
+        bench.commit();
+        assert!(bench.step().is_none(), "it is being committed");
+        bench.commit.disown();
+        bench.lane.0.lock().unwrap().answers.clear();
+        bench.lane.answers([fails(ErrorClass::Retry), ok(), look_up]);
+        assert!(matches!(bench.verdict(), Verdict::Untold));
+        let found = ["rebuild", "committed", "abandon"];
+        assert_eq!(bench.lane.asked()[5..], found[..if abandoned { 3 } else { 2 }]);
+        bench.now += Duration::from_secs(5);
+        bench.commit();
+        bench.committed();
+    }
+}
+
+#[test]
 fn the_id_of_a_stamp_is_what_comes_before_the_last_hash() {
     for (stamp, id) in [
         ("shop.w.00#ab.7", Some("shop.w.00")),

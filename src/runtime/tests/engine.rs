@@ -244,8 +244,17 @@ fn a_topic_of_a_computed_name_is_used_once_it_is_there() {
     wait_for("an order for a known topic", || bench.read("large.c4", 1).len() == 1);
     let letters = || bench.read("counts.dlq", bench.prepared.topics[bench.program.plan.dead_letters].partitions as i32);
     wait_for("a dead letter for the other", || letters().len() == 1);
-    let code = letters()[0].headers.iter().find(|header| header.name == "__skald.errors.code").cloned();
-    assert_eq!(code.and_then(|code| code.value).as_deref(), Some(&b"UNKNOWN_TOPIC"[..]));
+    let code = |number: usize| {
+        let header = letters()[number].headers.iter().find(|header| header.name == "__skald.errors.code").cloned();
+        header.and_then(|header| header.value)
+    };
+    assert_eq!(code(0).as_deref(), Some(&b"UNKNOWN_TOPIC"[..]));
+
+    // Deleted while it is known: the first delivery tells, and what names it is a dead letter as before it was there.
+    bench.cluster.delete_topic("large.c4").expect("it was there");
+    bench.send(95..96);
+    wait_for("a dead letter for what is gone", || letters().len() == 2);
+    assert_eq!(code(1).as_deref(), Some(&b"UNKNOWN_TOPIC"[..]));
     engine.stop();
     assert!(matches!(engine.wait(), Exit::Stopped));
 }
@@ -263,7 +272,17 @@ fn names_that_no_topic_has_are_remembered_in_bounds_and_take_no_topic_s_place() 
     assert_eq!(outputs.named("none-59999", now), Err(NotWritten::NoTopic));
     assert_eq!(outputs.unknown, None, "it is known not to be there");
     assert_eq!(outputs.named("none-0", now), Err(NotWritten::NoTopic));
-    assert_eq!(outputs.unknown.as_ref().map(Text::as_str), Some("none-0"), "it is looked up again");
+    assert_eq!(outputs.unknown.take().as_ref().map(Text::as_str), Some("none-0"), "it is looked up again");
+
+    assert!(outputs.is_gone("there"));
+    assert_eq!(outputs.named("there", now), Err(NotWritten::NoTopic));
+    assert_eq!(outputs.unknown.take().as_ref().map(Text::as_str), Some("there"), "it is looked up again");
+    outputs.learn("there", Some(2), now);
+    assert!(outputs.named("there", now).is_ok());
+    assert!(outputs.is_refused("there", now), "what may not be written to is not there for a record");
+    assert_eq!((outputs.named("there", now), outputs.unknown.take()), (Err(NotWritten::NoTopic), None));
+    let declared = bench.program.plan.topics[0].name.clone();
+    assert!(!outputs.is_gone(&declared) && !outputs.is_refused(&declared, now), "a declared one is another matter");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod file;
 mod names;
 mod nodes;
 mod reference;
+mod sagas;
 mod topics;
 
 pub use reference::{page_text, reference_page};
@@ -51,7 +52,8 @@ pub fn page(code: &str) -> Option<&'static Page> {
 /// All pages, in the order of [`codes::all`].
 pub fn pages() -> impl Iterator<Item = &'static Page> {
     let known = || {
-        let lists = [file::PAGES, names::PAGES, expressions::PAGES, contracts::PAGES, topics::PAGES, nodes::PAGES];
+        let lists =
+            [file::PAGES, names::PAGES, expressions::PAGES, contracts::PAGES, topics::PAGES, nodes::PAGES, sagas::PAGES];
         lists.into_iter().flatten()
     };
     codes::all().filter_map(move |(code, _)| known().find(|page| page.code == code))
@@ -130,7 +132,8 @@ mod tests {
             let name = entry.unwrap().file_name().to_string_lossy().into_owned();
             assert!(codes::title(&name[..4]).is_some(), "{name}");
         }
-        let lists = [file::PAGES, names::PAGES, expressions::PAGES, contracts::PAGES, topics::PAGES, nodes::PAGES];
+        let lists =
+            [file::PAGES, names::PAGES, expressions::PAGES, contracts::PAGES, topics::PAGES, nodes::PAGES, sagas::PAGES];
         for page in lists.into_iter().flatten() {
             assert!(codes::title(page.code).is_some(), "{}", page.code);
         }

@@ -29,6 +29,11 @@ pub(super) const PAGES: &[Page] = &[
         "Write the type as declared, add it to the topic, or send to another topic.",
     ),
     entry!(
+        "E208",
+        "A transition, or the start of the saga, names a state that the saga does not have.",
+        "Correct the name, or add the state under `states`.",
+    ),
+    entry!(
         "E209",
         "The topic's name is one that the engine derives from the topology and a node. The file that derives it does not declare it: partitions and policies follow from the node.",
         "Leave the declaration out, or give the topic another name. Other files may declare it to read it.",

@@ -46,8 +46,18 @@ pub(super) const PAGES: &[Page] = &[
         "`map` gives the record new data of any kind.",
     ),
     entry!(
+        "E901",
+        "A retry policy with which nothing could be tried, or whose waits make no sense: `attempts` counts all tries, so it is at least 1, `multiplier` too, and `jitter` is a part of the wait, from 0 to 1.",
+        "Correct the number; one try without a second is `attempts: 1`.",
+    ),
+    entry!(
         "E908",
         "The topic declares its `key`, and senders fill the key in by it. A second one beside it could only disagree.",
         "Leave the `key` of the message out, or the one of the topic.",
+    ),
+    entry!(
+        "E909",
+        "The id of a command and where it is answered are the step's: a try that was not answered is repeated under the same id, one after an answered failure has a new one, and the reply comes to the saga's own topic.",
+        "Leave the field out; what the receiver needs goes into `data`.",
     ),
 ];

@@ -27,6 +27,7 @@ mod usage;
 
 pub(super) use sources::whole;
 
+use super::definition::Notes;
 use super::diagnostic::{Finding, Findings};
 use super::model::{Position, Topology};
 use super::sources::Sources;
@@ -34,7 +35,6 @@ use super::yaml::{Entry, Node};
 use crate::expr::{Scope, Slot, Type, names};
 use crate::record::{Map, Text};
 use fields::Shape;
-use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -61,7 +61,7 @@ pub(super) struct Lower<'a> {
     saga: Option<(Rc<saga::Data>, saga::Place)>,
     /// Globs of topics that replies may go to.
     reply_to: Vec<Text>,
-    schemas: FxHashMap<String, Option<super::model::Schema>>,
+    notes: Notes,
     /// What compiling has cost so far, and was it said that it is too much.
     spent: Cell<usize>,
     overspent: bool,
@@ -100,7 +100,7 @@ pub(super) fn lower(
     overrides: &[(String, String)],
     findings: &mut Findings,
     sources: &dyn Sources,
-) -> Option<Topology> {
+) -> Option<(Topology, Notes)> {
     let mut lower = Lower {
         findings,
         sources,
@@ -115,11 +115,12 @@ pub(super) fn lower(
         results: Vec::new(),
         saga: None,
         reply_to: Vec::new(),
-        schemas: FxHashMap::default(),
+        notes: Notes::default(),
         spent: Cell::new(0),
         overspent: false,
     };
-    lower.topology(root, overrides)
+    let topology = lower.topology(root, overrides)?;
+    Some((topology, lower.notes))
 }
 
 impl Lower<'_> {

@@ -178,6 +178,7 @@ impl Lower<'_> {
             Style::Plain | Style::Single | Style::Double => resolve(&text).0,
             Style::Literal | Style::Folded => Value::from(text.as_str()),
         };
+        self.notes.filled.insert(node.range.start, (value.clone(), secret));
         Some(Filled { text, value, secret })
     }
 

@@ -42,11 +42,12 @@ impl Lower<'_> {
             self.say(node.range.clone(), found.hint("a file that ends in `.json`, or a JSON Schema as a map"));
             return None;
         }
-        if let Some(known) = self.schemas.get(path.as_str()) {
+        self.notes.schema_at.insert(node.range.start, path.to_string());
+        if let Some(known) = self.notes.schemas.get(path.as_str()) {
             return known.clone();
         }
         let schema = self.read_schema(node, &path);
-        self.schemas.insert(path.to_string(), schema.clone());
+        self.notes.schemas.insert(path.to_string(), schema.clone());
         schema
     }
 

@@ -114,7 +114,7 @@ impl Topology {
     }
 
     /// Every message of the file, with the index of its node: aggregates first, then pipelines, then sagas.
-    pub(in crate::topology) fn each_message(&self, visit: &mut dyn FnMut(usize, &Message)) {
+    pub fn each_message(&self, visit: &mut dyn FnMut(usize, &Message)) {
         for (node, aggregate) in self.aggregates.iter().enumerate() {
             aggregate.each_message(&mut |message| visit(node, message));
         }

@@ -9,10 +9,13 @@ mod build;
 mod check;
 mod count;
 mod describe;
+mod keys;
 mod normal;
 
 pub(super) use build::build;
 pub use describe::{json, outputs};
+pub use keys::{InstanceKey, instance_keys};
+pub(super) use normal::normal;
 
 use super::model::{Cleanup, StoreKind};
 use crate::record::Text;

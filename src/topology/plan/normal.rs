@@ -4,7 +4,7 @@
 ///
 /// Two texts of one form mean the same; two that mean the same may have different forms (`a + b` and `b + a`), which costs a
 /// repartition topic and loses nothing.
-pub(super) fn normal(text: &str) -> String {
+pub(in crate::topology) fn normal(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut rest = text.trim().trim_start_matches('=').trim_start();
     while let Some(first) = rest.chars().next() {

@@ -1,6 +1,7 @@
 //! Topology files in, findings out: `tests/topology/good` has files without errors, `tests/topology/bad` has files with what
 //! is found in them in a file of the same name beside. `UPDATE_EXPECTED=1` writes these; read what changed.
 
+mod definitions;
 mod fixes;
 mod hostile;
 mod plans;

@@ -4,6 +4,7 @@
 //! nothing with the engine that it judges.
 
 mod faults;
+mod letters;
 mod measure;
 mod purge;
 mod restore;

@@ -31,6 +31,8 @@ pub(super) struct Drawn {
     pub(super) ranges: Vec<Range<usize>>,
     pub(super) ways: Vec<Vec<Range<usize>>>,
     pub(super) everywhere: Vec<Range<usize>>,
+    /// Was every transition understood? One that was not may be the one that is missing.
+    whole: bool,
 }
 
 impl Lower<'_> {
@@ -49,17 +51,21 @@ impl Lower<'_> {
             ranges: Vec::new(),
             ways: Vec::new(),
             everywhere: Vec::new(),
+            whole: true,
         };
         for (at, entry) in entries.iter().enumerate() {
             let (state, ways) = self.saga_state(entry, at, common, data);
+            let written = entry.node.get("transitions").filter(|node| !node.is_null()).map_or(0, |node| elements(node).len());
+            drawn.whole &= written == state.transitions.len();
             drawn.body.states.push(state);
             drawn.ranges.push(entry.key_range.clone());
             drawn.ways.push(ways);
         }
         if let Some(node) = fields.get("transitions").filter(|node| !node.is_null()) {
             (drawn.body.everywhere, drawn.everywhere) = self.transitions(node, Place::Everywhere, common, data);
+            drawn.whole &= drawn.everywhere.len() == elements(node).len();
         }
-        if start.is_some() {
+        if start.is_some() && drawn.whole {
             self.drawn_well(&drawn, timeout.is_some(), fields.key_range("states"));
         }
         drawn.body.keep();
@@ -147,7 +153,10 @@ impl Lower<'_> {
             let payload = self.source_data(&common.sources, Some(types));
             scope = self.with_message(&scope, payload, common.key.clone());
         }
-        let when = self.optional_expr(&fields, "when", &scope, Want::Bool);
+        let when = match fields.get("when") {
+            Some(node) => Some(self.expr(node, &scope, Want::Bool)?.0),
+            None => None,
+        };
         let to = match fields.get("to") {
             Some(node) => Some(self.state_named(node, data)?),
             None => None,

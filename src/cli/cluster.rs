@@ -1,0 +1,30 @@
+//! The Kafka cluster that a command works with.
+
+use super::Problem;
+use crate::broker::kafka::{Kafka, Properties};
+use crate::config::{Cluster, Exit};
+
+/// A client with the properties given; nothing is connected yet.
+pub(super) fn client(cluster: &Cluster) -> Result<Kafka, Problem> {
+    let mut properties = Properties::new(cluster.brokers.as_str());
+    for property in &cluster.properties {
+        properties.set(&property.key, &property.value).map_err(|error| Problem::of(Exit::Usage, &error))?;
+    }
+    Kafka::new(properties).map_err(|error| Problem::of(Exit::Usage, &error))
+}
+
+/// Waits until a broker answers.
+pub(super) fn contact(kafka: &Kafka, cluster: &Cluster) -> Result<(), Problem> {
+    kafka.contact().map_err(|error| {
+        Problem::new(Exit::BrokerUnreachable, format!("no broker answers at {}", cluster.brokers))
+            .because(&error)
+            .hint("check the address; to try a topology without Kafka: `skald dev`")
+    })
+}
+
+/// A client whose broker has answered.
+pub(super) fn connect(cluster: &Cluster) -> Result<Kafka, Problem> {
+    let kafka = client(cluster)?;
+    contact(&kafka, cluster)?;
+    Ok(kafka)
+}

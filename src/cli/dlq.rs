@@ -1,0 +1,304 @@
+//! `skald dlq`: looks through a topic of dead letters, this engine's or another's.
+
+use super::cluster::connect;
+use super::text::{bytes, cut, plain, table};
+use super::{Problem, out};
+use crate::broker::Broker;
+use crate::clock::{Clock, SystemClock};
+use crate::codec::moment;
+use crate::config::{Dlq, DlqWish, Exit, OutputFormat, Place, Since};
+use crate::dlq::{self, Filed, Filter, Found, Shelf, Summary, error_value};
+use crate::record::{Millis, Value, json, timestamp_text};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json as object;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
+
+/// Characters of a message in a table.
+const MESSAGE_LENGTH: usize = 80;
+/// Characters of a key in a table.
+const KEY_LENGTH: usize = 40;
+/// The bar is drawn anew once in so many records.
+const RECORDS_PER_TICK: u64 = 4_096;
+
+pub(super) fn dlq(settings: &Dlq) -> Result<Exit, Problem> {
+    // What can be refused at once is not refused after the cluster was asked.
+    let filter = match &settings.wish {
+        DlqWish::Stats { filter, .. } | DlqWish::List { filter, .. } => filter.as_deref().map(condition).transpose()?,
+        DlqWish::Show(_) => None,
+    };
+    let kafka = connect(&settings.cluster)?;
+    let desk = Desk { settings, shelf: Shelf::open(&kafka as &dyn Broker, &settings.topic).map_err(|error| told(&error))? };
+    match &settings.wish {
+        DlqWish::Stats { since, .. } => desk.stats(filter.as_ref(), *since),
+        DlqWish::List { since, limit, .. } => desk.list(filter.as_ref(), *since, *limit),
+        DlqWish::Show(place) => desk.show(*place),
+    }
+}
+
+/// The condition of `--where`; its problems with the place of each.
+fn condition(text: &str) -> Result<Filter, Problem> {
+    Filter::compile(text).map_err(|findings| {
+        let mut said = String::from("`--where` cannot be used");
+        for finding in &findings {
+            let before = text.get(..finding.range.start).unwrap_or(text).chars().count();
+            let about = text.get(finding.range.clone()).unwrap_or_default().chars().count().max(1);
+            let line = plain(text).replace('\n', " ");
+            let _ = write!(said, "\n{line}\n{}{} {}: {}", " ".repeat(before), "^".repeat(about), finding.code, finding.message);
+            if let Some(hint) = &finding.hint {
+                let _ = write!(said, " ({hint})");
+            }
+        }
+        Problem::new(Exit::Usage, said)
+            .hint("names: `error`, `record` (where it was first read), `key`, `headers`, `event`, `data`")
+    })
+}
+
+fn told(error: &dlq::Error) -> Problem {
+    match error {
+        dlq::Error::NoTopic { .. } => Problem::of(Exit::NotFound, error)
+            .hint("a topology's dead letters are in `TOPOLOGY.dlq`; another topic is named by `--topic`"),
+        dlq::Error::NoLetter { .. } | dlq::Error::Missing { .. } | dlq::Error::Unreadable { .. } => {
+            Problem::of(Exit::NotFound, error).hint("`skald dlq list` tells where letters lie")
+        }
+        _ => Problem::of(Exit::Failed, error),
+    }
+}
+
+struct Desk<'a> {
+    settings: &'a Dlq,
+    shelf: Shelf,
+}
+
+impl Desk<'_> {
+    fn stats(mut self, filter: Option<&Filter>, since: Option<Since>) -> Result<Exit, Problem> {
+        let since = earliest(since);
+        let bar = progress(self.shelf.span());
+        let (mut summary, mut read) = (Summary::default(), 0_u64);
+        let done = self.shelf.each(&mut |record, found| {
+            match found {
+                Ok(found) if found.times(record.timestamp).1 < since => {}
+                Ok(found) if filter.is_none_or(|filter| filter.holds(record, &found)) => summary.add(record, &found),
+                Ok(_) => {}
+                Err(_) => summary.unreadable += 1,
+            }
+            read += 1;
+            if read.is_multiple_of(RECORDS_PER_TICK) {
+                bar.set_position(read);
+            }
+            ControlFlow::Continue(())
+        });
+        bar.finish_and_clear();
+        done.map_err(|error| told(&error))?;
+        match self.settings.output {
+            OutputFormat::Json => out(&format!("{:#}\n", stats_json(&summary))),
+            OutputFormat::Table => out(&stats_table(&summary)),
+        }
+        let mut said = format!("{} dead letters in `{}`", summary.letters(), self.settings.topic);
+        if summary.ungrouped > 0 {
+            let _ = write!(said, ", {} of them of further causes", summary.ungrouped);
+        }
+        if summary.unreadable > 0 {
+            let _ = write!(said, "; {} records are no dead letters", summary.unreadable);
+        }
+        talk(&said);
+        Ok(Exit::Ok)
+    }
+
+    fn list(mut self, filter: Option<&Filter>, since: Option<Since>, limit: usize) -> Result<Exit, Problem> {
+        let since = earliest(since);
+        let letters = self.shelf.newest(limit, filter, since).map_err(|error| told(&error))?;
+        match self.settings.output {
+            OutputFormat::Json => {
+                let all: Vec<_> = letters.iter().map(letter_json).collect();
+                out(&format!("{:#}\n", serde_json::Value::from(all)));
+            }
+            OutputFormat::Table if letters.is_empty() => talk("no dead letters"),
+            OutputFormat::Table => out(&list_table(&letters)),
+        }
+        if letters.len() == limit {
+            talk(&format!("the newest {limit}; more with `--limit`"));
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn show(mut self, place: Place) -> Result<Exit, Problem> {
+        let letter = self.shelf.at(place.partition, place.offset).map_err(|error| told(&error))?;
+        match self.settings.output {
+            OutputFormat::Json => out(&format!("{:#}\n", letter_json(&letter))),
+            OutputFormat::Table => out(&letter_text(&letter)),
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn earliest(since: Option<Since>) -> Millis {
+    match since {
+        None => Millis::MIN,
+        Some(Since::At(at)) => at,
+        Some(Since::Ago(time)) => {
+            let time = Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+            SystemClock::new().wall().saturating_sub(time)
+        }
+    }
+}
+
+fn talk(said: &str) {
+    // Nowhere to write to is nothing to write about.
+    let _ = writeln!(std::io::stderr(), "{said}");
+}
+
+fn progress(total: u64) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} letters, {per_sec}, {eta} left");
+    ProgressBar::with_draw_target(Some(total), target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn time(at: Millis) -> String {
+    timestamp_text(moment(at))
+}
+
+fn stats_table(summary: &Summary) -> String {
+    let rows: Vec<_> = summary
+        .largest_first()
+        .into_iter()
+        .map(|(cause, group)| {
+            [
+                group.letters.to_string(),
+                plain(&cause.code),
+                plain(&cause.node),
+                plain(&cause.topic),
+                time(group.first_at),
+                time(group.last_at),
+                format!("{}:{}", group.newest.0, group.newest.1),
+                cut(&plain(&group.message), MESSAGE_LENGTH),
+            ]
+        })
+        .collect();
+    table(["LETTERS", "CODE", "NODE", "TOPIC", "FIRST", "LAST", "NEWEST", "MESSAGE"], &rows)
+}
+
+fn stats_json(summary: &Summary) -> serde_json::Value {
+    let groups: Vec<_> = summary
+        .largest_first()
+        .into_iter()
+        .map(|(cause, group)| {
+            object!({
+                "letters": group.letters, "code": cause.code, "node": cause.node, "topic": cause.topic,
+                "firstAt": time(group.first_at), "lastAt": time(group.last_at), "message": group.message,
+                "newest": {"partition": group.newest.0, "offset": group.newest.1},
+            })
+        })
+        .collect();
+    object!({
+        "letters": summary.letters(), "ungrouped": summary.ungrouped, "unreadable": summary.unreadable, "groups": groups,
+    })
+}
+
+fn list_table(letters: &[Filed]) -> String {
+    let rows: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let (cause, origin) = (letter.found.cause(), letter.found.origin());
+            [
+                format!("{}:{}", letter.record.partition, letter.offset),
+                time(letter.last_at()),
+                plain(&cause.code),
+                plain(&cause.node),
+                plain(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)),
+                letter.record.key.as_ref().map_or_else(|| "-".into(), |key| cut(&bytes(key), KEY_LENGTH)),
+                cut(&plain(letter.found.message()), MESSAGE_LENGTH),
+            ]
+        })
+        .collect();
+    table(["PLACE", "FAILED", "CODE", "NODE", "ORIGIN", "KEY", "MESSAGE"], &rows)
+}
+
+/// A value as JSON where it is JSON, as text where it is text, else in Base64 under another name.
+fn payload(name: &str, bytes: Option<&[u8]>) -> (String, serde_json::Value) {
+    use base64::Engine as _;
+    let Some(bytes) = bytes else { return (name.into(), serde_json::Value::Null) };
+    let text = std::str::from_utf8(bytes).ok();
+    let read = if name == "value" { serde_json::from_slice(bytes).ok() } else { None };
+    match (read, text) {
+        (Some(value), _) => (name.into(), value),
+        (None, Some(text)) => (name.into(), text.into()),
+        (None, None) => (format!("{name}Base64"), base64::engine::general_purpose::STANDARD.encode(bytes).into()),
+    }
+}
+
+fn letter_json(letter: &Filed) -> serde_json::Value {
+    let Filed { record, offset, found } = letter;
+    let origin = found.origin();
+    let error = json::text(&error_value(found)).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let error: serde_json::Value = error.unwrap_or_default();
+    let mut said = object!({
+        "place": {"topic": record.topic, "partition": record.partition, "offset": offset},
+        "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
+        "timestamp": time(record.timestamp),
+        "error": error,
+        "headers": original_headers(letter).map(|(name, value)| {
+            let (_, value) = payload("header", value);
+            object!([name, value])
+        }).collect::<Vec<_>>(),
+    });
+    let fields = said.as_object_mut().expect("an object was made");
+    fields.extend([payload("key", record.key.as_deref()), payload("value", record.value.as_deref())]);
+    if let Found::Own(report) = found
+        && let Some(stub) = &report.stub
+    {
+        fields.insert("leftOut".into(), stub.without.iter().map(ToString::to_string).collect());
+    }
+    said
+}
+
+/// Headers of the original: those that do not tell of a failure.
+fn original_headers(letter: &Filed) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+    const TELLING: [&str; 4] = ["__skald.errors.", "__streams.errors.", "__connect.errors.", "kafka_dlt-"];
+    let all = letter.record.headers.iter();
+    all.filter(|header| !TELLING.iter().any(|prefix| header.name.starts_with(prefix)))
+        .map(|header| (header.name.as_str(), header.value.as_deref()))
+}
+
+fn letter_text(letter: &Filed) -> String {
+    let Filed { record, offset, found } = letter;
+    let origin = found.origin();
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:10}  {value}");
+    };
+    line("place", &format!("{}-{}@{offset}", record.topic, record.partition));
+    line("origin", &plain(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)));
+    line("timestamp", &time(record.timestamp));
+    if let Value::Map(fields) = error_value(found) {
+        for (name, value) in fields.iter() {
+            let said = match value {
+                Value::Str(text) => text.to_string(),
+                other => json::text(other).unwrap_or_default().trim_matches('"').to_owned(),
+            };
+            if !said.is_empty() && said != "null" {
+                line(name, &plain(&said));
+            }
+        }
+    }
+    if let Found::Own(report) = found
+        && let Some(stub) = &report.stub
+    {
+        line("left out", &plain(&stub.without.join(", ")));
+    }
+    line("key", &record.key.as_deref().map_or_else(|| "-".into(), bytes));
+    for (name, value) in original_headers(letter) {
+        line("header", &format!("{}: {}", plain(name), value.map_or_else(|| "-".into(), bytes)));
+    }
+    let value = match record.value.as_deref() {
+        None => "-".into(),
+        Some(raw) => match serde_json::from_slice::<serde_json::Value>(raw) {
+            // Escapes within JSON are its own; nothing in it is an order to a terminal but what stands between, which is spaces.
+            Ok(value) => format!("\n{value:#}").lines().map(plain).collect::<Vec<_>>().join("\n"),
+            Err(_) => bytes(raw),
+        },
+    };
+    line("value", &value);
+    text
+}

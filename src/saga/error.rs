@@ -1,0 +1,33 @@
+//! What can be wrong with an instance that is kept.
+
+use crate::failure::{Class, Failure, Stage};
+use crate::record::Text;
+
+/// Why a row is not read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Bytes that are no row of this form. The task halts: the store or its changelog is damaged.
+    #[error("the saga's row is unreadable: {0}")]
+    Malformed(String),
+    /// The instance keeps the definition that it began with, and this is another one. The task halts.
+    #[error(
+        "the saga began with definition `{own}` and keeps it, this file has `{loaded}`: run the file that it began with until \
+         `skald saga drain` shows that none is left"
+    )]
+    OtherDefinition {
+        /// The instance's.
+        own: Text,
+        /// The one of the file that runs.
+        loaded: Text,
+    },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (class, code) = match error {
+            Error::Malformed(_) => (Class::Engine, "SAGA_UNREADABLE"),
+            Error::OtherDefinition { .. } => (Class::Engine, "SAGA_DEFINITION"),
+        };
+        Failure::new(class, code, Stage::Step, error.to_string())
+    }
+}

@@ -1,0 +1,48 @@
+//! Sagas: processes that wait, across services, with what undoes them.
+//!
+//! [`step`] is the core: the row of an instance and one [`Input`] in, the new row and wanted [`Action`]s out. It looks at nothing
+//! else, so a crash between two inputs loses nothing and a repetition of the same input on the same row says the same. Around it
+//! the node carries the actions out in the epoch of the record or timer: rows, timers, messages, histories, replies.
+//!
+//! Promises: an instance moves only as [`Status`] says, and its end is absorbing; a command's id follows from saga, step, element,
+//! direction and answered tries, so a try that was not answered is repeated under its id; an answer is taken only by the operation
+//! that waits for it; whatever succeeded, or may have, is undone before an instance is "compensated". An instance keeps the
+//! definition that it began with: under another one it is not stepped ([`Error::OtherDefinition`]).
+//!
+//! Left to others: when timers fire and what commits (`runtime`), what a file may say (`topology`).
+
+mod act;
+mod action;
+mod answer;
+mod drive;
+mod ending;
+mod error;
+mod follow;
+mod forward;
+mod ids;
+mod instance;
+mod kept;
+mod node;
+mod operator;
+mod row;
+mod status;
+mod step;
+mod stepper;
+mod timer;
+mod undo;
+
+#[cfg(test)]
+mod tests;
+
+pub use act::{ACT, Act, Deed};
+pub use action::{Action, Input, Stepped, What};
+pub use drive::{Hands, KeptMessage, drive};
+pub use error::Error;
+pub use instance::{Asker, Early, Instance, Kept, Op, OpState, Place, Progress, Row, Run, RunState, Start};
+pub use kept::KeptRecord;
+pub use node::{HISTORY, compile};
+pub use row::{Summary, decode, encode, summary};
+pub use status::Status;
+pub use step::step;
+pub use stepper::Setting;
+pub use timer::Timer;

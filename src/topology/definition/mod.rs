@@ -1,0 +1,130 @@
+//! The content of a topology file as it counts: what is recorded on a cluster, and compared with what was recorded.
+//!
+//! Variables are filled in, params have the values that they run with, schemas of files stand in it; secrets are left as they are
+//! written, so they are never recorded. Comments, the order of maps, descriptions, `version` and `x-…` are no content.
+//!
+//! A [`Definition`] can be recorded ([`Definition::record`]) and read again ([`reload`]) by any engine of this major version: the
+//! record is a topology file itself, in JSON, with its schemas beside it.
+
+mod content;
+mod normal;
+
+use super::load::{Loaded, load};
+use super::model::Position;
+use super::sources::Sources;
+use crate::record::Value;
+use crate::topology::model::Schema;
+use rustc_hash::FxHashMap;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io;
+
+pub(super) use content::define;
+
+/// What lowering a file finds out about its texts.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Scalars with variables, by where they begin: what they became, and whether that holds a secret.
+    pub(super) filled: FxHashMap<usize, (Value, bool)>,
+    /// Scalars that name a schema file, by where they begin.
+    pub(super) schema_at: FxHashMap<usize, String>,
+    /// Schema files by name.
+    pub(super) schemas: FxHashMap<String, Option<Schema>>,
+}
+
+/// The content of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// In one form, in which equal content is equal: lists where one may stand for a list, defaults left out, schemas in place.
+    pub content: Json,
+    written: Json,
+    schemas: BTreeMap<String, Json>,
+    places: BTreeMap<Vec<String>, Position>,
+}
+
+impl Definition {
+    /// Hash of the content, in hexadecimal digits; equal content has equal hashes.
+    pub fn hash(&self) -> String {
+        let mut text = String::new();
+        canonical(&self.content, &mut text);
+        Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is recorded: the file, and the schemas that it names.
+    pub fn record(&self) -> Json {
+        json!({ "file": self.written, "schemas": self.schemas })
+    }
+
+    /// Where the content at a path of [`Definition::content`] stands in the file, or the nearest around it.
+    pub fn place(&self, path: &[String]) -> Option<&Position> {
+        let mut found = None;
+        let mut at: Vec<String> = Vec::new();
+        for part in path {
+            at.push(part.clone());
+            match self.places.get(&at) {
+                Some(place) => found = Some(place),
+                // A list or map that the one form has added.
+                None if part == "0" || part == "topic" => drop(at.pop()),
+                None => break,
+            }
+        }
+        found
+    }
+}
+
+/// Reads a recorded definition. `None`: it is no record of one; what its file says wrong is in the findings.
+pub fn reload(name: &str, record: &Json) -> Option<Loaded> {
+    let file = record.get("file")?;
+    let schemas = record.get("schemas")?.as_object()?.clone();
+    let text = serde_json::to_vec(file).ok()?;
+    Some(load(name, &text, &[], &Recorded { schemas }))
+}
+
+/// Schemas from the record; of secrets only that they are texts.
+struct Recorded {
+    schemas: serde_json::Map<String, Json>,
+}
+
+impl Sources for Recorded {
+    fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        let schema = self.schemas.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = serde_json::to_vec(schema)?;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    fn secret(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// JSON in one spelling: keys sorted, no blanks.
+fn canonical(value: &Json, out: &mut String) {
+    match value {
+        Json::Array(items) => {
+            out.push('[');
+            for item in items {
+                canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Json::Object(fields) => {
+            let mut sorted: Vec<(&String, &Json)> = fields.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            out.push('{');
+            for (key, value) in sorted {
+                out.push_str(&Json::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
