@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod desk;
 pub mod dev;
 pub mod dlq;
 pub mod expr;

@@ -40,17 +40,7 @@ pub(super) fn dlq(settings: &Dlq) -> Result<Exit, Problem> {
 /// The condition of `--where`; its problems with the place of each.
 fn condition(text: &str) -> Result<Filter, Problem> {
     Filter::compile(text).map_err(|findings| {
-        let mut said = String::from("`--where` cannot be used");
-        for finding in &findings {
-            let before = text.get(..finding.range.start).unwrap_or(text).chars().count();
-            let about = text.get(finding.range.clone()).unwrap_or_default().chars().count().max(1);
-            let line = plain(text).replace('\n', " ");
-            let _ = write!(said, "\n{line}\n{}{} {}: {}", " ".repeat(before), "^".repeat(about), finding.code, finding.message);
-            if let Some(hint) = &finding.hint {
-                let _ = write!(said, " ({hint})");
-            }
-        }
-        Problem::new(Exit::Usage, said)
+        Problem::of_expression("--where", text, &findings)
             .hint("names: `error`, `record` (where it was first read), `key`, `headers`, `event`, `data`")
     })
 }

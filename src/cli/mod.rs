@@ -16,6 +16,7 @@ mod load;
 mod problem;
 mod report;
 mod run;
+mod saga;
 mod signals;
 mod text;
 
@@ -50,6 +51,7 @@ fn run(settings: &Settings) -> Exit {
         Action::Graph(graph) => graph::graph(graph, settings.color),
         Action::Explain(explain) => explain::explain(explain, settings.color),
         Action::Dlq(dlq) => dlq::dlq(dlq),
+        Action::Saga(saga) => saga::saga(saga),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

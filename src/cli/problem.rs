@@ -1,7 +1,10 @@
 //! Why a command could not do what it was asked: told once, with causes and the next step.
 
+use super::text::plain;
 use crate::config::Exit;
+use crate::expr::Finding;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 /// The end of a command that failed.
@@ -27,6 +30,21 @@ impl Problem {
             cause = error.source();
         }
         problem
+    }
+
+    /// From what is wrong with an expression of the command line, each problem below its place.
+    pub(super) fn of_expression(flag: &str, text: &str, findings: &[Finding]) -> Self {
+        let mut said = format!("`{flag}` cannot be used");
+        for finding in findings {
+            let before = text.get(..finding.range.start).unwrap_or(text).chars().count();
+            let about = text.get(finding.range.clone()).unwrap_or_default().chars().count().max(1);
+            let line = plain(text).replace('\n', " ");
+            let _ = write!(said, "\n{line}\n{}{} {}: {}", " ".repeat(before), "^".repeat(about), finding.code, finding.message);
+            if let Some(hint) = &finding.hint {
+                let _ = write!(said, " ({hint})");
+            }
+        }
+        Self::new(Exit::Usage, said)
     }
 
     /// Adds an error and its chain as the cause.

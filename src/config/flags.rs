@@ -1,6 +1,7 @@
 //! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
 
 use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
+use crate::saga::Status;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +47,9 @@ pub enum Command {
     /// Look through dead letters
     #[command(subcommand)]
     Dlq(Dlq),
+    /// Look at sagas and act on them
+    #[command(subcommand)]
+    Saga(Saga),
     /// Run a topology, or the sample, with generated traffic and without Kafka
     Dev(Box<Dev>),
 }
@@ -196,6 +200,122 @@ pub struct DlqShow {
 
     #[command(flatten)]
     pub letters: Letters,
+}
+
+/// `skald saga`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Saga {
+    /// List instances, those that changed last first
+    List(SagaList),
+    /// Show one instance with its timeline
+    Get(SagaOne),
+    /// Try again now what failed, or rests after a failure
+    Retry(SagaAct),
+    /// Pass over what failed or waits; what it did, if anything, stays
+    Skip(SagaSkip),
+    /// Say that what failed or waits was done by hand
+    Resolve(SagaAct),
+    /// End an instance: undone first, if it still can be
+    Abort(SagaAct),
+    /// Count the instances that are not over, by the version of the topology that they began with
+    Drain(SagaDrain),
+}
+
+/// Which saga.
+#[derive(Clone, Debug, Args)]
+pub struct OfSaga {
+    /// Its topology
+    #[arg(value_name = "TOPOLOGY")]
+    pub topology: String,
+
+    /// Which one, where the topology has several
+    #[arg(long, env = "SKALD_SAGA", value_name = "NAME")]
+    pub saga: Option<String>,
+
+    #[command(flatten)]
+    pub cluster: Cluster,
+
+    /// Form of the answer
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+}
+
+/// `skald saga list`
+#[derive(Clone, Debug, Args)]
+pub struct SagaList {
+    #[command(flatten)]
+    pub of: OfSaga,
+
+    /// Only those for which this expression holds: `saga.step == 'charge' && ctx.time - saga.startedAt > duration('1h')`
+    #[arg(long = "where", env = "SKALD_WHERE", value_name = "EXPR")]
+    pub filter: Option<String>,
+
+    /// Only those of this status; may be given several times
+    #[arg(long, env = "SKALD_STATUS", value_name = "STATUS", value_delimiter = '\n', value_parser = parse::status)]
+    pub status: Vec<Status>,
+
+    /// Only those that wait for an operator, or are overdue where nothing is undone any more
+    #[arg(long, env = "SKALD_STUCK")]
+    pub stuck: bool,
+
+    /// At most so many
+    #[arg(short = 'n', long, env = "SKALD_LIMIT", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// `skald saga drain`
+#[derive(Clone, Debug, Args)]
+pub struct SagaDrain {
+    #[command(flatten)]
+    pub of: OfSaga,
+}
+
+/// `skald saga get`
+#[derive(Clone, Debug, Args)]
+pub struct SagaOne {
+    #[command(flatten)]
+    pub of: OfSaga,
+
+    /// Its id
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// What is said with an act.
+#[derive(Clone, Debug, Args)]
+pub struct Said {
+    #[command(flatten)]
+    pub one: SagaOne,
+
+    /// Refuse the act where the instance stands elsewhere by then [default: the step that it stands at now]
+    #[arg(long, env = "SKALD_STEP", value_name = "NAME")]
+    pub step: Option<String>,
+
+    /// Who does this, for the history
+    #[arg(long, env = "SKALD_BY", value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// `skald saga retry`, `resolve` and `abort`
+#[derive(Clone, Debug, Args)]
+pub struct SagaAct {
+    #[command(flatten)]
+    pub said: Said,
+
+    /// Why, for the history
+    #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `skald saga skip`
+#[derive(Clone, Debug, Args)]
+pub struct SagaSkip {
+    #[command(flatten)]
+    pub said: Said,
+
+    /// Why, for the history
+    #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `skald run`

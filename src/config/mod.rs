@@ -19,6 +19,7 @@ pub use flags::{CheckFormat, Command, Explain, Flags, GraphFormat, LetterHeaders
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
 
+use crate::saga::{Deed, Status};
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -67,6 +68,8 @@ pub enum Action {
     Dlq(Box<Dlq>),
     /// `skald run`
     Run(Box<Run>),
+    /// `skald saga`
+    Saga(Box<Saga>),
     /// `skald dev`
     Dev(Box<Dev>),
 }
@@ -151,6 +154,54 @@ pub enum DlqWish {
     },
     /// The one at a place.
     Show(Place),
+}
+
+/// `skald saga`
+#[derive(Clone, Debug)]
+pub struct Saga {
+    /// Where Kafka is.
+    pub cluster: Cluster,
+    /// The topology.
+    pub topology: String,
+    /// Which of its sagas; without it the only one.
+    pub saga: Option<String>,
+    /// For people, or JSON.
+    pub output: OutputFormat,
+    /// What is wanted of it.
+    pub wish: SagaWish,
+}
+
+/// What is wanted of a saga.
+#[derive(Clone, Debug)]
+pub enum SagaWish {
+    /// The instances that changed last.
+    List {
+        /// Condition, as written.
+        filter: Option<String>,
+        /// Only of these; of none any.
+        statuses: Vec<Status>,
+        /// Only those that are stuck.
+        stuck: bool,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One instance.
+    Get(String),
+    /// Something is done to one.
+    Act {
+        /// The instance.
+        id: String,
+        /// What.
+        deed: Deed,
+        /// Why.
+        reason: Option<String>,
+        /// By whom.
+        by: Option<String>,
+        /// The step that it must stand at.
+        step: Option<String>,
+    },
+    /// How many are not over.
+    Drain,
 }
 
 /// `skald run`
@@ -266,6 +317,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Explain(explain) => Action::Explain(explain),
         Command::Dlq(raw) => Action::Dlq(Box::new(dlq(raw))),
+        Command::Saga(raw) => Action::Saga(Box::new(saga(raw))),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };
@@ -292,6 +344,26 @@ fn dlq(raw: flags::Dlq) -> Dlq {
     let topic = letters.topic.or_else(|| letters.topology.map(|name| format!("{name}.dlq")));
     let topic = topic.expect("the flags want the one or the other");
     Dlq { cluster: letters.cluster.into(), topic, output: letters.output, wish }
+}
+
+fn saga(raw: flags::Saga) -> Saga {
+    let act = |said: flags::Said, deed: Deed, reason: Option<String>| {
+        let flags::Said { one, step, by } = said;
+        (one.of, SagaWish::Act { id: one.id, deed, reason, by, step })
+    };
+    let (of, wish) = match raw {
+        flags::Saga::List(flags::SagaList { of, filter, status, stuck, limit }) => {
+            let limit = usize::try_from(limit).expect("a flag's range is far below");
+            (of, SagaWish::List { filter, statuses: status, stuck, limit })
+        }
+        flags::Saga::Get(one) => (one.of, SagaWish::Get(one.id)),
+        flags::Saga::Retry(raw) => act(raw.said, Deed::Retry, raw.reason),
+        flags::Saga::Skip(raw) => act(raw.said, Deed::Skip, Some(raw.reason)),
+        flags::Saga::Resolve(raw) => act(raw.said, Deed::Resolve, raw.reason),
+        flags::Saga::Abort(raw) => act(raw.said, Deed::Abort, raw.reason),
+        flags::Saga::Drain(raw) => (raw.of, SagaWish::Drain),
+    };
+    Saga { cluster: of.cluster.into(), topology: of.topology, saga: of.saga, output: of.output, wish }
 }
 
 fn run(raw: flags::Run) -> Result<Run, Error> {

@@ -1,6 +1,7 @@
 //! From the text of one flag to a checked value.
 
 use crate::record::{Millis, Offset, Partition, parse_duration};
+use crate::saga::Status;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -148,4 +149,12 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 pub(super) fn filter(text: &str) -> Result<String, String> {
     text.parse::<tracing_subscriber::filter::EnvFilter>().map_err(|error| error.to_string())?;
     Ok(text.into())
+}
+
+/// The status of an instance of a saga.
+pub(super) fn status(text: &str) -> Result<Status, String> {
+    Status::from_name(text).ok_or_else(|| {
+        let all: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
+        format!("one of {} is wanted", all.join(", "))
+    })
 }

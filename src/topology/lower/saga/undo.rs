@@ -27,8 +27,9 @@ impl Lower<'_> {
             }
             let outermost = step.parent.unwrap_or(index);
             let beside = step.parent.is_some_and(|parent| has_other_fallible(body, parent, index));
+            let stopped_later = stopped_anywhere && body.pivot != Some(outermost);
             let before = last_undone.is_some_and(|last| outermost < *last) || beside;
-            if matches!(step.action, Action::Send(_)) && step.compensate.is_none() && (before || stopped_anywhere) {
+            if matches!(step.action, Action::Send(_)) && step.compensate.is_none() && (before || stopped_later) {
                 let found = finding("W701", format!("nothing undoes `{}`", step.name));
                 let cause = if before { "a step after it may fail" } else { "the saga may be stopped after it" };
                 self.say(range, found.cause(cause).hint("`compensate`"));
