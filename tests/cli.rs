@@ -200,6 +200,75 @@ fn codes_are_explained() {
 }
 
 #[test]
+fn a_new_topology_has_no_findings_and_nothing_is_written_over() {
+    for template in ["orders", "empty"] {
+        let folder = Folder::new(&[]);
+        let run = skald(&folder, &["new", "My_Shop", "--template", template]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        assert!(run.out.starts_with("My_Shop/topology.yaml\n"), "{}", run.out);
+        let text = std::fs::read_to_string(folder.path().join("My_Shop/topology.yaml")).unwrap();
+        assert!(text.starts_with("# yaml-language-server: $schema=.schema/topology.json\n"), "{text}");
+        assert!(text.contains("\ntopology: my-shop\n"), "{text}");
+        assert!(folder.path().join("My_Shop/.schema/topology.json").exists());
+        let run = skald(&folder, &["check", "My_Shop", "--deny-warnings"]);
+        assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+        let again = skald(&folder, &["new", "My_Shop"]);
+        assert!(again.code == 1 && again.err.contains("not empty"), "{}", again.err);
+    }
+    assert_eq!(skald(&Folder::new(&[]), &["new", "1"]).code, 2);
+}
+
+#[test]
+fn expressions_are_tried_on_files() {
+    let folder = Folder::new(&[
+        ("data.json", r#"{"id":"a","total":3}"#),
+        ("state.json", r#"{"sum":1}"#),
+        ("event.json", r#"{"id":"1","type":"a.v1","timestamp":"2026-01-02T03:04:05Z","data":{"n":5}}"#),
+    ]);
+    let state = ["--data", "data.json", "--state", "state.json", "--key", "k"];
+    for (expression, more, out) in [
+        ("state.sum + data.total", &state[..], "4"),
+        ("key + data.id", &state, "\"ka\""),
+        ("data.n * params.factor", &["--event", "event.json", "--set", "params.factor=2"], "10"),
+        ("string(ctx.time) + event.type", &["--event", "event.json"], "\"2026-01-02T03:04:05Za.v1\""),
+        ("headers.a", &["--header", "a=b=c"], "\"b=c\""),
+        ("-1 + 2", &[], "1"),
+        ("{data.id}!", &["--as-template", "--data", "data.json"], "\"a!\""),
+    ] {
+        let arguments: Vec<&str> = ["eval", expression].iter().chain(more).copied().collect();
+        let run = skald(&folder, &arguments);
+        assert_eq!((run.code, run.out.trim_end()), (0, out), "{expression}: {}", run.err);
+        assert!(run.err.contains("type: "), "{}", run.err);
+    }
+    for (expression, code, said) in [
+        ("data.totl + 1", 1, "MISSING_FIELD"),
+        ("data.total +", 3, "E301"),
+        ("state.sum", 3, "E313"),
+        ("1 / (data.total - 3)", 1, "^^^"),
+    ] {
+        let run = skald(&folder, &["eval", expression, "--data", "data.json"]);
+        assert_eq!(run.code, code, "{expression}: {}", run.err);
+        assert!(run.err.contains(said) && run.out.is_empty(), "{expression}: {}{}", run.err, run.out);
+    }
+    assert_eq!(skald(&folder, &["eval", "1", "--data", "none.json"]).code, 5);
+    let lines =
+        util::skald_reading(&folder, &["eval", "--data", "data.json"], "double = data.total * 2\n\ndouble + 1\ndata.none\n");
+    assert_eq!((lines.code, lines.out.as_str()), (1, "6\n7\n"), "{}", lines.err);
+}
+
+#[test]
+fn editors_and_shells_are_served() {
+    let folder = Folder::new(&[]);
+    let schema: serde_json::Value = serde_json::from_str(&skald(&folder, &["schema", "topology"]).out).unwrap();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    assert_eq!(schema["additionalProperties"], false);
+    for shell in ["bash", "zsh", "fish"] {
+        let run = skald(&folder, &["completions", shell]);
+        assert!(run.code == 0 && run.out.contains("skald") && run.out.contains("deny-warnings"), "{shell}: {}", run.err);
+    }
+}
+
+#[test]
 fn params_are_set_from_flags_and_environment() {
     let text = GOOD.replace("topics:", "params:\n  step: 1\ntopics:").replace("clicks: 0", "clicks: =params.step");
     let folder = Folder::new(&[("counts.yaml", &text), ("click.json", CLICK)]);

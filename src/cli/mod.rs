@@ -7,16 +7,19 @@ mod check;
 mod cluster;
 mod dev;
 mod dlq;
+mod eval;
 mod explain;
 mod files;
 mod fix;
 mod fleet;
 mod graph;
 mod load;
+mod new;
 mod problem;
 mod report;
 mod run;
 mod saga;
+mod schema;
 mod signals;
 mod text;
 
@@ -49,6 +52,10 @@ fn run(settings: &Settings) -> Exit {
     let done = match &settings.action {
         Action::Check(check) => check::check(check, settings.color),
         Action::Graph(graph) => graph::graph(graph, settings.color),
+        Action::Eval(eval) => eval::eval(eval, settings.color),
+        Action::New(new) => new::new(new),
+        Action::Schema(schema) => schema::schema(schema),
+        Action::Completions(completions) => schema::completions(completions),
         Action::Explain(explain) => explain::explain(explain, settings.color),
         Action::Dlq(dlq) => dlq::dlq(dlq),
         Action::Saga(saga) => saga::saga(saga),
@@ -80,6 +87,12 @@ fn refuse(error: &config::Error) -> Exit {
         }
     }
     Exit::Usage
+}
+
+/// Says something beside the data.
+fn talk(text: &str) {
+    // Nowhere to write to is nothing to write about.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Writes data; a reader that has gone (`skald graph | head`) is no trouble.

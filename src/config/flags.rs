@@ -3,6 +3,7 @@
 use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
 use crate::saga::Status;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,14 @@ pub enum Command {
     Check(Check),
     /// Tell what a diagnostic means, with an example and how to mend it
     Explain(Explain),
+    /// Try an expression on values, or several line by line
+    Eval(Box<Eval>),
+    /// Begin a topology: files to change, with schemas
+    New(New),
+    /// The JSON Schema of a file's language, for editors
+    Schema(Schema),
+    /// A script that completes commands and flags in a shell
+    Completions(Completions),
     /// Draw what a topology file plans
     Graph(Graph),
     /// Run topologies as a worker of their consumer groups
@@ -108,6 +117,90 @@ pub struct Explain {
     /// Code of a diagnostic, as `E105` [default: the list of all]
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+}
+
+/// `skald eval`
+#[derive(Clone, Debug, Args)]
+pub struct Eval {
+    /// Expression [default: lines of stdin, at a terminal with an editor]
+    #[arg(value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub expression: Option<String>,
+
+    /// JSON file for `data`; `-`: stdin
+    #[arg(long, env = "SKALD_DATA", value_name = "FILE")]
+    pub data: Option<PathBuf>,
+
+    /// JSON file for `state`
+    #[arg(long, env = "SKALD_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// JSON file of a message with its envelope, for `event` and `data`
+    #[arg(long, env = "SKALD_EVENT", value_name = "FILE")]
+    pub event: Option<PathBuf>,
+
+    /// Text for `key`
+    #[arg(long, env = "SKALD_KEY", value_name = "KEY")]
+    pub key: Option<String>,
+
+    /// Entry of `headers`
+    #[arg(long, env = "SKALD_HEADER", value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = parse::pair)]
+    pub header: Vec<(String, String)>,
+
+    /// Values of `params`
+    #[command(flatten)]
+    pub params: Params,
+
+    /// Take the text as a template: `{…}` is filled in, `=` computes
+    #[arg(long, env = "SKALD_AS_TEMPLATE")]
+    pub as_template: bool,
+
+    /// Keep the lines of the editor in this file
+    #[arg(long, env = "SKALD_HISTORY", value_name = "FILE")]
+    pub history: Option<PathBuf>,
+}
+
+/// `skald new`
+#[derive(Clone, Debug, Args)]
+pub struct New {
+    /// Folder to make; an empty one may be there
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// What to begin with
+    #[arg(long, env = "SKALD_TEMPLATE", value_enum, default_value_t = Template::Orders)]
+    pub template: Template,
+}
+
+/// What a new topology begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// Orders that are placed, cancelled and totalled: contracts, an aggregate, a pipeline
+    Orders,
+    /// A head and nothing else
+    Empty,
+}
+
+/// `skald schema`
+#[derive(Clone, Debug, Args)]
+pub struct Schema {
+    /// Which one
+    #[arg(value_enum, value_name = "NAME")]
+    pub name: SchemaName,
+}
+
+/// Schemas that editors use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// Topology files: JSON Schema, draft 7
+    Topology,
+}
+
+/// `skald completions`
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
 }
 
 /// `skald graph`

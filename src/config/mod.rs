@@ -15,7 +15,10 @@ mod reference;
 mod tests;
 
 pub use exit::Exit;
-pub use flags::{CheckFormat, Command, Explain, Flags, GraphFormat, LetterHeaders, LogFormat, OutputFormat};
+pub use flags::{
+    CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, LetterHeaders, LogFormat, New, OutputFormat, Schema,
+    SchemaName, Template,
+};
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
 
@@ -62,6 +65,14 @@ pub enum Action {
     Check(Check),
     /// `skald explain`
     Explain(Explain),
+    /// `skald eval`
+    Eval(Box<Eval>),
+    /// `skald new`
+    New(New),
+    /// `skald schema`
+    Schema(Schema),
+    /// `skald completions`
+    Completions(Completions),
     /// `skald graph`
     Graph(Graph),
     /// `skald dlq`
@@ -285,6 +296,12 @@ pub enum Error {
 /// Longest of the times that may be set.
 const TIME_MAX: Duration = Duration::from_hours(24);
 
+/// Writes the completions of a shell.
+pub fn completions(shell: clap_complete::Shell, out: &mut dyn std::io::Write) {
+    use clap::CommandFactory as _;
+    clap_complete::generate(shell, &mut Flags::command(), "skald", out);
+}
+
 /// Reads a command line and the environment.
 pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Settings, Error> {
     let terminals = Colors { out: std::io::stdout().is_terminal(), talk: std::io::stderr().is_terminal() };
@@ -318,6 +335,10 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::Explain(explain) => Action::Explain(explain),
         Command::Dlq(raw) => Action::Dlq(Box::new(dlq(raw))),
         Command::Saga(raw) => Action::Saga(Box::new(saga(raw))),
+        Command::Eval(eval) => Action::Eval(eval),
+        Command::New(new) => Action::New(new),
+        Command::Schema(schema) => Action::Schema(schema),
+        Command::Completions(completions) => Action::Completions(completions),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };

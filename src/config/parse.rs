@@ -121,6 +121,12 @@ pub(super) fn param(text: &str) -> Result<Param, String> {
     Ok(Param { name: name.into(), value: value.into() })
 }
 
+/// A name with its value.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write `name=value`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 pub(super) fn property(text: &str) -> Result<Property, String> {
     // The value may be a secret, so no message repeats it.
     let (key, value) = text.split_once('=').ok_or("write `key=value`")?;

@@ -13,6 +13,7 @@ pub mod definition;
 mod diagnostic;
 pub mod explain;
 mod fix;
+pub mod language;
 mod load;
 mod lower;
 pub mod markdown;

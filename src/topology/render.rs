@@ -46,6 +46,17 @@ fn group<'a>(found: &'a Diagnostic, source: Option<&'a str>) -> Group<'a> {
     group
 }
 
+/// A failure at a place of a text that is no file: an expression that was tried.
+pub fn failure(text: &str, range: std::ops::Range<usize>, code: &str, message: &str, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH);
+    let title = Level::ERROR.primary_title(message).id(code);
+    let group = match text.get(range.clone()) {
+        Some(_) => title.element(Snippet::source(text).annotation(AnnotationKind::Primary.span(range))),
+        None => Group::with_title(title),
+    };
+    renderer.render(&[group]) + "\n\n"
+}
+
 /// The findings one per line, as `file:line:column: code: message`.
 pub fn lines(findings: &[Diagnostic]) -> String {
     let mut out = String::new();

@@ -38,13 +38,9 @@ fn rule(code: &str) -> Json {
     });
     if let Some(page) = explain::page(code) {
         let text = format!("{}\n\nHow to mend it: {}", page.why, page.mend);
-        let markdown = format!(
-            "{}\n\n```yaml\n{}```\n\n**How to mend it:** {}\n\n```yaml\n{}```\n",
-            page.why,
-            page.bad(),
-            page.mend,
-            page.good()
-        );
+        let example = |text: &str| if text.is_empty() { String::new() } else { format!("\n\n```yaml\n{text}```") };
+        let (bad, good) = (example(&page.bad()), example(page.good()));
+        let markdown = format!("{}{bad}\n\n**How to mend it:** {}{good}\n", page.why, page.mend);
         rule["fullDescription"] = json!({ "text": page.why });
         rule["help"] = json!({ "text": text, "markdown": markdown });
     }

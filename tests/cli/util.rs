@@ -44,6 +44,18 @@ fn command(folder: &Folder, arguments: &[&str]) -> Command {
     command
 }
 
+/// The same with text on stdin.
+pub(crate) fn skald_reading(folder: &Folder, arguments: &[&str], stdin: &str) -> Run {
+    let path = folder.path().join(".stdin");
+    std::fs::write(&path, stdin).unwrap();
+    let output = command(folder, arguments).stdin(std::fs::File::open(path).unwrap()).output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 pub(crate) fn skald(folder: &Folder, arguments: &[&str]) -> Run {
     skald_with(folder, arguments, &[])
 }

@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 /// A page for a terminal; with `colour` the finding of the example has its colours.
 pub fn page_text(page: &Page, colour: bool) -> String {
+    let head = format!("{}: {} ({})\n\n{}", page.code, page.title(), page.severity().name(), wrapped(page.why));
+    if !page.has_examples() {
+        return format!("{head}\n\nHow to mend it: {}\n", wrapped(page.mend));
+    }
     let bad = page.bad();
     let said = render::text(&page.findings_of_bad(), |_| Some(&bad), colour);
     format!(
-        "{code}: {title} ({severity})\n\n{why}\n\nAn example:\n\n{bad}\nIt is told as\n\n{said}\nHow to mend it: {mend}\n\n{good}",
-        code = page.code,
-        title = page.title(),
-        severity = page.severity().name(),
-        why = wrapped(page.why),
+        "{head}\n\nAn example:\n\n{bad}\nIt is told as\n\n{said}\nHow to mend it: {mend}\n\n{good}",
         mend = wrapped(page.mend),
         bad = indented(&bad),
         said = indented(said.trim_end()),
@@ -40,6 +40,11 @@ pub fn reference_page() -> String {
         let _ = writeln!(out, "| [{}](#{anchor}) | {} |", page.code, page.title());
     }
     for page in pages() {
+        if !page.has_examples() {
+            let (why, mend) = (wrapped(page.why), wrapped(page.mend));
+            let _ = write!(out, "\n## {}: {}\n\n{why}\n\n{mend}\n", page.code, page.title());
+            continue;
+        }
         let said = render::lines(&page.findings_of_bad());
         let _ = write!(
             out,

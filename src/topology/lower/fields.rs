@@ -21,6 +21,11 @@ impl Shape {
     }
 }
 
+/// Every map that any test has met: the definition of the language is held to them.
+#[cfg(test)]
+pub(in crate::topology) static SHAPES_SEEN: std::sync::Mutex<std::collections::BTreeSet<(&'static str, Vec<&'static str>)>> =
+    std::sync::Mutex::new(std::collections::BTreeSet::new());
+
 /// A map that was checked against its shape.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'n> {
@@ -47,6 +52,8 @@ impl<'n> Fields<'n> {
 impl Lower<'_> {
     /// The node as a map of that shape.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<Fields<'n>> {
+        #[cfg(test)]
+        SHAPES_SEEN.lock().expect("no test fails with it").insert((shape.what, shape.known.to_vec()));
         let entries = self.map(node, shape.what)?;
         for entry in entries {
             let name = entry.key.as_str();

@@ -25,6 +25,8 @@ mod state;
 mod topics;
 mod usage;
 
+#[cfg(test)]
+pub(super) use fields::SHAPES_SEEN;
 pub(super) use sources::whole;
 
 use super::definition::Notes;

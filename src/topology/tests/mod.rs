@@ -4,8 +4,9 @@
 mod definitions;
 mod fixes;
 mod hostile;
+mod mutated;
 mod plans;
-mod support;
+pub(super) mod support;
 
 use super::{Loaded, Severity, across, codes, render};
 use std::collections::BTreeSet;
@@ -55,8 +56,9 @@ fn every_code_is_found_in_a_bad_file() {
     }
     // Of params given from outside, and of several files.
     let elsewhere = ["E210", "W202", "W203"];
-    let missing: Vec<&str> =
-        codes::all().map(|(code, _)| code).filter(|code| !found.contains(code) && !elsewhere.contains(code)).collect();
+    // Codes of five characters are about other files.
+    let of_topologies = codes::all().map(|(code, _)| code).filter(|code| code.len() == 4);
+    let missing: Vec<&str> = of_topologies.filter(|code| !found.contains(code) && !elsewhere.contains(code)).collect();
     assert_eq!(missing, Vec::<&str>::new());
 }
 

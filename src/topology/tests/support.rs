@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Schemas and secrets from the folder of a file, and a fixed environment.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(in crate::topology) struct Folder(pub(in crate::topology) PathBuf);
 
 impl Sources for Folder {
     fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
@@ -28,7 +28,7 @@ impl Sources for Folder {
 }
 
 /// The YAML files of a folder of this repository, sorted.
-pub(super) fn files(folder: &str) -> Vec<PathBuf> {
+pub(in crate::topology) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("the folder is there")
@@ -40,14 +40,14 @@ pub(super) fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 /// Loads a file under its plain name.
-pub(super) fn load_file(path: &Path) -> Loaded {
+pub(in crate::topology) fn load_file(path: &Path) -> Loaded {
     let bytes = std::fs::read(path).expect("the file can be read");
     let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
     load(&name, &bytes, &[], &Folder(path.parent().expect("a file has a folder").to_owned()))
 }
 
 /// Compares with the content of a file, or writes it when asked to.
-pub(super) fn expect(path: &Path, found: &str) {
+pub(in crate::topology) fn expect(path: &Path, found: &str) {
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(path, found).expect("the file can be written");
         return;
