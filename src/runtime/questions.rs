@@ -210,7 +210,8 @@ impl Core {
 
     /// A question that was not answered is put again, unless it never will be.
     fn unanswered(&mut self, mut what: What, error: broker::Error, mono: Duration) -> Result<()> {
-        if let ErrorClass::Denied(_) = error.class {
+        // The transaction of another id ends by its time-out, too.
+        if matches!(error.class, ErrorClass::Denied(_)) && !matches!(what, What::Fence(_)) {
             return Err(Error::Permanent(error));
         }
         if let Some(tasks) = what.step_of()

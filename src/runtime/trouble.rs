@@ -38,6 +38,8 @@ const LASTING: u32 = 5;
 struct Row {
     times: u32,
     last: Duration,
+    /// The topic is looked for again then.
+    due: Duration,
     /// Of these, looks that did not find the topic.
     missed: u32,
 }
@@ -47,7 +49,7 @@ struct Row {
 pub(super) struct Troubles(BTreeMap<usize, Row>);
 
 impl Troubles {
-    /// How long to wait, after one more of them.
+    /// How long to wait after one more of them, and how many that makes.
     fn one_more(&mut self, task: usize, mono: Duration) -> (Duration, u32) {
         let row = self.0.entry(task).or_default();
         if mono > row.last + CALM {
@@ -55,7 +57,14 @@ impl Troubles {
         }
         row.last = mono;
         row.times = row.times.saturating_add(1);
-        ((AGAIN_AFTER * 2_u32.pow((row.times - 1).min(10))).min(AGAIN_AFTER_MAX), row.times)
+        let wait = (AGAIN_AFTER * 2_u32.pow((row.times - 1).min(10))).min(AGAIN_AFTER_MAX);
+        row.due = mono + wait;
+        (wait, row.times)
+    }
+
+    /// Is it this task's turn? Tasks that read one topic look for it together where they met the trouble together.
+    fn is_due(&self, task: usize, mono: Duration) -> bool {
+        self.0.get(&task).is_none_or(|row| mono >= row.due)
     }
 
     /// Was the topic looked for often enough, this time included?
@@ -130,7 +139,7 @@ impl Core {
             _ => false,
         };
         let tasks = assignment.tasks.iter().enumerate().filter(|(_, task)| waits(&task.state));
-        let tasks: Vec<usize> = tasks.map(|(at, _)| at).collect();
+        let tasks: Vec<usize> = tasks.map(|(at, _)| at).filter(|at| self.troubles.is_due(*at, mono)).collect();
         let kind = match found {
             Ok(Some(partitions)) if partitions > 0 => return tasks,
             Ok(_) => TroubleKind::Missing,
@@ -170,6 +179,7 @@ mod tests {
         let waits: Vec<u128> = (0..10).map(|_| troubles.one_more(3, now).0.as_millis()).collect();
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
         assert_eq!(troubles.one_more(4, now), (AGAIN_AFTER, 1), "another task");
+        assert!(troubles.is_due(4, now + AGAIN_AFTER) && !troubles.is_due(3, now + AGAIN_AFTER), "each in its turn");
         now += Duration::from_secs(61);
         assert_eq!(troubles.one_more(3, now), (AGAIN_AFTER, 1));
         assert_eq!((0..5).map(|_| troubles.is_gone(3)).collect::<Vec<_>>(), [false, false, false, false, true]);

@@ -360,7 +360,8 @@ impl Worker {
         for input in &mut assignment.inputs {
             let task = &assignment.tasks[input.task];
             // Only once a record came since reading began here: before, the client may still tell of an earlier reading.
-            if !input.fresh || !task.is_running() {
+            // And only where reading goes on: a task that waits for its seek may have left records behind that were handed over.
+            if !input.fresh || !task.is_running() || !task.resumed {
                 continue;
             }
             if let Some(position) = consumer.position(&input.partition).filter(|position| *position > input.position) {

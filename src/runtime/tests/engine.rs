@@ -50,17 +50,17 @@ pipelines:
       - emit: { type: large.v1, to: ="large." + data.customer, key: data.id }
 "#;
 
-struct Bench {
-    cluster: Cluster,
+pub(super) struct Bench {
+    pub(super) cluster: Cluster,
     clock: Arc<SystemClock>,
     program: Arc<Program>,
     prepared: Arc<Prepared>,
     stores: Arc<dyn Stores>,
-    purge_interval: Duration,
+    pub(super) settings: Settings,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let cluster = Cluster::new(clock.clone(), Options::default());
         let (topology, plan) = checked(TOPOLOGY);
@@ -73,29 +73,28 @@ impl Bench {
             program: Arc::new(program),
             prepared: Arc::new(prepared),
             stores: Arc::new(Memory::new()),
-            purge_interval: Duration::from_secs(30),
+            settings: Settings::default(),
         }
     }
 
     fn start(&self, worker: &str, threads: usize) -> Running {
+        self.start_on(Arc::new(self.cluster.clone()), worker, threads)
+    }
+
+    pub(super) fn start_on(&self, broker: Arc<dyn Broker>, worker: &str, threads: usize) -> Running {
         let engine = Engine {
             program: self.program.clone(),
             prepared: self.prepared.clone(),
-            broker: Arc::new(self.cluster.clone()),
+            broker,
             stores: self.stores.clone(),
             clock: self.clock.clone(),
             telemetry: Telemetry::new(),
-            settings: Settings {
-                worker: Some(worker.into()),
-                threads,
-                purge_interval: self.purge_interval,
-                ..Settings::default()
-            },
+            settings: Settings { worker: Some(worker.into()), threads, ..self.settings.clone() },
         };
         engine.start().expect("threads can be had")
     }
 
-    fn send(&self, numbers: std::ops::Range<i64>) {
+    pub(super) fn send(&self, numbers: std::ops::Range<i64>) {
         let mut producer = self.cluster.producer().expect("there is one");
         for number in numbers {
             let key = format!("o{number}");
@@ -152,7 +151,7 @@ pub(super) fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     panic!("never came: {what}");
 }
 
-fn sums(numbers: std::ops::Range<i64>) -> BTreeMap<String, (i64, i64)> {
+pub(super) fn sums(numbers: std::ops::Range<i64>) -> BTreeMap<String, (i64, i64)> {
     let mut sums = BTreeMap::<String, (i64, i64)>::new();
     for number in numbers {
         let (count, sum) = sums.entry(format!("c{}", number % 7)).or_default();
@@ -162,7 +161,7 @@ fn sums(numbers: std::ops::Range<i64>) -> BTreeMap<String, (i64, i64)> {
 }
 
 /// The last total told of each customer.
-fn told(bench: &Bench) -> BTreeMap<String, (i64, i64)> {
+pub(super) fn told(bench: &Bench) -> BTreeMap<String, (i64, i64)> {
     let mut told = BTreeMap::new();
     for record in bench.read("totals", 2) {
         let value = crate::record::json::read(&record.value.expect("no tombstones here")).expect("JSON");
@@ -212,7 +211,7 @@ fn engines_share_the_work_hand_it_over_and_count_every_record_once() {
 #[test]
 fn what_was_repartitioned_is_deleted_once_it_is_committed_and_a_restart_goes_on() {
     let mut bench = Bench::new();
-    bench.purge_interval = Duration::from_millis(20);
+    bench.settings.purge_interval = Duration::from_millis(20);
     let repartition = "counts.customers.repartition";
     let left = || bench.read(repartition, 3).len();
     bench.send(0..300);

@@ -5,3 +5,4 @@ mod engine;
 mod prepare;
 mod restore;
 mod roads;
+mod seeks;
