@@ -6,6 +6,7 @@
 
 mod header;
 pub mod json;
+mod kept;
 mod partition;
 mod place;
 mod text;
@@ -15,6 +16,7 @@ mod value;
 mod tests;
 
 pub use header::{Header, HeaderRef};
+pub use kept::{KeptRecord, NotKept};
 pub use partition::{murmur2, partition_of};
 pub use place::{Millis, Offset, Partition, TopicPartition};
 pub use text::{duration_text, parse_duration, read_timestamp, timestamp_text};

@@ -1,13 +1,13 @@
 //! One input and all that it makes of messages kept before.
 
+use super::Setting;
 use super::action::{Action, Input, What};
 use super::instance::Row;
 use super::step::step;
-use super::{KeptRecord, Setting};
 use crate::codec::{Event, KeyFormat};
 use crate::failure::Failure;
 use crate::node::Outcome;
-use crate::record::{HeaderRef, Text};
+use crate::record::{HeaderRef, KeptRecord, Text};
 
 /// A kept message, read again.
 pub struct KeptMessage {

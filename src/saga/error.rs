@@ -1,7 +1,7 @@
 //! What can be wrong with an instance that is kept.
 
 use crate::failure::{Class, Failure, Stage};
-use crate::record::Text;
+use crate::record::{NotKept, Text};
 
 /// Why a row is not read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,12 @@ pub enum Error {
         /// The one of the file that runs.
         loaded: Text,
     },
+}
+
+impl From<NotKept> for Error {
+    fn from(error: NotKept) -> Self {
+        Self::Malformed(error.to_string())
+    }
 }
 
 impl From<Error> for Failure {

@@ -3,17 +3,16 @@
 use super::action::{Action, Input, What};
 use super::drive::{Hands, KeptMessage, drive};
 use super::instance::{Asker, Row};
-use super::kept::{self, KeptRecord};
 use super::step::orphan;
 use super::stepper::{Setting, later};
-use super::{Act, Timer, decode, encode};
+use super::{Act, Error, Timer, decode, encode};
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{
     self, Answer, Context, Drafted, Expired, Firing, Node, Outbox, Outcome, Rejoinder, Road, Stop, To, World, failed,
     instance_key, road,
 };
-use crate::record::{Header, HeaderRef, Map, Millis, RecordRef, Text, Value};
+use crate::record::{Header, HeaderRef, KeptRecord, Map, Millis, RecordRef, Text, Value};
 use crate::state::layout::{Tag, key};
 use crate::state::{Entity, Expiring};
 use crate::topology::model::Saga;
@@ -220,7 +219,7 @@ impl SagaNode {
         match self.model().early.then {
             EarlyThen::Drop => context.count("saga_early_dropped"),
             EarlyThen::DeadLetter => {
-                let record = KeptRecord::read(&kept.value).map_err(Failure::from)?;
+                let record = KeptRecord::read(&kept.value).map_err(Error::from).map_err(Failure::from)?;
                 let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
                 let failure = orphan("its saga did not begin in time".to_owned());
                 context.dead_letter_of(&record.as_ref(&headers), &failure)?;
@@ -247,7 +246,7 @@ impl Hands for NodeHands<'_> {
     fn kept(&mut self, number: u32) -> Result<Option<KeptMessage>, Stop> {
         let key = SagaNode::kept_key(self.id, number);
         let Some(stored) = self.context.row(self.node.store, Tag::Own, &key)? else { return Ok(None) };
-        let record = KeptRecord::read(&stored).map_err(Failure::from)?;
+        let record = KeptRecord::read(&stored).map_err(Error::from).map_err(Failure::from)?;
         let (world, topic) = (&self.node.world, self.node.world.topic(&record.topic));
         let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
         // What could be read once may not fit a schema that has changed since.
@@ -357,7 +356,7 @@ impl NodeHands<'_> {
 
 fn stored(record: &RecordRef<'_>) -> Bytes {
     let mut out = Vec::with_capacity(64 + record.size_bytes());
-    kept::append(record, &mut out);
+    KeptRecord::append(record, &mut out);
     out.into()
 }
 

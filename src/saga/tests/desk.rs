@@ -6,10 +6,9 @@
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::Failure;
 use crate::node::{Answer, Drafted, World};
-use crate::record::{Map, Millis, RecordRef, Text, Value, json};
+use crate::record::{KeptRecord, Map, Millis, RecordRef, Text, Value, json};
 use crate::saga::{
-    Act, Action, Hands, Input, Instance, KeptMessage, KeptRecord, OpState, Place, Row, Setting, Status, Timer, What, decode,
-    drive, encode,
+    Act, Action, Hands, Input, Instance, KeptMessage, OpState, Place, Row, Setting, Status, Timer, What, decode, drive, encode,
 };
 use crate::topology::model::saga::{Awaits, Body, Direction};
 use crate::topology::{self, NoSources, Severity};

@@ -1,10 +1,9 @@
-//! A record that is kept as it was read: for steps or states to come, or for a saga that has not begun.
+//! A record that is kept as it was read: until its turn comes, or what it is about is there.
 //!
 //! Form: a format byte, then partition (i32), offset and timestamp (i64), then topic, key, value and the headers' names and
 //! values, each with its length in front (u32; all ones: there is none). Integers are big-endian.
 
-use super::Error;
-use crate::record::{Header, HeaderRef, Millis, Offset, Partition, RecordRef, Text};
+use super::{Header, HeaderRef, Millis, Offset, Partition, RecordRef, Text};
 use bytes::Bytes;
 
 const FORMAT: u8 = 1;
@@ -29,35 +28,40 @@ pub struct KeptRecord {
     pub headers: Vec<Header>,
 }
 
-/// Appends the form of a record.
-pub(super) fn append(record: &RecordRef<'_>, out: &mut Vec<u8>) {
-    let part = |bytes: Option<&[u8]>, out: &mut Vec<u8>| match bytes {
-        Some(bytes) => {
-            // Kafka's records are far smaller.
-            out.extend_from_slice(&u32::try_from(bytes.len()).expect("a record is below 4 GiB").to_be_bytes());
-            out.extend_from_slice(bytes);
-        }
-        None => out.extend_from_slice(&NONE.to_be_bytes()),
-    };
-    out.push(FORMAT);
-    out.extend_from_slice(&record.partition.to_be_bytes());
-    out.extend_from_slice(&record.offset.to_be_bytes());
-    out.extend_from_slice(&record.timestamp.to_be_bytes());
-    part(Some(record.topic.as_bytes()), out);
-    part(record.key, out);
-    part(record.value, out);
-    for header in record.headers {
-        part(Some(header.name.as_bytes()), out);
-        part(header.value, out);
-    }
-}
+/// Bytes that are no kept record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a kept record {0}")]
+pub struct NotKept(&'static str);
 
 impl KeptRecord {
-    /// Reads the form; what was not written here is [`Error::Malformed`].
-    pub fn read(stored: &[u8]) -> Result<Self, Error> {
+    /// The stored form of a record, behind what is in `out`.
+    pub fn append(record: &RecordRef<'_>, out: &mut Vec<u8>) {
+        let part = |bytes: Option<&[u8]>, out: &mut Vec<u8>| match bytes {
+            Some(bytes) => {
+                // Kafka's records are far smaller.
+                out.extend_from_slice(&u32::try_from(bytes.len()).expect("a record is below 4 GiB").to_be_bytes());
+                out.extend_from_slice(bytes);
+            }
+            None => out.extend_from_slice(&NONE.to_be_bytes()),
+        };
+        out.push(FORMAT);
+        out.extend_from_slice(&record.partition.to_be_bytes());
+        out.extend_from_slice(&record.offset.to_be_bytes());
+        out.extend_from_slice(&record.timestamp.to_be_bytes());
+        part(Some(record.topic.as_bytes()), out);
+        part(record.key, out);
+        part(record.value, out);
+        for header in record.headers {
+            part(Some(header.name.as_bytes()), out);
+            part(header.value, out);
+        }
+    }
+
+    /// Reads the form.
+    pub fn read(stored: &[u8]) -> Result<Self, NotKept> {
         let mut reader = Reader(stored);
         if reader.array::<1>()? != [FORMAT] {
-            return Err(malformed("of an unknown form"));
+            return Err(NotKept("of an unknown form"));
         }
         let mut kept = Self {
             partition: Partition::from_be_bytes(reader.array()?),
@@ -91,30 +95,26 @@ impl KeptRecord {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (array, rest) = self.0.split_first_chunk().ok_or_else(|| malformed("too short"))?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], NotKept> {
+        let (array, rest) = self.0.split_first_chunk().ok_or(NotKept("too short"))?;
         self.0 = rest;
         Ok(*array)
     }
 
-    fn part(&mut self) -> Result<Option<Bytes>, Error> {
+    fn part(&mut self) -> Result<Option<Bytes>, NotKept> {
         let length = u32::from_be_bytes(self.array()?);
         if length == NONE {
             return Ok(None);
         }
-        let (part, rest) = self.0.split_at_checked(length as usize).ok_or_else(|| malformed("too short"))?;
+        let (part, rest) = self.0.split_at_checked(length as usize).ok_or(NotKept("too short"))?;
         self.0 = rest;
         Ok(Some(Bytes::copy_from_slice(part)))
     }
 
-    fn text(&mut self) -> Result<Text, Error> {
-        let bytes = self.part()?.ok_or_else(|| malformed("without a name"))?;
-        std::str::from_utf8(&bytes).map(Text::new).map_err(|_| malformed("with a name that is no text"))
+    fn text(&mut self) -> Result<Text, NotKept> {
+        let bytes = self.part()?.ok_or(NotKept("without a name"))?;
+        std::str::from_utf8(&bytes).map(Text::new).map_err(|_| NotKept("with a name that is no text"))
     }
-}
-
-fn malformed(reason: &str) -> Error {
-    Error::Malformed(format!("a kept record {reason}"))
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
                 topic: &topic, partition, offset, timestamp, key: key.as_deref(), value: value.as_deref(), headers: &headers,
             };
             let mut stored = Vec::new();
-            append(&record, &mut stored);
+            KeptRecord::append(&record, &mut stored);
             let kept = KeptRecord::read(&stored).expect("just written");
             let own = record.to_record();
             prop_assert_eq!((kept.key, kept.value, kept.headers, kept.offset), (own.key, own.value, own.headers, offset));
