@@ -21,6 +21,7 @@ pub mod processor;
 pub mod record;
 pub mod runtime;
 pub mod saga;
+pub mod scenario;
 pub mod state;
 pub mod sync;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use skald::config;
+use skald::scenario;
 use skald::topology::{NoSources, load, render};
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
 fn every_topology_in_the_pages_has_no_findings() {
     let mut checked = 0;
     for (path, page) in pages() {
-        for (line, text) in blocks(&page, "yaml") {
+        for (line, text) in blocks(&page, "yaml").into_iter().filter(|(_, text)| !scenario::is_marked(text.as_bytes())) {
             let loaded = load("example", text.as_bytes(), &[], &NoSources);
             let place = format!("{}:{line}", path.display());
             assert!(loaded.findings.is_empty(), "{place}\n{}", render::text(&loaded.findings, |_| Some(&text), false));
@@ -93,6 +94,38 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words
+}
+
+#[test]
+fn every_scenario_in_the_pages_passes() {
+    /// The topology of a page is the block before.
+    struct Before<'a>(&'a str);
+    impl scenario::Topologies for Before<'_> {
+        fn load(&self, path: &str, params: &[(String, String)]) -> std::io::Result<skald::topology::Loaded> {
+            Ok(load(path, self.0.as_bytes(), params, &NoSources))
+        }
+    }
+    let mut run = 0;
+    for (path, page) in pages() {
+        let mut topology = String::new();
+        for (line, text) in blocks(&page, "yaml") {
+            if !scenario::is_marked(text.as_bytes()) {
+                topology = text;
+                continue;
+            }
+            let place = format!("{}:{line}", path.display());
+            let reading = scenario::read("example.test.yaml", text.as_bytes(), &Before(&topology));
+            assert!(reading.findings.is_empty(), "{place}\n{}", render::text(&reading.findings, |_| Some(&text), false));
+            let suite = reading.suite.unwrap();
+            for case in 0..suite.len() {
+                if let scenario::Verdict::Failed(failures) = scenario::run(&suite, case) {
+                    panic!("{place}: {}\n{}", suite.name(case), scenario::report::failure(&suite, &failures[0], false));
+                }
+                run += 1;
+            }
+        }
+    }
+    assert!(run >= 3, "{run} cases");
 }
 
 #[test]
@@ -163,6 +196,9 @@ fn the_samples_have_no_findings() {
         let folder = folder.unwrap().path();
         for file in std::fs::read_dir(&folder).unwrap() {
             let file = file.unwrap().path();
+            if file.to_string_lossy().ends_with(".test.yaml") {
+                continue;
+            }
             let text = std::fs::read_to_string(&file).unwrap();
             let loaded = load(&file.display().to_string(), text.as_bytes(), &[], &Files(&folder));
             assert!(loaded.findings.is_empty(), "{}", render::text(&loaded.findings, |_| Some(&text), false));

@@ -149,8 +149,8 @@ fn overrides(params: &[Param]) -> Vec<(String, String)> {
 }
 
 /// Schemas and secrets from the file system, names relative to the folder of the topology file; variables of this process.
-struct FileSources<'a> {
-    folder: &'a Path,
+pub(super) struct FileSources<'a> {
+    pub(super) folder: &'a Path,
 }
 
 impl Sources for FileSources<'_> {

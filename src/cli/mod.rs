@@ -21,6 +21,7 @@ mod run;
 mod saga;
 mod schema;
 mod signals;
+mod test;
 mod text;
 
 use problem::Problem;
@@ -59,6 +60,7 @@ fn run(settings: &Settings) -> Exit {
         Action::Explain(explain) => explain::explain(explain, settings.color),
         Action::Dlq(dlq) => dlq::dlq(dlq),
         Action::Saga(saga) => saga::saga(saga),
+        Action::Test(test) => test::test(test, settings.color),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

@@ -51,6 +51,8 @@ pub enum Command {
     Completions(Completions),
     /// Draw what a topology file plans
     Graph(Graph),
+    /// Run the scenarios of topologies: given, when, then
+    Test(Test),
     /// Run topologies as a worker of their consumer groups
     Run(Box<Run>),
     /// Look through dead letters
@@ -409,6 +411,42 @@ pub struct SagaSkip {
     /// Why, for the history
     #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
     pub reason: String,
+}
+
+/// `skald test`
+#[derive(Clone, Debug, Args)]
+pub struct Test {
+    /// Scenario files, topology files (for the scenarios beside them), or folders to search for scenario files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Only cases whose name, or whose file's name, holds this text
+    #[arg(short, long, env = "SKALD_FILTER", value_name = "TEXT")]
+    pub filter: Option<String>,
+
+    /// Run again whenever a file changes
+    #[arg(short, long, env = "SKALD_WATCH")]
+    pub watch: bool,
+
+    /// Write what came into the files, where something else was expected, or nothing
+    #[arg(short, long, env = "SKALD_UPDATE")]
+    pub update: bool,
+
+    /// Also write the results to this file, as JUnit's XML
+    #[arg(long, env = "SKALD_JUNIT", value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Also tell which handlers, rules and branches no case has tried
+    #[arg(long, env = "SKALD_COVERAGE")]
+    pub coverage: bool,
+
+    /// Form of the results
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+
+    /// Cases at a time [default: one per core]
+    #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
 }
 
 /// `skald run`

@@ -77,6 +77,8 @@ pub enum Action {
     Graph(Graph),
     /// `skald dlq`
     Dlq(Box<Dlq>),
+    /// `skald test`
+    Test(Test),
     /// `skald run`
     Run(Box<Run>),
     /// `skald saga`
@@ -215,6 +217,27 @@ pub enum SagaWish {
     Drain,
 }
 
+/// `skald test`
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Only cases whose name, or whose file's name, holds this.
+    pub filter: Option<String>,
+    /// Again whenever a file changes.
+    pub watch: bool,
+    /// Write what came into the files.
+    pub update: bool,
+    /// Where to write JUnit's XML.
+    pub junit: Option<PathBuf>,
+    /// Tell what was not tried.
+    pub coverage: bool,
+    /// For people, or JSON.
+    pub output: OutputFormat,
+    /// Cases at a time.
+    pub threads: usize,
+}
+
 /// `skald run`
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -317,7 +340,13 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
     };
     // A screen that is drawn again and again has no room for the usual notices.
     let draws = matches!(&flags.command, Command::Dev(dev) if dev.output == OutputFormat::Table && terminals.talk);
-    let filter = flags.log.unwrap_or_else(|| if draws { "warn" } else { "info" }.into());
+    // Workers that die because a case wants it complain of nothing that its author does not know.
+    let usual = match &flags.command {
+        Command::Test(_) => "off",
+        _ if draws => "warn",
+        _ => "info",
+    };
+    let filter = flags.log.unwrap_or_else(|| usual.into());
     let log = Log { format: flags.log_format, filter };
     let action = match flags.command {
         Command::Check(raw) => Action::Check(Check {
@@ -339,6 +368,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::New(new) => Action::New(new),
         Command::Schema(schema) => Action::Schema(schema),
         Command::Completions(completions) => Action::Completions(completions),
+        Command::Test(raw) => Action::Test(test(raw)?),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };
@@ -385,6 +415,22 @@ fn saga(raw: flags::Saga) -> Saga {
         flags::Saga::Drain(raw) => (raw.of, SagaWish::Drain),
     };
     Saga { cluster: of.cluster.into(), topology: of.topology, saga: of.saga, output: of.output, wish }
+}
+
+fn test(raw: flags::Test) -> Result<Test, Error> {
+    if raw.watch && raw.update {
+        return Err(Error::Conflict("--watch and --update do not go together: what is written would run again".into()));
+    }
+    Ok(Test {
+        paths: raw.paths,
+        filter: raw.filter,
+        watch: raw.watch,
+        update: raw.update,
+        junit: raw.junit,
+        coverage: raw.coverage,
+        output: raw.output,
+        threads: threads(raw.threads),
+    })
 }
 
 fn run(raw: flags::Run) -> Result<Run, Error> {

@@ -4,9 +4,10 @@
 //! epoch is committed or rolled back.
 
 use crate::record::Text;
+use crate::sync::lock;
 use crate::topology::model::Position;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Which way a place was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,11 +31,11 @@ impl Trail {
     /// Notes a place; `what` is its type, code or name, where it has one.
     pub fn note(&self, at: &Position, what: &str, way: Way) {
         let spot = (at.line, at.column, Text::new(what), way);
-        self.spots.lock().unwrap_or_else(PoisonError::into_inner).insert(spot);
+        lock(&self.spots).insert(spot);
     }
 
     /// All that was passed.
     pub fn spots(&self) -> BTreeSet<Spot> {
-        self.spots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.spots).clone()
     }
 }

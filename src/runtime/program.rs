@@ -91,13 +91,6 @@ impl Program {
         Self { plan, nodes, decoders, undeclared, policies, topics, letters: Spelling::default() }
     }
 
-    /// The same program, but where nothing is committed all its sources begin here.
-    #[must_use]
-    pub fn beginning(mut self, start: Start) -> Self {
-        self.policies.iter_mut().flatten().for_each(|policy| policy.start = start);
-        self
-    }
-
     /// The decoder of a topic by its index, or of one that only a pattern found.
     pub(super) fn decoder(&self, topic: Option<usize>) -> &Arc<dyn Decode> {
         topic.map_or(&self.undeclared, |topic| &self.decoders[topic])

@@ -27,13 +27,14 @@ impl Sources for Folder {
     }
 }
 
-/// The YAML files of a folder of this repository, sorted.
+/// The YAML files of a folder of this repository, sorted, without those of scenarios.
 pub(in crate::topology) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("the folder is there")
         .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| !path.to_string_lossy().ends_with(".test.yaml"))
         .collect();
     files.sort();
     files

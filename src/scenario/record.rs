@@ -1,0 +1,168 @@
+//! Records as a scenario sends them, and messages as it sees them.
+
+use super::model::{Content, Message};
+use super::names::Known;
+use crate::codec::{self, Draft, Encoder, Event, moment, write_key};
+use crate::failure::Stage;
+use crate::node::{Frame, World};
+use crate::record::{Header, HeaderRef, Map, Millis, Record, Text, Value, json, partition_of, timestamp_text};
+use std::ops::Range;
+
+/// A record about to be sent.
+pub(super) type Sendable = Record;
+
+/// A message that cannot be sent: where, and why.
+pub(super) type Unsendable = (Range<usize>, String);
+
+/// The record of a message, and what `sent` shows of it.
+pub(super) fn record_of(
+    message: &Message,
+    world: &World,
+    known: &Known,
+    now: Millis,
+    partitions: u32,
+) -> Result<(Record, Value), Unsendable> {
+    let place = |why: String| (message.range.clone(), why);
+    let topic = world.topic(&message.topic);
+    let contract = topic.and_then(|topic| world.topology.topics.get(topic));
+    let text = |tree: &super::tree::Tree| Ok::<Text, Unsendable>(as_text(&tree.fill(known)?));
+    let correlation_id = message.correlation_id.as_ref().map_or_else(|| Ok(message.id.clone()), text)?;
+    let causation_id = message.causation_id.as_ref().map(text).transpose()?;
+    let metadata = message.metadata.iter().map(|(name, tree)| Ok((name.clone(), tree.fill(known)?)));
+    let metadata: Map = metadata.collect::<Result<Vec<_>, Unsendable>>()?.into_iter().collect();
+    let timestamp = message.time.unwrap_or(now);
+    let kind = match (&message.kind, contract.and_then(|contract| contract.types.as_deref())) {
+        (Some(kind), _) => kind.clone(),
+        (None, Some([only])) => only.name.clone(),
+        (None, _) => message.topic.clone(),
+    };
+    let data = match &message.content {
+        Content::Data(tree) | Content::Value(tree) => tree.fill(known)?,
+        Content::Raw(text) => Value::from(text.as_str()),
+    };
+    let event = Event {
+        id: message.id.clone(),
+        kind,
+        source: message.source.clone(),
+        time: moment(timestamp),
+        version: None,
+        correlation_id,
+        causation_id,
+        metadata,
+        data,
+    };
+
+    let mut headers: Vec<Header> = Vec::new();
+    let value = match &message.content {
+        Content::Raw(text) => Some(text.clone().into_bytes()),
+        Content::Value(_) if event.data.is_null() => None,
+        Content::Value(_) => Some(json::text(&event.data).map_err(|error| place(error.to_string()))?.into_bytes()),
+        Content::Data(_) => {
+            let contract = contract.map_or_else(codec::Contract::default, |contract| codec::Contract {
+                envelope: contract.envelope.clone(),
+                format: contract.format,
+                types: None,
+            });
+            let encoder = Encoder::new(contract).map_err(|error| place(error.to_string()))?;
+            let draft = Draft {
+                id: &event.id,
+                kind: &event.kind,
+                source: &event.source,
+                time: event.time,
+                correlation_id: &event.correlation_id,
+                causation_id: event.causation_id.as_deref(),
+                metadata: Some(&event.metadata),
+                data: &event.data,
+            };
+            let mut bytes = Vec::new();
+            let some = encoder.value(&draft, &mut bytes).map_err(|failure| place(failure.message().to_string()))?;
+            let mut written: Vec<HeaderRef<'_>> = Vec::new();
+            encoder.headers(&draft, &mut written);
+            headers.extend(written.iter().map(HeaderRef::to_header));
+            some.then_some(bytes)
+        }
+    };
+    for (name, tree) in &message.headers {
+        headers.push(Header::text(name.clone(), as_text(&tree.fill(known)?)));
+    }
+
+    let key_format = world.key_format(topic);
+    let key = match (&message.key, contract.and_then(|contract| contract.key.as_ref())) {
+        (Some(tree), _) => Some(tree.fill(known)?),
+        (None, Some(expr)) => {
+            let computed = Frame::new(world, &event, 0).eval(expr, Stage::Key);
+            Some(computed.map_err(|failure| place(format!("the key cannot be computed: {}", failure.message())))?)
+        }
+        (None, None) => None,
+    };
+    let key = match key.filter(|key| !key.is_null()) {
+        Some(key) => {
+            let mut bytes = Vec::new();
+            write_key(key_format, &key, &mut bytes).map_err(|failure| place(failure.message().to_string()))?;
+            Some(bytes)
+        }
+        None => None,
+    };
+    // As the engine spreads what has no key: by the message's id.
+    let spread = key.as_deref().unwrap_or(event.id.as_bytes());
+    let partition = match message.partition {
+        Some(partition) if partition < partitions => partition as i32,
+        Some(partition) => {
+            return Err(place(format!("`{}` has {partitions} partitions, there is none of number {partition}", message.topic)));
+        }
+        None => partition_of(spread, partitions),
+    };
+    let shown = shown(&message.topic, partition, key.as_deref(), &event, Value::Null);
+    let record = Record {
+        topic: message.topic.clone(),
+        partition,
+        timestamp,
+        key: key.map(Into::into),
+        value: value.map(Into::into),
+        headers,
+    };
+    Ok((record, shown))
+}
+
+/// A message as expectations and computing texts see it.
+pub(super) fn shown(topic: &str, partition: i32, key: Option<&[u8]>, event: &Event, headers: Value) -> Value {
+    let mut fields: Vec<(Text, Value)> = vec![
+        ("type".into(), event.kind.clone().into()),
+        ("topic".into(), topic.into()),
+        ("partition".into(), Value::Int(partition.into())),
+        ("key".into(), key_value(key)),
+        ("data".into(), event.data.clone()),
+        ("id".into(), event.id.clone().into()),
+        ("source".into(), event.source.clone().into()),
+        ("time".into(), timestamp_text(event.time).into()),
+        ("correlationId".into(), event.correlation_id.clone().into()),
+        ("metadata".into(), event.metadata.clone().into()),
+        ("headers".into(), headers),
+    ];
+    if let Some(causation_id) = &event.causation_id {
+        fields.push(("causationId".into(), causation_id.clone().into()));
+    }
+    Value::Map(Map::from_entries(fields))
+}
+
+/// A key as text; bytes that are none are shown as they can be.
+pub(super) fn key_value(key: Option<&[u8]>) -> Value {
+    key.map_or(Value::Null, |key| String::from_utf8_lossy(key).into_owned().into())
+}
+
+/// Headers that are text.
+pub(super) fn headers_value(headers: &[HeaderRef<'_>]) -> Value {
+    let text = |header: &HeaderRef<'_>| {
+        let value = header.value.map_or(Value::Null, |bytes| String::from_utf8_lossy(bytes).into_owned().into());
+        (Text::new(header.name), value)
+    };
+    Value::Map(headers.iter().map(text).collect())
+}
+
+/// A value as text, where text is wanted.
+pub(super) fn as_text(value: &Value) -> Text {
+    match value {
+        Value::Str(text) => text.clone(),
+        other => json::text(other).unwrap_or_default().into(),
+    }
+}
