@@ -4,19 +4,48 @@
 //! comes from elsewhere as a whole may have what JSON Schema allows.
 
 use super::Lower;
+use super::scalars::shortened;
 use crate::expr::{Object, Type};
-use crate::record::Text;
+use crate::record::{Text, Value};
 use crate::topology::diagnostic::finding;
 use crate::topology::model::Schema;
-use crate::topology::schema::{Unnamed, type_of};
-use crate::topology::yaml::{Entry, Kind, Node};
+use crate::topology::schema::{Unnamed, json_of, type_of};
+use crate::topology::yaml::{Entry, Kind, Node, Scalar};
+use serde_json::Value as Json;
 use std::ops::Range;
 
-/// What is compared: a type against both readings of a schema.
+/// What is compared: a type against both readings of a schema, and the schema itself as far as it is known at this place.
 struct Fit<'t> {
     ty: &'t Type,
     named: &'t Type,
     allowed: &'t Type,
+    schema: Option<&'t Json>,
+    /// The document that references count in.
+    root: &'t Json,
+}
+
+impl<'t> Fit<'t> {
+    fn of(ty: &'t Type, schema: &'t Schema, allowed: &'t Type) -> Self {
+        Self { ty, named: &schema.ty, allowed, schema: Some(&schema.document), root: &schema.document }
+    }
+
+    /// The same for a part of the value.
+    fn part(&self, ty: &'t Type, named: &'t Type, allowed: &'t Type, schema: Option<&'t Json>) -> Fit<'t> {
+        Fit { ty, named, allowed, schema, root: self.root }
+    }
+
+    /// The schema of a part, behind its references; `None` where it is not written plainly.
+    fn below(&self, keyword: &str, name: Option<&str>) -> Option<&'t Json> {
+        let mut schema = self.schema?.get(keyword)?;
+        if let Some(name) = name {
+            schema = schema.get(name)?;
+        }
+        for _ in 0..8 {
+            let Some(Json::String(target)) = schema.get("$ref") else { return Some(schema) };
+            schema = self.root.pointer(target.strip_prefix('#')?)?;
+        }
+        None
+    }
 }
 
 /// Where, and in what: for messages.
@@ -31,14 +60,14 @@ impl Lower<'_> {
     pub(super) fn fits(&mut self, node: Option<&Node>, ty: &Type, schema: &Schema, at: &Range<usize>, what: &str) {
         let allowed = type_of(&schema.document, Unnamed::Allowed);
         let place = Place { at: at.clone(), path: String::new(), what };
-        self.fit(node, &Fit { ty, named: &schema.ty, allowed: &allowed }, &place, true);
+        self.fit(node, &Fit::of(ty, schema, &allowed), &place, true);
     }
 
     /// Do the fields that a `set` assigns fit the schema of the state? Others stay as they are.
     pub(super) fn fields_fit(&mut self, node: &Node, ty: &Type, schema: &Schema, what: &str) {
         let allowed = type_of(&schema.document, Unnamed::Allowed);
         let place = Place { at: node.range.clone(), path: String::new(), what };
-        self.fit(Some(node), &Fit { ty, named: &schema.ty, allowed: &allowed }, &place, false);
+        self.fit(Some(node), &Fit::of(ty, schema, &allowed), &place, false);
     }
 
     fn fit(&mut self, node: Option<&Node>, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
@@ -50,11 +79,45 @@ impl Lower<'_> {
                 };
                 for item in items {
                     let place = Place { at: item.range.clone(), path: format!("{}[]", place.path), what: place.what };
-                    self.fit(Some(item), &Fit { ty: element, named, allowed }, &place, true);
+                    self.fit(Some(item), &fit.part(element, named, allowed, fit.below("items", None)), &place, true);
                 }
+            }
+            (Some(Kind::Scalar(scalar)), _) => {
+                self.compare(fit.ty, fit.allowed, place, whole);
+                self.choice(scalar, fit, place);
             }
             _ => self.compare(fit.ty, fit.allowed, place, whole),
         }
+    }
+
+    /// A literal where the schema lists the values there are.
+    fn choice(&mut self, scalar: &Scalar, fit: &Fit<'_>, place: &Place<'_>) {
+        let computes = scalar.text.starts_with('=') || scalar.text.contains(['{', '}', '$']);
+        let schema = fit.schema.filter(|_| !matches!(scalar.value, Value::Str(_)) || !computes);
+        let Some(schema) = schema else { return };
+        let choices: &[Json] = match (schema.get("enum"), schema.get("const")) {
+            (Some(Json::Array(choices)), _) => choices,
+            (_, Some(only)) => std::slice::from_ref(only),
+            _ => return,
+        };
+        let written = json_of(&scalar.value);
+        let same = |choice: &Json| match (choice.as_f64(), written.as_f64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => *choice == written,
+        };
+        // A value of another type was told.
+        if choices.iter().any(same) || !unwrapped(fit.ty).meets(fit.allowed) {
+            return;
+        }
+        let found = finding("E403", format!("{} is not `{}`", place.named(), shortened(&scalar.text)));
+        let word = |choice: &Json| choice.as_str().map_or(choice.to_string(), str::to_owned);
+        let words: Vec<String> = choices.iter().map(word).collect();
+        let found = match scalar.value {
+            Value::Str(_) => found.meant(&scalar.text, words.iter().map(String::as_str)),
+            // Of numbers none is meant more than another.
+            _ => found.hint(format!("one of {}", words.join(", "))),
+        };
+        self.say(place.at.clone(), found);
     }
 
     fn fit_map(&mut self, entries: &[Entry], given: &Object, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
@@ -65,7 +128,7 @@ impl Lower<'_> {
                 for entry in entries {
                     let Some(field) = given.fields.get(entry.key.as_str()) else { continue };
                     let place = place.within(&entry.key, entry.node.range.clone());
-                    self.fit(Some(&entry.node), &Fit { ty: &field.ty, named, allowed }, &place, true);
+                    self.fit(Some(&entry.node), &fit.part(&field.ty, named, allowed, None), &place, true);
                 }
                 return;
             }
@@ -80,11 +143,12 @@ impl Lower<'_> {
                         self.maybe_missing(&inner);
                     }
                     let ty = unwrapped(&field.ty);
-                    self.fit(Some(&entry.node), &Fit { ty, named: &named.ty, allowed: &allowed.ty }, &inner, true);
+                    let schema = fit.below("properties", Some(&entry.key));
+                    self.fit(Some(&entry.node), &fit.part(ty, &named.ty, &allowed.ty, schema), &inner, true);
                 }
                 (_, _, Some(rest)) => {
                     let ty = unwrapped(&field.ty);
-                    self.fit(Some(&entry.node), &Fit { ty, named: rest, allowed: rest }, &inner, true);
+                    self.fit(Some(&entry.node), &fit.part(ty, rest, rest, None), &inner, true);
                 }
                 _ => {
                     let message = format!("{} has no field `{}`", place.what, inner.path);

@@ -3,6 +3,7 @@
 use super::here;
 use super::support::Folder;
 use crate::topology::{Diagnostic, Fixed, fixed, load};
+use proptest::prelude::*;
 
 fn findings(text: &str) -> Vec<Diagnostic> {
     load("t.yaml", text.as_bytes(), &[], &Folder(here("tests/topology/good"))).findings
@@ -30,35 +31,44 @@ fn data(data: &str) -> String {
     file(&format!("      - emit:\n          type: b.v1\n          data:\n            {data}"))
 }
 
+/// What is found, where it is written, and what becomes of it.
+type Case = (&'static str, &'static str, &'static str);
+
+const STEPS: [Case; 10] = [
+    ("E108", "filter: !has(data.note)", "filter: =!has(data.note)"),
+    ("E108", "filter: !has(data.note)  # none", "filter: =!has(data.note)  # none"),
+    ("E108", "filter: !(data.id in [data.note])", "filter: \"=!(data.id in [data.note])\""),
+    ("E102", "filter: 'a' in data.tags", "filter: ='a' in data.tags"),
+    ("E102", "filter: =data.total > 1 ? true : false", "filter: \"=data.total > 1 ? true : false\""),
+    ("E102", "filter: =\"a: \" + data.id == data.id", "filter: '=\"a: \" + data.id == data.id'"),
+    ("E102", "filter: [1, 2].exists(x, x == data.total)", "filter: \"[1, 2].exists(x, x == data.total)\""),
+    ("E102", r#"filter: "data.id.matches('a\.b')""#, r#"filter: 'data.id.matches(''a\.b'')'"#),
+    (
+        "E103",
+        "map: { total: =greatest(data.total, 3), id: =data.id }",
+        "map: { total: \"=greatest(data.total, 3)\", id: =data.id }",
+    ),
+    ("E301", "filter: data.id == 'a #b'", "filter: \"data.id == 'a #b'\""),
+];
+
+/// The same of fields of a template.
+const FIELDS: [Case; 7] = [
+    ("E107", "subject: {string(data.total)}", "subject: =string(data.total)"),
+    ("W101", "country: NO   # Norway", "country: \"NO\"   # Norway"),
+    ("W101", "code: 0123", "code: \"0123\""),
+    ("W301", "id: data.id", "id: =data.id"),
+    ("W301", "'id': 'data.id'", "'id': =data.id"),
+    ("W304", "id: \"{data.id}\"", "id: =data.id"),
+    ("W304", "id: '{data.tags.map(t, t + \"}\").join(\", \")}'", "id: '=data.tags.map(t, t + \"}\").join(\", \")'"),
+];
+
 #[test]
 fn what_is_certain_is_mended_and_nothing_else_changes() {
-    for (code, written, mended_to, before) in [
-        ("E108", "filter: !has(data.note)", "filter: =!has(data.note)", step as fn(&str) -> String),
-        ("E108", "filter: !has(data.note)  # none", "filter: =!has(data.note)  # none", step),
-        ("E108", "filter: !(data.id in [data.note])", "filter: \"=!(data.id in [data.note])\"", step),
-        ("E102", "filter: 'a' in data.tags", "filter: ='a' in data.tags", step),
-        ("E102", "filter: =data.total > 1 ? true : false", "filter: \"=data.total > 1 ? true : false\"", step),
-        ("E102", "filter: =\"a: \" + data.id == data.id", "filter: '=\"a: \" + data.id == data.id'", step),
-        ("E102", "filter: [1, 2].exists(x, x == data.total)", "filter: \"[1, 2].exists(x, x == data.total)\"", step),
-        ("E102", r#"filter: "data.id.matches('a\.b')""#, r#"filter: 'data.id.matches(''a\.b'')'"#, step),
-        (
-            "E103",
-            "map: { total: =greatest(data.total, 3), id: =data.id }",
-            "map: { total: \"=greatest(data.total, 3)\", id: =data.id }",
-            step,
-        ),
-        ("E301", "filter: data.id == 'a #b'", "filter: \"data.id == 'a #b'\"", step),
-        ("E107", "subject: {string(data.total)}", "subject: =string(data.total)", data),
-        ("W101", "country: NO   # Norway", "country: \"NO\"   # Norway", data),
-        ("W101", "code: 0123", "code: \"0123\"", data),
-        ("W301", "id: data.id", "id: =data.id", data),
-        ("W301", "'id': 'data.id'", "'id': =data.id", data),
-        ("W304", "id: \"{data.id}\"", "id: =data.id", data),
-        ("W304", "id: '{data.tags.map(t, t + \"}\").join(\", \")}'", "id: '=data.tags.map(t, t + \"}\").join(\", \")'", data),
-    ] {
+    let steps = STEPS.iter().map(|case| (case, step as fn(&str) -> String));
+    for ((code, written, mended_to), before) in steps.chain(FIELDS.iter().map(|case| (case, data as fn(&str) -> String))) {
         let text = before(written);
         let found = findings(&text);
-        assert!(found.iter().any(|found| found.code == code && found.fix.is_some()), "{written}: {found:#?}");
+        assert!(found.iter().any(|found| found.code == *code && found.fix.is_some()), "{written}: {found:#?}");
         let done = mended(&text);
         assert_eq!(done.text, before(mended_to), "{written}");
         let left = findings(&done.text);
@@ -96,4 +106,23 @@ fn many_mistakes_of_one_file_are_mended_together() {
     let wanted = "map: { a: \"NO\", b: =data.id, c: \"=least(data.total, 1)\", d: =data.id }\n      - filter: =!has(data.a)\n      - filter: ='a' in data.b";
     assert_eq!(done.text, step(wanted));
     assert_eq!(done.mended.len(), 6, "{:#?}", done.mended);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_many_there_are_only_they_change(
+        fields in prop::sample::subsequence(FIELDS.to_vec(), 0..=FIELDS.len()),
+        steps in prop::collection::vec(prop::sample::select(STEPS.to_vec()), 1..6),
+    ) {
+        let text = |choose: fn(&Case) -> &'static str| {
+            let emits = fields.iter().map(|case| format!("      - emit:\n          type: b.v1\n          data:\n            {}", choose(case)));
+            let lines: Vec<String> = emits.chain(steps.iter().map(|case| format!("      - {}", choose(case)))).collect();
+            file(&lines.join("\n"))
+        };
+        let done = mended(&text(|case| case.1));
+        prop_assert_eq!(done.text, text(|case| case.2));
+        prop_assert!(done.mended.len() >= steps.len() + fields.len());
+    }
 }

@@ -45,6 +45,11 @@ fn bad_files_say_all_that_is_wrong_and_where() {
         assert!(loaded.checked.is_none(), "{} was taken", path.display());
         assert!(loaded.has_errors());
         expect(&path.with_extension("expected"), &render::lines(&loaded.findings));
+        // As people see it: the traps, where the place matters most.
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if name == "traps" || name.starts_with("syntax") {
+            expect(&path.with_extension("rendered"), &render::text(&loaded.findings, |_| Some(&loaded.text), false));
+        }
     }
 }
 
