@@ -4,17 +4,20 @@ use super::{Aggregate, Instance};
 use crate::codec::Event;
 use crate::failure::{Failure, Stage};
 use crate::node::{
-    Answer, Context, Drafted, Frame, Input, InstanceKey, Outbox, Outcome, Refusal, Stop, Way, asker, first_refusal,
+    Answer, Context, Drafted, Frame, Input, InstanceKey, Outbox, Outcome, Refusal, Stop, Way, as_text, asker, first_refusal,
+    timer_name,
 };
-use crate::record::Value;
+use crate::record::{Text, Value};
 use crate::state::Expiring;
 use crate::state::layout::Tag;
-use crate::topology::model::Decide;
+use crate::topology::model::{Decide, Template};
 
 /// What was decided, with all that is to be sent; nothing has been sent or changed yet.
 struct Decision {
     verdict: Verdict,
     messages: Vec<Drafted>,
+    /// Names of timers that are taken away.
+    cancelled: Vec<Text>,
 }
 
 enum Verdict {
@@ -49,9 +52,12 @@ impl Aggregate {
         }
 
         let mut instance = self.load(key, event, context)?;
-        let Decision { verdict, messages } = self.decision(handler, input, &instance, outbox)?;
+        let Decision { verdict, messages, cancelled } = self.decision(handler, input, &instance, outbox)?;
+        for timer in &cancelled {
+            context.cancel_timer(self.store, &key.bytes, &timer_name(Some(timer), ""))?;
+        }
         for message in &messages {
-            outbox.send(message, context)?;
+            outbox.dispatch(message, Some(self.store), context)?;
             if message.own_event {
                 self.apply(&message.event, input.record, &mut instance, outbox, context)?;
             }
@@ -91,7 +97,7 @@ impl Aggregate {
         instance: &Instance<'_>,
         outbox: &mut Outbox<'_>,
     ) -> Result<Decision, Failure> {
-        let without_messages = |verdict| Ok(Decision { verdict, messages: Vec::new() });
+        let without_messages = |verdict| Ok(Decision { verdict, messages: Vec::new(), cancelled: Vec::new() });
         if let Some(refusal) = version_conflict(input.event, instance.version) {
             return without_messages(Verdict::Refused { refusal, dead_letter: false });
         }
@@ -104,21 +110,23 @@ impl Aggregate {
             frame.passed(&handler.at, &handler.kind, Way::Passed);
             return without_messages(Verdict::NotApplicable);
         }
-        let (verdict, emit) = match first_refusal(&handler.require, &frame, Stage::Decide)? {
-            Some((rule, refusal)) => (Verdict::Refused { refusal, dead_letter: rule.dead_letter }, &rule.emit),
+        let (verdict, emit, cancel): (_, _, &[Template]) = match first_refusal(&handler.require, &frame, Stage::Decide)? {
+            Some((rule, refusal)) => (Verdict::Refused { refusal, dead_letter: rule.dead_letter }, &rule.emit, &[]),
             None => {
                 frame.passed(&handler.at, &handler.kind, Way::Taken);
                 let is_told = asker(input.record).is_some() || self.model().replies.is_some();
                 let reply = handler.reply.as_ref().filter(|_| is_told);
                 let result = reply.map_or(Ok(Value::Null), |template| frame.fill(template, Stage::Decide))?;
-                (Verdict::Accepted(result), &handler.emit)
+                (Verdict::Accepted(result), &handler.emit, &handler.cancel_timer)
             }
         };
         let mut messages = Vec::with_capacity(emit.len());
         for message in emit {
             outbox.draft(message, &mut frame, &mut messages)?;
         }
-        Ok(Decision { verdict, messages })
+        let cancelled = cancel.iter().map(|name| Ok(as_text(&frame.fill(name, Stage::Decide)?)));
+        let cancelled = cancelled.collect::<Result<_, Failure>>()?;
+        Ok(Decision { verdict, messages, cancelled })
     }
 }
 

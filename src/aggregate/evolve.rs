@@ -69,7 +69,7 @@ impl Aggregate {
         self.update(event, record, instance, outbox, context)
     }
 
-    fn update(
+    pub(super) fn update(
         &self,
         event: &Event,
         record: &RecordRef<'_>,
@@ -92,7 +92,7 @@ impl Aggregate {
             outbox.draft(message, &mut frame, &mut messages)?;
         }
         for message in &messages {
-            outbox.send(message, context)?;
+            outbox.dispatch(message, Some(self.store), context)?;
         }
         Ok(())
     }

@@ -13,12 +13,13 @@ mod evolve;
 #[cfg(test)]
 mod tests;
 
-use crate::codec::Event;
+use crate::codec::{Event, KeyFormat, Part, derived_id, moment, read_key};
 use crate::failure::{Failure, Stage};
 use crate::node::{
-    Context, Frame, Input, InstanceKey, Node, Outbox, Outcome, Rejoinder, Road, Stop, World, failed, instance_key, road,
+    Context, Expired, Firing, Frame, Input, InstanceKey, Node, Outbox, Outcome, Rejoinder, Road, Stop, World, failed,
+    instance_key, road, send_kept,
 };
-use crate::record::{RecordRef, Text, Value};
+use crate::record::{Map, Millis, RecordRef, Text, Value};
 use crate::state::Entity;
 use crate::topology::model;
 use crate::topology::plan::NodeKind;
@@ -78,12 +79,19 @@ impl Aggregate {
         Ok(Instance { key, state, version, last_event, changed: false })
     }
 
+    /// From now, when its state is gone if it does not change.
+    fn expiry(&self, context: &dyn Context) -> Option<Millis> {
+        let length = i64::try_from(self.model().ttl?.as_millis()).unwrap_or(i64::MAX);
+        Some(context.now().saturating_add(length))
+    }
+
     fn save(&self, instance: Instance<'_>, context: &mut dyn Context) -> Result<(), Stop> {
         if !instance.changed {
             return Ok(());
         }
         let Instance { key, state, version, last_event, .. } = instance;
-        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION, expires_at: None };
+        let expires_at = self.expiry(context);
+        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION, expires_at };
         context.put_entity(self.store, &key.bytes, (version > 0).then_some(entity))?;
         Ok(())
     }
@@ -142,5 +150,44 @@ impl Node for Aggregate {
 
     fn road(&self, failure: &Failure) -> Road {
         road(&self.model().errors, failure)
+    }
+
+    fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        send_kept(&self.world, self, firing, context)
+    }
+
+    /// The state has not changed for as long as `ttl` says: it goes, as by a deletion.
+    fn expired(&self, expired: &Expired<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        let model = self.model();
+        let Some(entity) = context.entity(self.store, expired.key)? else { return Ok(()) };
+        if model.ttl.is_none() {
+            // It was written when the file had one.
+            let entity = Entity { expires_at: None, ..entity.clone() };
+            return Ok(context.put_entity(self.store, expired.key, Some(entity))?);
+        }
+        context.put_entity(self.store, expired.key, None)?;
+        context.count("state_expired");
+        let Ok(value) = read_key(KeyFormat::String, Some(expired.key)) else { return Ok(()) };
+        let key = InstanceKey { value, bytes: expired.key.into() };
+        let deed = [Part::Text("expired"), Part::Bytes(expired.key), Part::Number(expired.at)];
+        let id = derived_id(&[&[Part::Text(&self.world.topology.name), Part::Text(&model.name)], &deed[..]].concat());
+        // What is told of follows from no record: it is told as if it were an event of the aggregate's.
+        let event = Event {
+            correlation_id: id.clone(),
+            id,
+            kind: format!("{}.expired", model.name).into(),
+            source: self.world.topology.name.clone(),
+            time: moment(expired.at),
+            version: None,
+            causation_id: None,
+            metadata: Map::new(),
+            data: Value::Null,
+        };
+        let topic = self.world.plan.stores[self.store].snapshots.map_or("", |topic| &self.world.plan.topics[topic].name);
+        let (timestamp, key_bytes) = (expired.at, Some(expired.key));
+        let record = RecordRef { topic, partition: 0, offset: -1, timestamp, key: key_bytes, value: None, headers: &[] };
+        let mut outbox = Outbox::new(&self.world, &model.name, &record, &event).with_instance(&key).of_deed(&deed);
+        let gone = Instance { key: &key, state: Value::Null, version: 0, last_event: None, changed: true };
+        self.update(&event, &record, &gone, &mut outbox, context)
     }
 }

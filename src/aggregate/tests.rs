@@ -461,3 +461,127 @@ fn a_repository_creates_updates_and_deletes_entities() {
         ]
     );
 }
+
+const CART: &str = r#"
+skald: 1
+topology: shop
+topics:
+  carts: { partitions: 4, key: data.cart, types: [cart.changed.v1, cart.bought.v1] }
+  mails: { types: [cart.forgotten.v1] }
+  sizes: { types: [cart.size.v1] }
+aggregates:
+  cart:
+    from: carts
+    ttl: 30m
+    initial: { changes: 0 }
+    decide:
+      cart.changed.v1:
+        emit:
+          - { type: cart.grown.v1 }
+          - type: cart.forgotten.v1
+            delay: =duration(data.wait)
+            timer: forgotten
+            data: { cart: =key, changes: =state.changes + 1, wait: =data.wait }
+          - { type: cart.forgotten.v1, when: has(data.also), delay: 5m, data: { also: =data.also } }
+      cart.bought.v1:
+        require: { that: state.changes > 0, code: EMPTY }
+        cancel_timer: forgotten
+    evolve:
+      cart.grown.v1: { set: { changes: =state.changes + 1 } }
+    updates: { type: cart.size.v1, data: { state: =state, version: =version, cause: =event.type, at: =ctx.time } }
+"#;
+
+fn cart(bench: &mut Bench, kind: &str, data: &str) -> Vec<crate::node::Outcome> {
+    let value = format!(r#"{{"type":"{kind}","data":{data}}}"#);
+    bench.read("carts", Some("c"), Some(&value), &[])
+}
+
+fn mails(bench: &mut Bench) -> Vec<String> {
+    bench.sent().into_iter().filter(|line| line.starts_with("mails")).collect()
+}
+
+#[test]
+fn a_delayed_message_is_sent_when_its_time_has_come_unless_it_is_replaced_or_taken_away() {
+    let mut bench = bench(CART);
+    let minute = 60_000;
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"10m"}"#);
+    assert_eq!(mails(&mut bench), [""; 0], "not yet");
+    bench.pass(5 * minute);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"10m","also":1}"#);
+    bench.pass(6 * minute);
+    assert_eq!(mails(&mut bench), [r#"mails c cart.forgotten.v1 {"also":1}"#], "the first one of `forgotten` was replaced");
+    bench.pass(4 * minute);
+    let sent = bench.memory.sent.clone();
+    assert_eq!(mails(&mut bench), [r#"mails c cart.forgotten.v1 {"cart":"c","changes":2,"wait":"10m"}"#]);
+    let record = sent.last().expect("the mail");
+    assert_eq!(record.timestamp, bench.memory.now, "it is of the moment when it is sent");
+    let value = json::read(record.value.as_deref().expect("a value")).expect("JSON");
+    assert_eq!(value.get("timestamp"), Some(&"2026-11-21T08:15:00Z".into()));
+
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"10m"}"#);
+    assert_eq!(cart(&mut bench, "cart.bought.v1", r#"{"cart":"c"}"#), [Processed]);
+    bench.pass(20 * minute);
+    assert_eq!(mails(&mut bench), [""; 0], "taken away");
+    assert_eq!(bench.failures(), [""; 0]);
+}
+
+#[test]
+fn a_refusal_takes_no_timer_away_and_no_delay_is_at_once() {
+    let mut bench = bench(CART);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"1m"}"#);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"0s"}"#);
+    assert_eq!(mails(&mut bench), [r#"mails c cart.forgotten.v1 {"cart":"c","changes":2,"wait":"0s"}"#]);
+    bench.pass(120_000);
+    assert_eq!(mails(&mut bench), [""; 0], "it took the place of the one that waited");
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"soon"}"#);
+    assert_eq!(bench.failures().len(), 1, "a text that is no duration");
+    // Another cart, which is empty.
+    let value = r#"{"type":"cart.bought.v1","data":{"cart":"d"}}"#;
+    assert_eq!(bench.read("carts", Some("d"), Some(value), &[]), [Refused("EMPTY".into())]);
+}
+
+#[test]
+fn a_delayed_message_whose_topic_is_gone_is_its_own_dead_letter() {
+    let mut bench = bench(CART);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"1m"}"#);
+    bench.memory.value_bytes_max = 10;
+    bench.pass(60_000);
+    let codes: Vec<_> = bench.memory.letters.iter().map(|letter| letter.code().to_string()).collect();
+    assert_eq!(codes, ["TOO_LARGE"]);
+    assert_eq!(bench.memory.counts["delayed_message_failed"], 1);
+    bench.memory.value_bytes_max = 0;
+    bench.pass(600_000);
+    assert_eq!(mails(&mut bench), [""; 0], "it is not tried again");
+}
+
+#[test]
+fn a_state_that_does_not_change_for_its_ttl_is_removed_and_told_of() {
+    let mut bench = bench(CART);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"0s"}"#);
+    bench.pass(29 * 60_000);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"0s"}"#);
+    bench.sent();
+    bench.pass(29 * 60_000);
+    assert_eq!(bench.state("cart", "c"), Some((r#"{"changes":2}"#.into(), 2)), "the change counts");
+    // Read, and not changed.
+    cart(&mut bench, "cart.bought.v1", r#"{"cart":"c"}"#);
+    bench.pass(60_000);
+    assert_eq!(bench.state("cart", "c"), None);
+    let last = r#"{"at":"2026-11-21T08:59:00Z","cause":"cart.expired","state":null,"version":0}"#;
+    assert_eq!(bench.sent(), [format!("sizes c cart.size.v1 {last}")]);
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"0s"}"#);
+    assert_eq!(bench.state("cart", "c"), Some((r#"{"changes":1}"#.into(), 1)), "it begins anew");
+}
+
+#[test]
+fn a_state_of_a_file_that_had_a_ttl_stays_when_it_has_none() {
+    let mut bench = bench(&CART.replace("    ttl: 30m\n", ""));
+    cart(&mut bench, "cart.changed.v1", r#"{"cart":"c","wait":"0s"}"#);
+    for entity in bench.memory.entities.values_mut() {
+        assert_eq!(entity.expires_at, None);
+        entity.expires_at = Some(bench.memory.now + 1000);
+    }
+    bench.pass(5000);
+    assert_eq!(bench.state("cart", "c"), Some((r#"{"changes":1}"#.into(), 1)));
+    assert!(bench.memory.entities.values().all(|entity| entity.expires_at.is_none()));
+}

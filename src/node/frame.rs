@@ -367,7 +367,7 @@ fn ctx_value(record: &RecordRef<'_>) -> Value {
 }
 
 /// A value as text, where text is wanted: a string as it is, else its JSON.
-pub(super) fn as_text(value: &Value) -> Text {
+pub fn as_text(value: &Value) -> Text {
     match value {
         Value::Str(text) => text.clone(),
         other => json::text(other).unwrap_or_default().into(),

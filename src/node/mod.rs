@@ -5,6 +5,7 @@
 //! takes all of them back when the node fails.
 
 mod context;
+mod delayed;
 mod failed;
 mod frame;
 mod instance;
@@ -23,8 +24,9 @@ mod world;
 mod tests;
 
 pub use context::{Context, Outgoing, Target};
+pub use delayed::{Delayed, send_kept, timer_name};
 pub use failed::{Rejoinder, failed, road};
-pub use frame::{Frame, Place, SagaNames};
+pub use frame::{Frame, Place, SagaNames, as_text};
 pub use instance::{InstanceKey, instance_key};
 pub use origin::{ORIGIN_HEADER, first_read};
 pub use outbox::{Drafted, Outbox, To};

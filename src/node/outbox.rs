@@ -3,11 +3,13 @@
 //! A message is drafted first, all its expressions evaluated, and sent then: what a decision emits was computed from the state
 //! before it, whatever its events do to the state.
 
-use super::{Context, Frame, InstanceKey, Outgoing, Target, Way, World};
+use super::delayed::Kept;
+use super::{Context, Delayed, Frame, InstanceKey, Outgoing, Stop, Target, Way, World, timer_name};
 use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value};
-use crate::topology::model::{Message, MessageData, MessageKey, MessageKind, MessageTarget};
+use crate::topology::model::{Delay, DelayLength, Message, MessageData, MessageKey, MessageKind, MessageTarget};
+use bytes::Bytes;
 
 /// Elements of a `for_each`.
 const ELEMENTS_MAX: usize = 1_000;
@@ -53,6 +55,8 @@ pub struct Drafted {
     pub own_event: bool,
     /// Is it the record in hand, bytes and headers untouched?
     pub forward: bool,
+    /// Is it kept, and sent later?
+    pub delay: Option<Delayed>,
 }
 
 /// Where a message goes.
@@ -134,10 +138,11 @@ impl<'a> Outbox<'a> {
             }
         }
         let to = self.target(message, frame)?;
+        let delay = message.delay.as_ref().map(|delay| self.delay(delay, frame)).transpose()?;
         if message.forward {
             let (event, headers) = (self.cause.clone(), Vec::new());
             let key = self.key(message, frame, &to, &event)?;
-            return Ok(Some(Drafted { to, key, event, headers, own_event: false, forward: true }));
+            return Ok(Some(Drafted { to, key, event, headers, own_event: false, forward: true, delay }));
         }
         let kind = match &message.kind {
             MessageKind::Named(kind) => kind.clone(),
@@ -171,7 +176,7 @@ impl<'a> Outbox<'a> {
         };
         let event = self.event(id, kind, data, metadata);
         let key = self.key(message, frame, &to, &event)?;
-        Ok(Some(Drafted { to, key, event, headers, own_event: message.own_event, forward: false }))
+        Ok(Some(Drafted { to, key, event, headers, own_event: message.own_event, forward: false, delay }))
     }
 
     /// A message as its readers will see it, caused by the one acted on.
@@ -259,17 +264,84 @@ impl<'a> Outbox<'a> {
         Ok(Some(bytes))
     }
 
+    fn delay(&self, delay: &Delay, frame: &Frame<'_>) -> Result<Delayed, Failure> {
+        let length = match &delay.length {
+            DelayLength::For(length) => *length,
+            DelayLength::Computed(expr) => match frame.eval(expr, Stage::Encode)? {
+                Value::Duration(length) => length,
+                other => {
+                    let said = format!("the delay is a {}, a duration is wanted", other.kind());
+                    return Err(frame.misfit(&expr.at, Stage::Encode, said));
+                }
+            },
+        };
+        let name = match &delay.timer {
+            Some(template) => Some(super::frame::as_text(&frame.fill(template, Stage::Encode)?)),
+            None => None,
+        };
+        let mut owner = Vec::new();
+        match (self.instance, frame.untouched_key(KeyFormat::String)) {
+            (Some(instance), _) => owner.extend_from_slice(instance),
+            (None, Some(key)) => owner.extend_from_slice(key.unwrap_or_default()),
+            (None, None) => match frame.key()? {
+                Value::Null => {}
+                key => write_key(KeyFormat::String, key, &mut owner)?,
+            },
+        }
+        let millis = i64::try_from(length.as_millis()).unwrap_or(if length.is_negative() { 0 } else { i64::MAX });
+        Ok(Delayed { millis, owner, name })
+    }
+
+    /// Sends a message, or keeps it in the node's store until it is to be sent.
+    pub fn dispatch(&self, drafted: &Drafted, store: Option<usize>, context: &mut dyn Context) -> Result<(), Stop> {
+        let (Some(Delayed { millis, owner, name }), Some(store)) = (&drafted.delay, store) else {
+            return Ok(self.send(drafted, context)?);
+        };
+        let timer = timer_name(name.as_deref(), &drafted.event.id);
+        if *millis <= 0 {
+            if name.is_some() {
+                context.cancel_timer(store, owner, &timer)?;
+            }
+            return Ok(self.send(drafted, context)?);
+        }
+        let due = context.now().saturating_add(*millis);
+        let mut kept = Bytes::new();
+        let topic = match &drafted.to {
+            To::Planned(topic) => &self.world.plan.topics[*topic].name,
+            To::Named(name) => name,
+        };
+        // It is of the moment at which it is sent.
+        let event = Event { time: moment(due), ..drafted.event.clone() };
+        self.each(drafted, &event, &mut |message| {
+            let Outgoing { key, spread, value, headers, .. } = message;
+            kept = Kept { topic, spread, key, value, headers: headers.to_vec(), timestamp: due }.write();
+            Ok(())
+        })?;
+        context.set_timer(store, owner, &timer, due, kept)?;
+        Ok(())
+    }
+
     /// Sends a message.
     pub fn send(&self, drafted: &Drafted, context: &mut dyn Context) -> Result<(), Failure> {
+        self.each(drafted, &drafted.event, &mut |message| context.send(message))
+    }
+
+    /// A message as it is written, with `event` for what it says.
+    fn each(
+        &self,
+        drafted: &Drafted,
+        event: &Event,
+        each: &mut dyn FnMut(Outgoing<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if drafted.forward {
             let record = self.record;
-            return context.send(Outgoing {
+            return each(Outgoing {
                 value: record.value,
                 headers: record.headers,
-                ..self.outgoing(&drafted.to, drafted.key.as_deref(), &drafted.event.id)
+                ..self.outgoing(&drafted.to, drafted.key.as_deref(), &event.id)
             });
         }
-        self.write(&drafted.to, drafted.key.as_deref(), &drafted.event, &drafted.headers, context)
+        self.write_to(&drafted.to, drafted.key.as_deref(), event, &drafted.headers, each)
     }
 
     /// Writes a message in its topic's envelope, with the trace of the record in hand.
@@ -281,6 +353,17 @@ impl<'a> Outbox<'a> {
         own: &[Header],
         context: &mut dyn Context,
     ) -> Result<(), Failure> {
+        self.write_to(to, key, event, own, &mut |message| context.send(message))
+    }
+
+    fn write_to(
+        &self,
+        to: &To,
+        key: Option<&[u8]>,
+        event: &Event,
+        own: &[Header],
+        each: &mut dyn FnMut(Outgoing<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let encoder = self.outlet(to).encoder.as_ref().ok_or_else(read_only)?;
         let draft = draft_of(event);
         let mut value = Vec::with_capacity(512);
@@ -289,7 +372,7 @@ impl<'a> Outbox<'a> {
         encoder.headers(&draft, &mut headers);
         headers.extend(self.record.headers.iter().filter(|header| TRACE_HEADERS.contains(&header.name)));
         headers.extend(own.iter().map(Header::as_ref));
-        context.send(Outgoing { value: some.then_some(&value), headers: &headers, ..self.outgoing(to, key, &event.id) })
+        each(Outgoing { value: some.then_some(&value), headers: &headers, ..self.outgoing(to, key, &event.id) })
     }
 
     fn outgoing<'o>(&self, to: &'o To, key: Option<&'o [u8]>, id: &'o Text) -> Outgoing<'o> {

@@ -21,7 +21,8 @@ mod tests;
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::{
-    Answer, Context, Drafted, Frame, Input, Node, Outbox, Outcome, Place, Refusal, Rejoinder, Road, Stop, World, failed, road,
+    Answer, Context, Drafted, Firing, Frame, Input, Node, Outbox, Outcome, Place, Refusal, Rejoinder, Road, Stop, World,
+    failed, road, send_kept,
 };
 use crate::record::{RecordRef, Text};
 use crate::topology::model::{Operator, Pipeline as Model, Step};
@@ -31,7 +32,9 @@ use std::sync::Arc;
 /// Compiles the plan's node `node`, if it is a pipeline.
 pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     match world.plan.nodes.get(node)?.kind {
-        NodeKind::Pipeline(index) => Some(Box::new(Pipeline { world: Arc::clone(world), index })),
+        NodeKind::Pipeline(index) => {
+            Some(Box::new(Pipeline { world: Arc::clone(world), index, store: world.plan.nodes[node].store }))
+        }
         _ => None,
     }
 }
@@ -40,6 +43,8 @@ struct Pipeline {
     world: Arc<World>,
     /// Of the model.
     index: usize,
+    /// Of the plan: where it keeps what it sends later.
+    store: Option<usize>,
 }
 
 /// A record on its way through the steps.
@@ -155,7 +160,7 @@ impl Node for Pipeline {
         let acted = !run.effects.is_empty();
         for effect in run.effects {
             match effect {
-                Effect::Message(message) => run.outbox.send(&message, context)?,
+                Effect::Message(message) => run.outbox.dispatch(&message, self.store, context)?,
                 Effect::Reply(answer) => drop(run.outbox.reply(answer, model.replies, context)?),
             }
         }
@@ -183,5 +188,9 @@ impl Node for Pipeline {
 
     fn road(&self, failure: &Failure) -> Road {
         road(&self.model().errors, failure)
+    }
+
+    fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        send_kept(&self.world, self, firing, context)
     }
 }

@@ -285,3 +285,45 @@ fn a_tombstone_without_an_envelope_has_null_for_data() {
     assert_eq!(bench.read_at(&record), [Processed]);
     assert_eq!(bench.sent(), ["out k u {\"gone\":true}"]);
 }
+
+#[test]
+fn a_pipeline_sends_later_under_the_key_of_then() {
+    let mut bench = Bench::of_text(
+        r#"
+skald: 1
+topology: t
+topics:
+  in: { types: [a.v1] }
+  out: { types: [later.v1, a.v1] }
+pipelines:
+  waits:
+    from: in
+    steps:
+      - flat_map: data.items
+      - emit: { type: later.v1, delay: =duration(string(data) + 's'), data: { n: =data } }
+      - rekey: "'other'"
+      - emit: { type: later.v1, delay: 10s, data: { rekeyed: =data } }
+  forwards:
+    from: in
+    steps:
+      - emit: { to: out, delay: 1m }
+"#,
+        compile,
+    );
+    bench.read("in", Some("k"), Some(r#"{"id":"1","type":"a.v1","data":{"items":[5,0,15]}}"#), &[("x", "y")]);
+    assert_eq!(bench.sent(), [r#"out k later.v1 {"n":0}"#], "what has no delay is sent");
+    bench.pass(9_999);
+    assert_eq!(bench.sent(), [r#"out k later.v1 {"n":5}"#]);
+    bench.pass(1);
+    let mut sent = bench.sent();
+    sent.sort();
+    let rekeyed = |n: i32| format!(r#"out other later.v1 {{"rekeyed":{n}}}"#);
+    assert_eq!(sent, [rekeyed(0), rekeyed(15), rekeyed(5)]);
+    bench.pass(20_000);
+    assert_eq!(bench.sent(), [r#"out k later.v1 {"n":15}"#]);
+    bench.pass(60_000);
+    let forwarded = bench.memory.sent.last().expect("forwarded").clone();
+    assert_eq!(forwarded.value.as_deref(), Some(&br#"{"id":"1","type":"a.v1","data":{"items":[5,0,15]}}"#[..]));
+    assert_eq!(forwarded.headers, [crate::record::Header::text("x", "y")], "bytes and headers as they were");
+    assert_eq!(bench.failures(), [""; 0]);
+}

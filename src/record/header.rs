@@ -13,7 +13,7 @@ pub struct Header {
 }
 
 /// A header borrowed from a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderRef<'a> {
     /// Name; not unique within a record.
     pub name: &'a str,

@@ -349,7 +349,7 @@ impl NodeHands<'_> {
         };
         let to = To::Planned(model.history);
         let key = Some(self.id.as_bytes().to_vec());
-        let line = Drafted { to, key, event, headers: Vec::new(), own_event: false, forward: false };
+        let line = Drafted { to, key, event, headers: Vec::new(), own_event: false, forward: false, delay: None };
         self.send(input, &line);
     }
 }

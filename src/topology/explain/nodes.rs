@@ -19,9 +19,19 @@ pub(super) const PAGES: &[Page] = &[
         "Leave the topic out of `from`.",
     ),
     entry!(
+        "E604",
+        "An event says what has happened, and is applied at once. One that is sent later would change the state behind the back of the decisions in between.",
+        "Send a command with the `delay`, and decide the event when it comes.",
+    ),
+    entry!(
         "E606",
         "Codes of refusals are read by programs and counted in metrics: capital letters, digits and `_`.",
         "Write it so: `OUT_OF_STOCK`.",
+    ),
+    entry!(
+        "E608",
+        "`cancel_timer` takes away a message that waits, by the name that the message gives as its `timer`. No message of the aggregate has this name.",
+        "Write the same name in both places, or give the delayed message a `timer`.",
     ),
     entry!(
         "W601",

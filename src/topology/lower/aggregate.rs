@@ -30,13 +30,14 @@ const AGGREGATE: Shape = Shape::new(
         "updates",
         "replies",
         "dedupe",
+        "ttl",
         "store",
         "snapshots",
         "errors",
     ],
-    &["ttl", "state_version", "upcast"],
+    &["state_version", "upcast"],
 );
-const DECIDE: Shape = Shape::new("a handler of `decide`", &["let", "when", "require", "emit", "reply"], &["cancel_timer"]);
+const DECIDE: Shape = Shape::new("a handler of `decide`", &["let", "when", "require", "cancel_timer", "emit", "reply"], &[]);
 const EVOLVE: Shape = Shape::new("a handler of `evolve`", &["let", "set", "unset", "delete"], &[]);
 
 /// How long an answered request is remembered by default.
@@ -49,6 +50,22 @@ struct Common {
     state: Type,
     events: Option<usize>,
     fold: bool,
+    /// Names of the timers of its messages, as they are written.
+    timers: Vec<String>,
+}
+
+/// A text that computes nothing.
+fn is_literal(text: &str) -> bool {
+    !text.starts_with('=') && !text.contains('{')
+}
+
+/// `timer` of the messages of an aggregate.
+fn timers(aggregate: &Node) -> Vec<String> {
+    let handlers = aggregate.get("decide").and_then(Node::map).unwrap_or(&[]).iter().map(|entry| &entry.node);
+    let rules = handlers.clone().flat_map(|handler| handler.get("require").map(elements).unwrap_or(&[]));
+    let emitting = handlers.chain(rules).filter_map(|place| place.get("emit"));
+    let messages = emitting.chain(aggregate.get("updates")).flat_map(elements);
+    messages.filter_map(|message| Some(message.get("timer")?.scalar()?.text.clone())).collect()
 }
 
 /// Messages that a handler writes.
@@ -86,7 +103,14 @@ impl Lower<'_> {
 
         let initial = fields.get("initial");
         let (initial, initial_type) = self.initial(initial, &fields);
-        let common = Common { name: entry.key.as_str().into(), key: key_type.clone(), state: Type::Any, events, fold };
+        let common = Common {
+            name: entry.key.as_str().into(),
+            key: key_type.clone(),
+            state: Type::Any,
+            events,
+            fold,
+            timers: timers(&entry.node),
+        };
         let state = self.state(&fields, &initial_type, evolves, &input.sources, &common);
         let common = Common { state: state.ty.clone(), ..common };
 
@@ -128,6 +152,7 @@ impl Lower<'_> {
             updates_locals,
             replies,
             dedupe: (!fold && !dedupe.is_zero()).then_some(dedupe),
+            ttl: self.ttl(&fields),
             store,
             snapshots,
             errors,
@@ -270,14 +295,45 @@ impl Lower<'_> {
         let result = reply.as_ref().map_or(Type::Null, |(_, ty)| ty.clone());
         self.answering(&common.name, sources, Some(vec![kind.clone()]), Some(result));
         let reply = reply.map(|(template, _)| template);
-        let acts =
-            fields.get("emit").is_some() || fields.get("reply").is_some() || require.iter().any(|rule| !rule.emit.is_empty());
+        let cancel_timer = fields.get("cancel_timer").map(|node| self.cancel_timer(node, &scope, common)).unwrap_or_default();
+        let acts = !cancel_timer.is_empty()
+            || fields.get("emit").is_some()
+            || fields.get("reply").is_some()
+            || require.iter().any(|rule| !rule.emit.is_empty());
         if !acts {
             let message = format!("`{kind}` is accepted, and nothing comes of it");
             self.say(entry.key_range.clone(), finding("W602", message).hint("`emit` what happened, or `reply`"));
         }
         let at = self.position(entry.key_range.start);
-        Some(Decide { kind, lets, when, require, emit, reply, locals: self.locals, at })
+        Some(Decide { kind, lets, when, require, cancel_timer, emit, reply, locals: self.locals, at })
+    }
+
+    fn cancel_timer(&mut self, node: &Node, scope: &Scope, common: &Common) -> Vec<crate::topology::model::Template> {
+        let mut names = Vec::new();
+        for item in elements(node) {
+            // A name that is computed may be any; one that is written must be there, unless one that is there may be any.
+            let written = item.scalar().map(|scalar| scalar.text.as_str()).filter(|text| is_literal(text));
+            let is_known = |text: &str| common.timers.iter().any(|timer| timer == text || !is_literal(timer));
+            if let Some(text) = written.filter(|text| !is_known(text)) {
+                let found = finding("E608", format!("no message of the aggregate has the timer `{text}`"));
+                let found = found.hint("`timer` beside the `delay` of a message names it");
+                self.say(item.range.clone(), found.meant(text, common.timers.iter().map(String::as_str)));
+            }
+            names.extend(self.text_template(item, scope));
+        }
+        names
+    }
+
+    /// How long a state stays without a change.
+    pub(super) fn ttl(&mut self, fields: &Fields<'_>) -> Option<SignedDuration> {
+        let node = fields.get("ttl")?;
+        let length = self.duration(node)?;
+        if length.is_zero() {
+            let found = finding("E113", "a state that is gone at once is none").hint("leave `ttl` out: states stay");
+            self.say(node.range.clone(), found);
+            return None;
+        }
+        Some(length)
     }
 
     fn evolve(&mut self, entry: &Entry, sources: &[Source], common: &Common, state: &StateType) -> Option<Evolve> {

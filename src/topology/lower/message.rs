@@ -8,7 +8,9 @@ use super::topics::elements;
 use crate::expr::{Scope, Type};
 use crate::record::Text;
 use crate::topology::diagnostic::{Finding, finding};
-use crate::topology::model::{ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Template};
+use crate::topology::model::{
+    Delay, DelayLength, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Template,
+};
 use crate::topology::yaml::Node;
 use std::ops::Range;
 
@@ -22,8 +24,10 @@ pub(super) struct Sender<'s> {
 enum Role<'s> {
     /// A handler of `decide`.
     Decide,
-    /// `updates` of an aggregate, or `errors`: no record to pass on, no events of its own.
-    Other,
+    /// `updates` of an aggregate: no record to pass on, no events of its own.
+    Updates,
+    /// `errors`: the same, and nothing is kept for later.
+    Failure,
     /// A saga: the same, and its rules end no record.
     Saga,
     /// A step of a pipeline.
@@ -38,6 +42,8 @@ pub(super) struct Current<'s> {
     pub(super) data: Type,
     /// Were its data replaced or changed?
     pub(super) changed: bool,
+    /// Has it another key than the record that was read?
+    pub(super) rekeyed: bool,
 }
 
 impl<'s> Sender<'s> {
@@ -46,11 +52,11 @@ impl<'s> Sender<'s> {
     }
 
     pub(super) fn updates() -> Self {
-        Self { role: Role::Other, events: None }
+        Self { role: Role::Updates, events: None }
     }
 
     pub(super) fn failure() -> Self {
-        Self { role: Role::Other, events: None }
+        Self { role: Role::Failure, events: None }
     }
 
     pub(super) fn saga() -> Self {
@@ -79,8 +85,8 @@ impl<'s> Sender<'s> {
 
 const MESSAGE: Shape = Shape::new(
     "a message",
-    &["type", "to", "key", "data", "headers", "metadata", "id", "when", "for_each"],
-    &["delay", "timer"],
+    &["type", "to", "key", "data", "headers", "metadata", "id", "when", "for_each", "delay", "timer"],
+    &[],
 );
 /// A message whose outcome is waited for.
 const SEND: Shape = Shape::new("`send`", &["type", "to", "key", "data", "headers", "metadata", "id"], &[]);
@@ -125,6 +131,7 @@ impl Lower<'_> {
         let metadata = self.map_template(fields, "metadata", &scope);
         let id = self.optional_expr(fields, "id", &scope, Want::Text);
         let key = self.message_key(fields, target.as_ref(), &scope);
+        let delay = self.delay(fields, &scope, sender);
         let (kind, to) = (kind?, target?);
         if let MessageTarget::Topic(topic) = to {
             self.payload_fits(fields, topic, &kind, &data_type, sender);
@@ -136,8 +143,46 @@ impl Lower<'_> {
             Some(for_each) => Some(for_each?),
             None => None,
         };
+        if own_event && delay.is_some() {
+            let found = finding("E604", "an event of the aggregate's own is not delayed");
+            let found = found.cause("it changes the state, and the next decision would not see it");
+            self.say(fields.key_range("delay"), found.hint("delay a command, and decide the event then"));
+        }
         let at = self.position(fields.node.range.start);
-        Some(Message { kind, to, key: key?, data: data?, headers, metadata, id, when, for_each, own_event, forward, at })
+        let (key, data) = (key?, data?);
+        Some(Message { kind, to, key, data, headers, metadata, id, when, for_each, own_event, forward, delay, at })
+    }
+
+    fn delay(&mut self, fields: &Fields<'_>, scope: &Scope, sender: &Sender<'_>) -> Option<Delay> {
+        let name = ["delay", "timer"].into_iter().find(|name| fields.get(name).is_some())?;
+        if matches!(sender.role, Role::Failure | Role::Saga) {
+            let found = finding("E117", format!("`{name}` of a message of sagas and of `errors` is not in this build"));
+            self.say(fields.key_range(name), found);
+            return None;
+        }
+        if sender.current().is_some_and(|current| current.rekeyed) && fields.get("timer").is_some() {
+            let found = finding("E117", "a `timer` behind a `rekey` is not in this build");
+            let found = found.cause("records of the new key come from several partitions, each with timers of its own");
+            self.say(
+                fields.key_range("timer"),
+                found.hint("send under the new key to a topic, and delay in a pipeline that reads it"),
+            );
+        }
+        let timer = fields.get("timer").and_then(|node| self.text_template(node, scope));
+        let Some(node) = fields.get("delay") else {
+            let found = finding("E106", "`timer` names the delay of a message, and there is no `delay`");
+            self.say(fields.key_range("timer"), found.hint("say how long it is kept: `delay: 15m`"));
+            return None;
+        };
+        if !node.scalar().is_some_and(|scalar| scalar.text.starts_with('=')) {
+            return Some(Delay { length: DelayLength::For(self.duration(node)?), timer });
+        }
+        let (expr, ty) = self.expr(node, scope, Want::Any)?;
+        if !ty.meets(&Type::Duration) {
+            let found = finding("E306", format!("this gives {ty}, here a duration is wanted"));
+            self.say(node.range.clone(), found.hint("`=duration('15m')`, or the difference of two timestamps"));
+        }
+        Some(Delay { length: DelayLength::Computed(expr), timer })
     }
 
     fn message_kind(&mut self, fields: &Fields<'_>, sender: &Sender<'_>) -> Option<MessageKind> {

@@ -14,7 +14,7 @@ use crate::topology::diagnostic::finding;
 use crate::topology::model::{Arm, Operator, Pipeline, Source, Step};
 use crate::topology::yaml::{Entry, Kind, Node};
 
-const PIPELINE: Shape = Shape::new("a pipeline", &["description", "from", "type", "steps", "replies", "errors"], &["store"]);
+const PIPELINE: Shape = Shape::new("a pipeline", &["description", "from", "type", "steps", "replies", "store", "errors"], &[]);
 const STEP: Shape = Shape::new(
     "a step",
     &[
@@ -46,6 +46,7 @@ struct Flow {
     /// Its possible types; `None`: not known.
     kinds: Option<Vec<Text>>,
     changed: bool,
+    rekeyed: bool,
     /// Has a filter let nothing through?
     ended: bool,
 }
@@ -58,7 +59,12 @@ impl Flow {
     }
 
     fn sender(&self) -> Sender<'_> {
-        Sender::step(Current { kinds: self.kinds.as_deref(), data: self.data.clone(), changed: self.changed })
+        Sender::step(Current {
+            kinds: self.kinds.as_deref(),
+            data: self.data.clone(),
+            changed: self.changed,
+            rekeyed: self.rekeyed,
+        })
     }
 }
 
@@ -77,7 +83,7 @@ impl Lower<'_> {
         let data = self.source_data(&sources, types.as_deref());
         let key = self.record_key(&sources);
         let scope = self.message_scope(data.clone(), key.clone());
-        let mut flow = Flow { scope: scope.clone(), data, key, kinds, changed: false, ended: false };
+        let mut flow = Flow { scope: scope.clone(), data, key, kinds, changed: false, rekeyed: false, ended: false };
         self.locals = 0;
         self.results.clear();
         let steps = match self.required(&fields, "steps", &PIPELINE) {
@@ -96,6 +102,7 @@ impl Lower<'_> {
             types,
             steps,
             locals,
+            store: self.store_kind(&fields),
             replies: fields.get("replies").and_then(|node| self.topic_named(node)),
             errors,
             at: self.position(entry.key_range.start),
@@ -172,6 +179,7 @@ impl Lower<'_> {
             "rekey" => {
                 let (expr, _) = self.expr(node, &flow.scope, Want::Text)?;
                 flow.key = Type::String;
+                flow.rekeyed = true;
                 flow.scope.set(names::KEY, Type::String);
                 Operator::Rekey(expr)
             }
@@ -263,6 +271,7 @@ impl Lower<'_> {
         flow.data = Type::join_all(ends.iter().map(|end| end.data.clone()));
         flow.key = Type::join_all(ends.iter().map(|end| end.key.clone()));
         flow.changed = ends.iter().any(|end| end.changed);
+        flow.rekeyed = ends.iter().any(|end| end.rekeyed);
         flow.scope.set(names::DATA, flow.data.clone());
         flow.scope.set(names::KEY, flow.key.clone());
         Some(arms)

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 const REPOSITORY: Shape = Shape::new(
     "a repository",
-    &["description", "schema", "key", "commands", "events", "snapshots", "replies", "store", "errors"],
-    &["ttl"],
+    &["description", "schema", "key", "commands", "events", "snapshots", "replies", "ttl", "store", "errors"],
+    &[],
 );
 
 /// The entity after an update: null takes a field away.
@@ -106,6 +106,7 @@ impl Lower<'_> {
             updates_locals: 0,
             replies: fields.get("replies").and_then(|node| self.topic_named(node)),
             dedupe: Some(DEDUPE),
+            ttl: self.ttl(&fields),
             store: self.store_kind(&fields),
             snapshots: self.snapshots(&fields),
             errors: self.errors(errors, defaults, &errors_scope, &Sender::failure()),
@@ -209,9 +210,20 @@ impl Lower<'_> {
             for_each: None,
             own_event: true,
             forward: false,
+            delay: None,
             at: at.clone(),
         };
-        Some(Decide { kind: place.kind(command), lets, when: None, require, emit: vec![event], reply: Some(reply), locals, at })
+        Some(Decide {
+            kind: place.kind(command),
+            lets,
+            when: None,
+            require,
+            cancel_timer: Vec::new(),
+            emit: vec![event],
+            reply: Some(reply),
+            locals,
+            at,
+        })
     }
 
     fn replaced(&mut self, place: &Place<'_>, event: &str) -> Option<Evolve> {

@@ -6,7 +6,7 @@ use super::Lower;
 use crate::record::Text;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::saga::{Action, Body};
-use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Saga, Source, SourceFrom, Step, Topology};
+use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Pipeline, Saga, Source, SourceFrom, Step, Topology};
 use crate::topology::yaml::{Kind, Node};
 use rustc_hash::FxHashSet;
 
@@ -127,6 +127,24 @@ impl Topology {
             let node = self.aggregates.len() + self.pipelines.len() + at;
             saga.each_message(&mut |message| visit(node, message));
         }
+    }
+}
+
+impl Pipeline {
+    /// Does it keep messages, to send them later?
+    pub fn delays(&self) -> bool {
+        let mut delays = false;
+        each_of_steps(&self.steps, &mut |message| delays |= message.delay.is_some());
+        delays
+    }
+}
+
+impl Aggregate {
+    /// Does it keep messages, to send them later?
+    pub fn delays(&self) -> bool {
+        let mut delays = false;
+        self.each_message(&mut |message| delays |= message.delay.is_some());
+        delays
     }
 }
 

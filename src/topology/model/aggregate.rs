@@ -36,6 +36,8 @@ pub struct Aggregate {
     pub replies: Option<usize>,
     /// How long an answered request is remembered; `None`: off.
     pub dedupe: Option<SignedDuration>,
+    /// A state that has not changed for so long is removed; `None`: never.
+    pub ttl: Option<SignedDuration>,
     /// Where its state is kept.
     pub store: StoreKind,
     /// Topic of snapshots, where one was given; else it is derived.
@@ -85,6 +87,8 @@ pub struct Decide {
     pub when: Option<Expr>,
     /// Rules, in order.
     pub require: Vec<Require>,
+    /// Names of timers of this instance that are taken away when the message is accepted: texts.
+    pub cancel_timer: Vec<Template>,
     /// Messages, in order.
     pub emit: Vec<Message>,
     /// The result for the asker; without it the result is null.

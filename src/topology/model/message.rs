@@ -3,6 +3,7 @@
 use super::{Expr, Position, Schema, Template};
 use crate::expr::Slot;
 use crate::record::Text;
+use jiff::SignedDuration;
 
 /// A message to be sent, all defaults resolved.
 #[derive(Clone, Debug)]
@@ -30,8 +31,28 @@ pub struct Message {
     /// Does it pass the record in hand on as it is: same id, headers and bytes? Then type, data, headers, metadata and id are
     /// the record's.
     pub forward: bool,
+    /// Is it kept in the node's store, and sent later?
+    pub delay: Option<Delay>,
     /// Where it stands.
     pub at: Position,
+}
+
+/// When a message is sent, from the step that sends it on.
+#[derive(Clone, Debug)]
+pub struct Delay {
+    /// After so long.
+    pub length: DelayLength,
+    /// Name of its timer, text: one of the same name and key is replaced.
+    pub timer: Option<Template>,
+}
+
+/// How long a message is kept.
+#[derive(Clone, Debug)]
+pub enum DelayLength {
+    /// So long.
+    For(SignedDuration),
+    /// A duration; nothing and less is at once.
+    Computed(Expr),
 }
 
 /// The type of a message.

@@ -19,7 +19,7 @@ pub mod saga;
 
 pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema};
-pub use message::{Check, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
+pub use message::{Check, Delay, DelayLength, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
 pub use pipeline::{Arm, Operator, Pipeline, Step};
 pub use retry::Retry;
 pub use saga::Saga;

@@ -1,6 +1,6 @@
 //! Pipelines: stream steps.
 
-use super::{Errors, Expr, Let, Message, Position, Require, Schema, Source, Template};
+use super::{Errors, Expr, Let, Message, Position, Require, Schema, Source, StoreKind, Template};
 use crate::record::Text;
 
 /// A pipeline. One frame serves the whole of it: fixed slots that steps replace (`data`, `key`), and locals.
@@ -20,6 +20,8 @@ pub struct Pipeline {
     pub locals: usize,
     /// Topic of results for requests without `reply-to`.
     pub replies: Option<usize>,
+    /// Where it keeps what it keeps, if anything.
+    pub store: StoreKind,
     /// What happens with failures.
     pub errors: Errors,
     /// Where it stands.

@@ -5,7 +5,7 @@ use super::{NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, Planne
 use crate::record::Text;
 use crate::topology::diagnostic::Findings;
 use crate::topology::model::{
-    Aggregate, Cleanup, Contract, Expr, MessageTarget, Retention, Saga, Source, SourceFrom, StoreKind, Topology,
+    Aggregate, Cleanup, Contract, Expr, MessageTarget, Pipeline, Retention, Saga, Source, SourceFrom, StoreKind, Topology,
 };
 use std::collections::BTreeSet;
 
@@ -113,6 +113,9 @@ impl Building<'_> {
                 _ => self.store(keyed.node, &topology.aggregates[keyed.node]),
             }
         }
+        for (at, pipeline) in topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.delays()) {
+            self.delays(topology.aggregates.len() + at, pipeline);
+        }
     }
 
     /// Sources whose records are not keyed as the node is go through a topic that is.
@@ -173,11 +176,21 @@ impl Building<'_> {
         };
         // Answers are remembered only where questions can come.
         let asked = !aggregate.decide.is_empty() && aggregate.dedupe.is_some() && !self.topology.reply_to.is_empty();
-        let changelog = asked.then(|| self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact));
+        let changelog = (asked || aggregate.delays())
+            .then(|| self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact));
         let (name, kind) = (aggregate.name.clone(), aggregate.store);
         let store = PlannedStore { node: index, name, kind, snapshots: Some(snapshots), changelog };
         self.nodes[index].store = Some(self.stores.len());
         self.stores.push(store);
+    }
+
+    /// A pipeline has a store only for what it sends later.
+    fn delays(&mut self, index: usize, pipeline: &Pipeline) {
+        let name = format!("{}.{}.changelog", self.topology.name, pipeline.name);
+        let changelog = self.engine_topic(name, Role::Changelog, Cleanup::Compact);
+        self.nodes[index].store = Some(self.stores.len());
+        let (name, kind) = (pipeline.name.clone(), pipeline.store);
+        self.stores.push(PlannedStore { node: index, name, kind, snapshots: None, changelog: Some(changelog) });
     }
 
     /// Nodes that share a topic, or a pattern that may match it, run together: a partition is assigned once per group.

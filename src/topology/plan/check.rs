@@ -124,6 +124,11 @@ impl Check<'_> {
             let patterns = Patterns::new(&node.patterns);
             let matched = |topic: usize| patterns.matches(&plan.topics[topic]);
             let at = self.pattern_at(index);
+            if node.store.is_some() {
+                let message = format!("`{}` reads a pattern, and keeps messages to send them later", node.name);
+                let found = finding("E506", message).cause("a pattern feeds no state");
+                self.say(&at, found.hint("send to a topic, and delay in a pipeline that reads it by name"));
+            }
             for (topic, other) in stateful.iter().filter(|(topic, _)| matched(**topic)) {
                 let other = &plan.nodes[*other].name;
                 let message = format!("the pattern matches `{}`, from which `{other}` keeps a state", self.name(*topic));
