@@ -64,16 +64,30 @@ pub struct ConsumerSettings {
     pub wake: Wake,
 }
 
+/// What the commits of a lane promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Records, and the offsets that they follow from, become visible together or not at all: Kafka's transactions.
+    #[default]
+    ExactlyOnce,
+    /// Records are visible as soon as they are delivered, offsets are committed after them, and nothing is taken back. No
+    /// transactional id is used.
+    AtLeastOnce,
+}
+
 /// How a lane's transactional producer is set up.
 #[derive(Clone)]
 pub struct TransactionSettings {
+    /// What a transaction is. The operations are the same, in the same order; see [`Op`].
+    pub guarantee: Guarantee,
     /// Consumer group whose offsets the transactions carry.
     pub group: Text,
     /// `<topology>.<worker>.<thread>`; stable over restarts, so that a restart ends its own hanging transaction.
     pub transactional_id: Text,
     /// `client.id`.
     pub client_id: Text,
-    /// The coordinator aborts a transaction that is open for longer.
+    /// The coordinator aborts a transaction that is open for longer; without transactions a record that is not delivered after
+    /// so long is given up.
     pub transaction_timeout: Duration,
     /// Largest record the producer accepts, in bytes.
     pub max_message_bytes: usize,
@@ -188,6 +202,10 @@ pub trait GroupConsumer: Send {
 }
 
 /// An operation of the lane.
+///
+/// With [`Guarantee::AtLeastOnce`] the cluster knows of no transaction: `Init` and `Begin` ask it nothing, `Abort` waits until nothing
+/// is in flight and takes nothing back, and `Commit` commits the offsets that were sent, as the member whose ownership was shown. It
+/// may be repeated: `SendOffsets` and `Commit` once more, in the same transaction.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Makes the transactional producer ready (`init_transactions`): fences older producers of its id and ends their transaction.

@@ -5,9 +5,9 @@ use super::fleet::{Fleet, serve};
 use super::load::Reading;
 use super::problem::Problem;
 use super::signals::Signals;
-use crate::broker::{Broker, Parting};
+use crate::broker::{self, Broker, Parting};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Colors, Exit, LetterHeaders, Run};
+use crate::config::{Colors, Exit, Guarantee, LetterHeaders, Run};
 use crate::dlq::Spelling;
 use crate::runtime;
 use crate::state::{Directory, Disk};
@@ -40,6 +40,10 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
         }
         let engine = runtime::Settings {
             worker: Some(worker.clone()),
+            guarantee: match settings.guarantee {
+                Guarantee::ExactlyOnce => broker::Guarantee::ExactlyOnce,
+                Guarantee::AtLeastOnce => broker::Guarantee::AtLeastOnce,
+            },
             threads: settings.threads,
             commit_interval: settings.group.commit_interval,
             session_timeout: settings.group.session_timeout,

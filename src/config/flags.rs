@@ -486,6 +486,10 @@ pub struct Run {
     #[arg(long, env = "SKALD_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = parse::listen)]
     pub listen: Listen,
 
+    /// What a commit promises
+    #[arg(long, env = "SKALD_GUARANTEE", value_enum, default_value_t = Guarantee::ExactlyOnce)]
+    pub guarantee: Guarantee,
+
     /// Without a heartbeat for so long a worker is taken for dead
     #[arg(long, env = "SKALD_SESSION_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse::time)]
     pub session_timeout: Duration,
@@ -561,6 +565,17 @@ pub enum OutputFormat {
     Table,
     /// For programs
     Json,
+}
+
+/// What a commit promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guarantee {
+    /// A record counts once, whatever crashes: outputs, state and offsets are one transaction
+    #[value(name = "exactly_once")]
+    ExactlyOnce,
+    /// No transactions: after a crash records may count again
+    #[value(name = "at_least_once")]
+    AtLeastOnce,
 }
 
 /// Whose names the headers of dead letters have.

@@ -16,8 +16,8 @@ mod tests;
 
 pub use exit::Exit;
 pub use flags::{
-    CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, LetterHeaders, LogFormat, New, OutputFormat, Schema,
-    SchemaName, Template,
+    CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, Guarantee, LetterHeaders, LogFormat, New,
+    OutputFormat, Schema, SchemaName, Template,
 };
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
@@ -259,6 +259,8 @@ pub struct Run {
     pub stay: bool,
     /// Where HTTP listens.
     pub listen: Listen,
+    /// What a commit promises.
+    pub guarantee: Guarantee,
     /// How the group behaves.
     pub group: Group,
     /// Committed records of repartition topics are deleted this often.
@@ -456,6 +458,7 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
         create_topics: raw.create_topics,
         stay: raw.stay,
         listen: raw.listen,
+        guarantee: raw.guarantee,
         group,
         purge_interval: between("purge-interval", raw.purge_interval, Duration::from_millis(100))?,
         stop_timeout: between("stop-timeout", raw.stop_timeout, Duration::from_secs(1))?,

@@ -108,6 +108,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         ("run a.yaml -b k:1 --session-timeout 1ms", "must lie between"),
         ("run a.yaml -b k:1 --session-timeout 90s", "must not be shorter than --session-timeout"),
         ("run a.yaml -b k:1 --commit-interval 20s", "must be longer than --commit-interval"),
+        ("run a.yaml -b k:1 --guarantee at-most-once", "exactly_once, at_least_once"),
         ("dev --duration 1ms", "must lie between"),
         ("dev --rate -1", "unexpected argument"),
         ("check", "PATH"),

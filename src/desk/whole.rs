@@ -2,7 +2,8 @@
 
 use super::{Error, Result};
 use crate::broker::{
-    self, Broker, ErrorClass, Isolation, Limit, LogReader, Op, Outcome, Span, TransactionSettings, Transactions, TroubleKind,
+    self, Broker, ErrorClass, Guarantee, Isolation, Limit, LogReader, Op, Outcome, Span, TransactionSettings, Transactions,
+    TroubleKind,
 };
 use crate::record::{Millis, Offset, Partition, RecordRef, Text, TopicPartition};
 use std::ops::ControlFlow;
@@ -99,6 +100,7 @@ impl LookUps {
     fn new(broker: &dyn Broker, topic: &Text) -> Result<Self> {
         let (ring, answered) = channel();
         let lane = broker.transactions(&TransactionSettings {
+            guarantee: Guarantee::default(),
             group: topic.clone(),
             transactional_id: topic.clone(),
             client_id: "skald-desk".into(),

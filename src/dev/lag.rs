@@ -1,6 +1,6 @@
 //! How far a group is behind the ends of what it reads, as the broker knows it.
 
-use crate::broker::{Broker, Error, ErrorClass, Isolation, Op, Outcome, TransactionSettings, Transactions};
+use crate::broker::{Broker, Error, ErrorClass, Guarantee, Isolation, Op, Outcome, TransactionSettings, Transactions};
 use crate::clock::Clock;
 use crate::record::{Text, TopicPartition};
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ impl Lag {
     pub fn new(broker: &dyn Broker, clock: Arc<dyn Clock>, group: &Text, topics: &[(String, u32)]) -> Result<Self, Error> {
         let asker: Thread = std::thread::current();
         let settings = TransactionSettings {
+            guarantee: Guarantee::default(),
             group: group.clone(),
             // Never initialised: no transaction is made under this id.
             transactional_id: "dev.lag".into(),

@@ -5,7 +5,7 @@
 
 use super::{Error, Filter, Found, Result, recognise};
 use crate::broker::{
-    self, Broker, Isolation, Limit, LogReader, Op, Outcome, Span, TransactionSettings, Transactions, TroubleKind,
+    self, Broker, Guarantee, Isolation, Limit, LogReader, Op, Outcome, Span, TransactionSettings, Transactions, TroubleKind,
 };
 use crate::record::{Millis, Offset, Partition, Record, RecordRef, Text, TopicPartition};
 use std::ops::ControlFlow;
@@ -186,6 +186,7 @@ fn said(kind: TroubleKind) -> &'static str {
 fn look_ups(broker: &dyn Broker, topic: &Text) -> Result<LookUps> {
     let (ring, answered) = channel();
     let lane = broker.transactions(&TransactionSettings {
+        guarantee: Guarantee::default(),
         group: topic.clone(),
         transactional_id: topic.clone(),
         client_id: "skald-dlq".into(),

@@ -68,6 +68,12 @@ impl Worker {
             // Nothing is read that is not resumed; should there be something, it is read again from the task's own position.
             match consumer.poll(Limit { records: 1, time: Duration::ZERO }, &mut |_| {}) {
                 Polled::Idle | Polled::Full => break,
+                Polled::Revoked { lost: false } if !self.core.commit.gives_way() => {
+                    // Once that is over, at the latest when what is not delivered is given up.
+                    let epoch = self.core.in_flight.as_mut().expect("what does not give way is on its way");
+                    (epoch.then, epoch.deadline) = (Then::Release, Some(mono));
+                    return Ok(());
+                }
                 Polled::Revoked { lost } => {
                     self.core.meters.thread.rebalanced(if lost { Rebalance::Lost } else { Rebalance::Revoked });
                     self.core.orphan();

@@ -2,6 +2,7 @@
 
 use super::core::Phase;
 use super::crash::point;
+use super::restore::LOOK_AGAIN;
 use super::sealing::Then;
 use super::takeover::Takeover;
 use super::task::{Standstill, TaskState};
@@ -71,8 +72,12 @@ impl Worker {
 
     /// A rebalance that has waited too long for an epoch's outcome waits no longer.
     pub(super) fn let_go_when_late(&mut self, mono: Duration) -> Result<()> {
-        let Some(epoch) = &self.core.in_flight else { return Ok(()) };
+        let Some(epoch) = &mut self.core.in_flight else { return Ok(()) };
         if epoch.then != Then::Release || epoch.deadline.is_none_or(|deadline| mono < deadline) {
+            return Ok(());
+        }
+        if !self.core.commit.gives_way() {
+            epoch.deadline = Some(mono + LOOK_AGAIN);
             return Ok(());
         }
         self.core.orphan();

@@ -5,10 +5,10 @@ use super::core::Core;
 use super::crash::point;
 use super::meters::{Tallies, Written};
 use super::punctuate::Act;
-use super::task::{Standstill, TaskState};
+use super::task::{Assignment, Standstill, TaskState};
 use super::{Error, Figures, Result};
-use crate::broker::{self, Batch, ErrorClass, NewRecord};
-use crate::record::{HeaderRef, Offset};
+use crate::broker::{self, Batch, ErrorClass, Guarantee, NewRecord};
+use crate::record::{HeaderRef, Offset, TopicPartition};
 use crate::state::layout::HEADER;
 use crate::state::{self, Checkpoint, Write, layout};
 use std::sync::Arc;
@@ -153,9 +153,16 @@ impl Core {
             assert!(input.position >= input.committed, "positions fall only to the committed ones");
             (input.partition.clone(), input.position)
         });
+        let offsets = offsets.collect();
+        let (held, is_first) = match settings.guarantee {
+            Guarantee::ExactlyOnce => (Vec::new(), false),
+            Guarantee::AtLeastOnce => held(assignment, &tasks),
+        };
         let sealed = Sealed {
             number: self.epoch.number,
-            offsets: offsets.collect(),
+            offsets,
+            held,
+            is_first,
             ownership: assignment.ownership.clone(),
             floors,
             batch: Arc::new(self.epoch.outputs.take()),
@@ -395,4 +402,11 @@ impl Core {
 /// The topic of a right to write.
 fn written_topic(right: &str) -> Option<&str> {
     right.strip_prefix("Topic ")?.strip_suffix(": Write")
+}
+
+/// The committed offsets of all inputs of these tasks, and whether one of them was never committed.
+fn held(assignment: &Assignment, tasks: &[usize]) -> (Vec<(TopicPartition, Offset)>, bool) {
+    let inputs = || tasks.iter().flat_map(|task| &assignment.tasks[*task].inputs).map(|input| &assignment.inputs[*input]);
+    let held = inputs().map(|input| (input.partition.clone(), input.committed)).collect();
+    (held, inputs().any(|input| !input.has_committed))
 }

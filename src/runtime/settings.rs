@@ -1,6 +1,6 @@
 //! What can be set of a running engine, with the defaults that were measured to be good.
 
-use crate::broker::Parting;
+use crate::broker::{Guarantee, Parting};
 use crate::dlq::Spelling;
 use crate::record::Text;
 use std::time::Duration;
@@ -11,6 +11,8 @@ pub struct Settings {
     /// The worker's id: unique on a host, stable where its state is. `None` makes the membership dynamic and the id random, so a
     /// restart waits for the session of the process before it.
     pub worker: Option<Text>,
+    /// What a commit promises.
+    pub guarantee: Guarantee,
     /// Worker threads; each has its own consumer, producer and tasks.
     pub threads: usize,
     /// An epoch is committed when its first record is this old.
@@ -61,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             worker: None,
+            guarantee: Guarantee::default(),
             threads: 1,
             commit_interval: Duration::from_millis(100),
             commit_gap: Duration::from_millis(5),
@@ -97,6 +100,8 @@ pub struct Weakened {
     pub fresh_ownership: bool,
     /// P29: stores are written before the transaction is committed.
     pub apply_before_commit: bool,
+    /// Without transactions: an owner writes although others may own its partitions by now.
+    pub write_without_lease: bool,
     /// P32: a restore ends at the last stable offset.
     pub restore_to_stable_end: bool,
 }

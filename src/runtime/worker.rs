@@ -32,8 +32,8 @@ use super::sealing::Then;
 use super::takeover::Takeover;
 use super::task::{Scene, Standstill, TaskState};
 use super::trouble::Troubles;
-use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, shutdown};
-use crate::broker::{Broker, GroupConsumer, Isolation, Limit, Polled, TransactionSettings, Wake};
+use super::{Error, Figures, Halt, Prepared, Program, Registry, Result, Settings, client_suffix, lease, shutdown};
+use crate::broker::{Broker, GroupConsumer, Guarantee, Isolation, Limit, Polled, TransactionSettings, Wake};
 use crate::clock::Clock;
 use crate::record::Text;
 use crate::state::Stores;
@@ -107,10 +107,14 @@ impl Worker {
         let id = Text::from(format!("{}.{}.{:02}", plan.topology, parts.worker_id, parts.thread));
         let client_id = Text::from(format!("{id}{}", client_suffix(plan)));
         let lane = parts.broker.transactions(&TransactionSettings {
+            guarantee: parts.settings.guarantee,
             group: plan.topology.clone(),
             transactional_id: id.clone(),
             client_id: client_id.clone(),
-            transaction_timeout: parts.settings.transaction_timeout,
+            transaction_timeout: match parts.settings.guarantee {
+                Guarantee::ExactlyOnce => parts.settings.transaction_timeout,
+                Guarantee::AtLeastOnce => lease::length(parts.settings.session_timeout),
+            },
             max_message_bytes: parts.prepared.topics.iter().map(|topic| topic.message_bytes_max).max().unwrap_or(1 << 20),
             max_batch_bytes: parts.prepared.topics.iter().map(|topic| topic.message_bytes_max).min().unwrap_or(1 << 20),
             wake: wake.clone(),
@@ -120,7 +124,10 @@ impl Worker {
             CommitSettings {
                 id,
                 run: parts.clock.draw(),
+                guarantee: parts.settings.guarantee,
+                session_timeout: parts.settings.session_timeout,
                 lane_timeout: parts.settings.lane_timeout,
+                write_without_lease: parts.settings.weakened.write_without_lease,
                 trust_doubtful_producer: parts.settings.weakened.trust_doubtful_producer,
             },
         );
@@ -377,13 +384,14 @@ impl Worker {
         self.core.last_outcome = mono;
         let then = if epoch.orphaned { Then::GoOn } else { epoch.then };
         tracing::debug!(client = %self.core.client_id, epoch = epoch.number, ?verdict, orphaned = epoch.orphaned, "decided");
+        let spilled = matches!(verdict, Verdict::Spilled(_));
         match verdict {
             Verdict::Committed(delivered) => self.core.apply(epoch, &delivered, mono)?,
             Verdict::Untold => {
                 assert!(epoch.orphaned, "an outcome that somebody waits for is looked up until it is found out");
                 tracing::warn!("what became of an epoch that was let go is not known here, so nobody counts its records");
             }
-            Verdict::RolledBack(cause) => {
+            Verdict::RolledBack(cause) | Verdict::Spilled(cause) => {
                 tracing::warn!(%cause, "an epoch was rolled back");
                 self.core.figures.rollbacks += 1;
                 self.core.meters.thread.epoch_rolled_back(mono.saturating_sub(epoch.sealed));
@@ -391,6 +399,11 @@ impl Worker {
                     self.core.narrow(&epoch, cause, mono)?;
                     let resume = self.core.roll_back(mono);
                     if then == Then::GoOn {
+                        if spilled {
+                            self.read_back(&epoch.tasks, mono)?;
+                        }
+                        let mut resume = resume;
+                        resume.retain(|task| self.core.task(*task).is_running());
                         self.resume(&resume)?;
                     }
                 }

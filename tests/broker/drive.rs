@@ -2,8 +2,8 @@
 
 use crate::tools::kafka;
 use skald::broker::{
-    Batch, Broker, ConsumerSettings, ErrorClass, GroupConsumer, Limit, NewRecord, Op, Outcome, Ownership, Parting, Polled,
-    Reply, TransactionSettings, Transactions, Wake,
+    Batch, Broker, ConsumerSettings, ErrorClass, GroupConsumer, Guarantee, Limit, NewRecord, Op, Outcome, Ownership, Parting,
+    Polled, Reply, TransactionSettings, Transactions, Wake,
 };
 use skald::clock::{Clock, SystemClock};
 use skald::record::{Offset, Record, TopicPartition};
@@ -23,6 +23,7 @@ pub(crate) struct Lane(pub(crate) Box<dyn Transactions>);
 impl Lane {
     pub(crate) fn settings(group: &str, id: &str) -> TransactionSettings {
         TransactionSettings {
+            guarantee: Guarantee::default(),
             group: group.into(),
             transactional_id: id.into(),
             client_id: "skald-test".into(),

@@ -2,8 +2,8 @@
 
 use super::Harness;
 use skald::broker::{
-    Batch, CommittedOffset, ConsumerSettings, Error, ErrorClass, GroupConsumer, Isolation, Limit, LogReader, NewRecord, Op,
-    Outcome, Ownership, Parting, Polled, Result, Span, TopicSpec, TransactionSettings, Transactions, Trouble,
+    Batch, CommittedOffset, ConsumerSettings, Error, ErrorClass, GroupConsumer, Guarantee, Isolation, Limit, LogReader,
+    NewRecord, Op, Outcome, Ownership, Parting, Polled, Result, Span, TopicSpec, TransactionSettings, Transactions, Trouble,
 };
 use skald::record::{Offset, Partition, Text, TopicPartition};
 use std::collections::BTreeMap;
@@ -90,6 +90,7 @@ pub struct Lane<'h> {
 /// How lanes of the rows are set up.
 pub fn lane_settings(group: &Text, id: &Text) -> TransactionSettings {
     TransactionSettings {
+        guarantee: Guarantee::default(),
         group: group.clone(),
         transactional_id: id.clone(),
         client_id: id.clone(),

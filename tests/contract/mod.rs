@@ -45,6 +45,7 @@ macro_rules! contract_rows {
             a_position_at_the_end_passes_control_markers_and_aborted_records
             inputs_with_one_partition_number_keep_their_own_positions
             a_token_commits_until_its_generation_is_over
+            without_transactions_records_are_seen_at_once_and_offsets_are_taken_from_the_owner_alone
             a_transaction_without_offsets_commits
             an_empty_list_of_offsets_changes_nothing
             offsets_come_back_with_their_stamp

@@ -5,7 +5,9 @@ use super::kit::{
     Lane, Member, Told, at, batch, class, lane_settings, member_settings, name, read_to, topic, until_all, until_stable, wait,
     wait_within,
 };
-use skald::broker::{Batch, ErrorClass, Isolation, NewRecord, Op, Outcome, Parting, Span, TopicSpec, TransactionSettings};
+use skald::broker::{
+    Batch, ErrorClass, Guarantee, Isolation, NewRecord, Op, Outcome, Parting, Span, TopicSpec, TransactionSettings,
+};
 use skald::record::{Header, HeaderRef, Record, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,6 +164,37 @@ pub fn a_token_commits_until_its_generation_is_over(h: &dyn Harness) {
     assert_eq!(committed, Some(2));
     let fresh = second.ownership.clone().expect("assigned");
     assert_eq!(lane.commit_offset(&partition, 4, &fresh), Ok(()), "a fresh token commits what others own");
+}
+
+pub fn without_transactions_records_are_seen_at_once_and_offsets_are_taken_from_the_owner_alone(h: &dyn Harness) {
+    let (topic, group) = (topic(h, "in", 2, &[]), name(h, "group"));
+    let partition = at(&topic, 0);
+    let settings = TransactionSettings { guarantee: Guarantee::AtLeastOnce, ..lane_settings(&group, &name(h, "id")) };
+    let mut lane = Lane::with(h, &settings);
+    let mut first = Member::new(h, &group, Some("00.a"), &[&topic]);
+    let token = first.joined();
+    lane.open(&[(&topic, 0, "a"), (&topic, 0, "b")]);
+    assert_eq!(read_to(h, &partition, 0, 2, Isolation::ReadCommitted).len(), 2, "seen before anything is committed");
+    lane.send_offset(&partition, 2, &token).expect("noted");
+    assert_eq!(lane.committed(&partition, Isolation::ReadCommitted), None, "only noted");
+    lane.done(Op::Commit);
+    let committed = lane.committed(&partition, Isolation::ReadCommitted).expect("committed");
+    assert_eq!((committed.offset, committed.metadata.as_str()), (2, "stamp"));
+    assert_eq!(lane.commit_offset(&partition, 2, &token), Ok(()), "once more");
+
+    // What an abort finds written stays, and the next one commits.
+    lane.open(&[(&topic, 0, "c")]);
+    lane.done(Op::Abort);
+    assert_eq!(read_to(h, &partition, 2, 3, Isolation::ReadCommitted), [(2, "c".to_owned())]);
+
+    let mut second = Member::new(h, &group, Some("01.b"), &[&topic]);
+    until_all(h, &mut [&mut first, &mut second], "both assigned", |members| {
+        members.iter().all(|member| member.held.len() == 1)
+    });
+    assert_eq!(class(lane.commit_offset(&partition, 3, &token)), ErrorClass::Abortable, "after the rebalance");
+    lane.done(Op::Abort);
+    let fresh = first.ownership.clone().expect("assigned");
+    assert_eq!(lane.commit_offset(&partition, 4, &fresh), Ok(()));
 }
 
 pub fn a_transaction_without_offsets_commits(h: &dyn Harness) {

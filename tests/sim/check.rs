@@ -38,13 +38,16 @@ fn read_at(world: &World, all: Vec<(TopicPartition, Offset)>) -> Result<Vec<(Off
     Ok(records)
 }
 
-fn text(bytes: Option<&bytes::Bytes>) -> String {
+pub(crate) fn text(bytes: Option<&bytes::Bytes>) -> String {
     String::from_utf8(bytes.expect("records of the workload have both").to_vec()).expect("and they are text")
 }
 
-fn key(record: &Record) -> String {
+pub(crate) fn key(record: &Record) -> String {
     text(record.key.as_ref())
 }
+
+/// Version and state of every key.
+pub(crate) type States = BTreeMap<String, (u64, Sums)>;
 
 /// What a stateful node makes of its input: per key its states, one after the other.
 #[derive(Default)]
@@ -138,28 +141,42 @@ fn check_outputs(what: &str, model: &Model, outputs: &[(Offset, Record)]) -> Res
 
 /// One dead letter per record that failed, and none besides.
 fn check_letters(world: &World, dead: &BTreeSet<(i32, Offset)>) -> Result<(), String> {
+    let mut places = BTreeSet::new();
+    for place in letters(world)? {
+        if !places.insert(place) {
+            return Err(format!("two dead letters of the record at {place:?}"));
+        }
+    }
+    expect("dead letters", dead, &places)
+}
+
+/// The records that dead letters are about.
+pub(crate) fn letters(world: &World) -> Result<Vec<(i32, Offset)>, String> {
     let partitions =
         world.cluster.admin().and_then(|admin| admin.describe(&["sim.dlq".into()])).map_err(|error| error.to_string())?;
-    let letters = read(world, "sim.dlq", partitions[0].partitions)?;
-    let mut places = BTreeSet::new();
-    for (_, letter) in letters {
+    let mut places = Vec::new();
+    for (_, letter) in read(world, "sim.dlq", partitions[0].partitions)? {
         let header = |name: &str| {
             let header = letter.headers.iter().find(|header| header.name == name);
             header.and_then(|header| std::str::from_utf8(header.value.as_deref()?).ok()?.parse::<i64>().ok())
         };
         let place = header("__streams.errors.partition").zip(header("__streams.errors.offset"));
         let (partition, offset) = place.ok_or("a dead letter does not name its record")?;
-        if !places.insert((partition as i32, offset)) {
-            return Err(format!("two dead letters of the record at {partition}:{offset}"));
-        }
+        places.push((partition as i32, offset));
     }
-    expect("dead letters", dead, &places)
+    Ok(places)
 }
 
 /// The state that can be asked for, the fold of the changelog, and the fold of the input are one.
 fn check_state(world: &World, node: &str, snapshots: &str, partitions: u32, model: &Model) -> Result<(), String> {
     let wanted = model.last();
-    let mut logged = BTreeMap::<String, (u64, Sums)>::new();
+    expect(&format!("fold of {snapshots}"), &wanted, &logged(world, snapshots, partitions)?)?;
+    expect(&format!("state of `{node}`"), &wanted, &asked(world, node, partitions, wanted.keys())?)
+}
+
+/// The last state of every key in a changelog, whose versions grow.
+pub(crate) fn logged(world: &World, snapshots: &str, partitions: u32) -> Result<States, String> {
+    let mut logged = States::new();
     for (offset, record) in read(world, snapshots, partitions)? {
         let value = record.value.as_ref().ok_or("a tombstone that nobody wrote")?;
         let head = record.headers.iter().find(|header| header.name == HEADER).and_then(|header| header.value.clone());
@@ -170,10 +187,18 @@ fn check_state(world: &World, node: &str, snapshots: &str, partitions: u32, mode
             return Err(format!("{snapshots}: version {} of `{}` comes again at {offset}", head.version, key(&record)));
         }
     }
-    expect(&format!("fold of {snapshots}"), &wanted, &logged)?;
+    Ok(logged)
+}
 
-    let mut asked = BTreeMap::new();
-    for key in wanted.keys() {
+/// The states that the processes give for these keys.
+pub(crate) fn asked<'k>(
+    world: &World,
+    node: &str,
+    partitions: u32,
+    keys: impl Iterator<Item = &'k String>,
+) -> Result<States, String> {
+    let mut asked = States::new();
+    for key in keys {
         let partition = skald::record::partition_of(key.as_bytes(), partitions);
         let alive = world.processes.iter().filter_map(|process| process.alive.as_ref());
         let readers = alive.filter_map(|alive| match alive.registry.find(node, partition) {
@@ -190,7 +215,7 @@ fn check_state(world: &World, node: &str, snapshots: &str, partitions: u32, mode
         let entity = entity::read(&stored).map_err(|error| error.to_string())?;
         asked.insert(key.clone(), (entity.version, Sums::read(&entity.value)));
     }
-    expect(&format!("state of `{node}`"), &wanted, &asked)
+    Ok(asked)
 }
 
 /// Every record that a process committed is counted under one outcome per node that read it.

@@ -37,6 +37,8 @@ pub(crate) struct Rates {
 
 pub(crate) struct SeededFaults {
     random: fastrand::Rng,
+    /// No session is lost before its time.
+    pub(crate) keeps_sessions: bool,
     rates: Rates,
     fired: Fired,
     clock: Arc<ManualClock>,
@@ -54,7 +56,15 @@ impl SeededFaults {
         clock: Arc<ManualClock>,
         on: Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), rates, fired, clock, on, withheld: BTreeMap::new() }
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            keeps_sessions: false,
+            rates,
+            fired,
+            clock,
+            on,
+            withheld: BTreeMap::new(),
+        }
     }
 
     fn is_on(&self) -> bool {
@@ -139,7 +149,8 @@ impl Faults for SeededFaults {
             3 => ("unreadable input", PollFault::Trouble(TroubleKind::Other)),
             4 => ("missing input", PollFault::Trouble(TroubleKind::Missing)),
             5..=14 => ("rebalance", PollFault::Rebalance),
-            15..=18 => ("session lost", PollFault::SessionLost),
+            15..=18 if self.keeps_sessions => ("rebalance", PollFault::Rebalance),
+            15..=18 if !self.keeps_sessions => ("session lost", PollFault::SessionLost),
             _ => ("consumer dies", PollFault::Fatal),
         };
         self.fired.note(kind);

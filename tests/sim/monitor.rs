@@ -2,7 +2,7 @@
 
 use crate::workload::{IN_PARTITIONS, MID_PARTITIONS, TOPOLOGY};
 use skald::broker::embedded::Cluster;
-use skald::broker::{Broker, CommittedOffset, Isolation, Op, Outcome, TransactionSettings, Transactions};
+use skald::broker::{Broker, CommittedOffset, Guarantee, Isolation, Op, Outcome, TransactionSettings, Transactions};
 use skald::record::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ impl Monitor {
 
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let settings = TransactionSettings {
+            guarantee: Guarantee::default(),
             group: TOPOLOGY.into(),
             transactional_id: "monitor".into(),
             client_id: "monitor".into(),

@@ -7,6 +7,7 @@
 //! happens by time.
 
 use crate::timers::Later;
+use skald::broker::Guarantee;
 use skald::codec::{Event, moment};
 use skald::failure::{Class, Failure, Stage};
 use skald::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target};
@@ -123,6 +124,8 @@ struct Summing {
     /// Where numbers are passed on to.
     next: Option<usize>,
     marks: bool,
+    /// May a number come again whose first time was committed?
+    repeats: bool,
 }
 
 impl Node for Summing {
@@ -143,7 +146,7 @@ impl Node for Summing {
         context.put_entity(self.store, key, Some(entity))?;
         if self.marks && number % 5 == 0 {
             let id = number.to_string();
-            if context.expiring(self.store, Tag::Mark, id.as_bytes())?.is_some() {
+            if context.expiring(self.store, Tag::Mark, id.as_bytes())?.is_some() && !self.repeats {
                 return Err(Failure::new(Class::Engine, "TWICE", Stage::Step, format!("{number} was processed twice")).into());
             }
             let seen = Expiring { expires_at: context.now() + SEEN_MS, value: Default::default() };
@@ -206,12 +209,13 @@ fn send(context: &mut dyn Context, topic: usize, key: &[u8], text: &str, input: 
 }
 
 /// The program, with its plan.
-pub(crate) fn program() -> Program {
+pub(crate) fn program(guarantee: Guarantee) -> Program {
+    let repeats = guarantee == Guarantee::AtLeastOnce;
     let plain: Arc<dyn Decode> = Arc::new(Plain);
     let plan = plan();
     let decoders = vec![plain.clone(); plan.topics.len()];
-    let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true };
-    let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false };
+    let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true, repeats };
+    let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false, repeats };
     let policies = plan.nodes.iter().map(|node| vec![SourcePolicy::default(); node.sources.len()]).collect();
     let nodes: Vec<Arc<dyn Node>> = vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap), Arc::new(Later)];
     Program::of_parts(Arc::new(plan), nodes, decoders, plain, policies)

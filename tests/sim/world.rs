@@ -5,7 +5,7 @@ use crate::monitor::Monitor;
 use crate::process::Process;
 use crate::workload::{self, IN_PARTITIONS, Kind, MID_PARTITIONS, TOPOLOGY};
 use skald::broker::embedded::{Cluster, Options};
-use skald::broker::{Broker, ErrorClass, Parting, Producer};
+use skald::broker::{Broker, ErrorClass, Guarantee, Parting, Producer};
 use skald::clock::{Clock, ManualClock};
 use skald::record::{Record, Text, partition_of};
 use skald::runtime::crash::{self, Armed};
@@ -73,7 +73,7 @@ struct Disturbing {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, weakened: Weakened) -> Self {
+    pub(crate) fn new(seed: u64, weakened: Weakened, guarantee: Guarantee) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let options = Options {
             marker_delay: Duration::from_millis(*pick(&mut random, &[0, 2, 30, 200])),
@@ -96,6 +96,7 @@ impl World {
             cache_bytes_max: *pick(&mut random, &[0, 2000, 1 << 20]),
             parting: *pick(&mut random, &[Parting::Leave, Parting::Stay]),
             weakened,
+            guarantee,
             ..Settings::default()
         };
         let calm = random.u32(..10) == 0;
@@ -126,7 +127,10 @@ impl World {
         let mut world = Self::assemble(random, options, settings, processes);
         (world.favourite, world.disturbing) = (favourite, disturbing);
         let clock = world.clock.clone();
-        world.cluster.set_faults(SeededFaults::new(chance, rates, world.fired.clone(), clock, world.trouble.clone()));
+        let mut faults = SeededFaults::new(chance, rates, world.fired.clone(), clock, world.trouble.clone());
+        // A group that takes partitions away before the session is over has no mercy for an owner without transactions.
+        faults.keeps_sessions = guarantee == Guarantee::AtLeastOnce;
+        world.cluster.set_faults(faults);
         world
     }
 
@@ -148,7 +152,7 @@ impl World {
     fn assemble(mut random: fastrand::Rng, options: Options, settings: Settings, processes: Vec<Process>) -> Self {
         let clock = Arc::new(ManualClock::new(1_700_000_000_000, random.u64(..)));
         let cluster = Cluster::new(clock.clone(), options);
-        let program = Arc::new(workload::program());
+        let program = Arc::new(workload::program(settings.guarantee));
         let admin = cluster.admin().expect("an embedded broker has an admin");
         let prepared = Arc::new(prepare(&program.plan, &*admin, true).expect("an empty cluster takes every topic"));
         Self {

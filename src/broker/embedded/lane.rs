@@ -9,6 +9,7 @@ use super::cluster::{Shared, State};
 use super::faults::{CallKind, LaneFault};
 use super::timers::Work;
 use super::transactions::Credentials;
+use super::untransacted::Noted;
 use crate::broker::{
     Batch, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Reply, Result, TransactionSettings, Transactions,
 };
@@ -44,6 +45,8 @@ pub(super) struct Lane {
     /// Partitions and groups that the coordinator has in the open transaction, as far as the client knows.
     pub(super) registered: BTreeSet<TopicPartition>,
     pub(super) groups: BTreeSet<Text>,
+    /// Of a lane without transactions.
+    pub(super) noted: Option<Noted>,
     pub(super) delivered: BTreeMap<(u16, Partition), Option<Offset>>,
     pub(super) failed: Option<Error>,
     pending: Option<Pending>,
@@ -126,6 +129,7 @@ impl LaneHandle {
             outbox: VecDeque::new(),
             registered: BTreeSet::new(),
             groups: BTreeSet::new(),
+            noted: None,
             delivered: BTreeMap::new(),
             failed: None,
             pending: None,
@@ -352,6 +356,7 @@ impl Lane {
         self.outbox.clear();
         self.registered.clear();
         self.groups.clear();
+        self.noted = None;
         self.delivered.clear();
         self.failed = None;
     }

@@ -34,6 +34,7 @@ mod storage;
 mod timers;
 mod topics;
 mod transactions;
+mod untransacted;
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,15 @@ impl Offsets {
         self.groups.entry(group.clone()).or_default().pending.entry(producer).or_default().extend(offsets);
     }
 
+    /// Commits offsets that no transaction holds.
+    pub(super) fn commit(&mut self, group: &Text, offsets: impl Iterator<Item = (TopicPartition, CommittedOffset)>) {
+        let of_group = self.groups.entry(group.clone()).or_default();
+        for (partition, offset) in offsets {
+            self.unsaved.insert((group.clone(), partition.clone()));
+            of_group.committed.insert(partition, offset);
+        }
+    }
+
     /// The producer's transaction is over.
     pub(super) fn finish(&mut self, group: &Text, producer: ProducerId, commit: bool) {
         let Some(offsets) = self.groups.get_mut(group) else { return };

@@ -5,6 +5,7 @@ use super::group::{Stale, Token};
 use super::lane::{Lane, Pending, Phase, Request};
 use super::storage::Storage;
 use super::transactions::Refusal;
+use super::untransacted::Noted;
 use crate::broker::{CommittedOffset, Error, ErrorClass, Isolation, Outcome, Ownership, Result, Span};
 use crate::record::{Offset, Text, TopicPartition};
 
@@ -19,6 +20,9 @@ impl State {
                 }
                 if let Phase::Dead(error) = &lane.phase {
                     return Some(Err(error.clone()));
+                }
+                if !lane.is_transactional() {
+                    return Some(lane.init_untransacted());
                 }
                 let id = lane.settings.transactional_id.clone();
                 match self.init_producer(&id, lane.settings.transaction_timeout) {
@@ -79,6 +83,9 @@ impl State {
 
     /// Sends what the client has queued, as far as the coordinator lets it.
     pub(super) fn send_outbox(&mut self, lane: &mut Lane) {
+        if !lane.is_transactional() {
+            return self.send_untransacted(lane);
+        }
         while let Some(outgoing) = lane.outbox.front() {
             let Phase::Open(by) = lane.phase else { return lane.outbox.clear() };
             let id = lane.settings.transactional_id.clone();
@@ -149,6 +156,10 @@ impl State {
         if offsets.is_empty() {
             return Some(Ok(Outcome::Done));
         }
+        if !lane.is_transactional() {
+            lane.noted = Some(Noted { offsets: offsets.to_vec(), stamp: stamp.clone(), token: token.clone() });
+            return Some(Ok(Outcome::Done));
+        }
         match self.add_offsets(&lane.settings.transactional_id, by, &token.group) {
             Ok(()) => {}
             Err(Refusal::Concurrent) => return None,
@@ -162,12 +173,7 @@ impl State {
         let allowed =
             group.map_or(if token.held.is_some() { Err(Stale::UnknownMember) } else { Ok(()) }, |group| group.check(token));
         if let Err(stale) = allowed {
-            let (class, message) = match stale {
-                Stale::IllegalGeneration => (ErrorClass::Abortable, "the group has gone on to another generation"),
-                Stale::UnknownMember => (ErrorClass::Abortable, "the group does not know this member"),
-                Stale::FencedInstance => (ErrorClass::Fenced, "a newer process has the static member id"),
-            };
-            let error = Error::new(class, format!("sending offsets to group `{}`", token.group), message);
+            let error = stale.error(&token.group);
             lane.phase = Phase::Doomed(by, error.clone());
             return Some(Err(error));
         }
@@ -187,6 +193,9 @@ impl State {
         };
         if commit && !lane.outbox.is_empty() {
             return None;
+        }
+        if commit && !lane.is_transactional() {
+            return Some(self.commit_untransacted(lane));
         }
         lane.outbox.clear();
         if lane.has_begun() {

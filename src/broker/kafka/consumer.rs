@@ -3,19 +3,21 @@
 //! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards. An error that stops a partition
 //! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
 
-use super::context::{MemberContext, Rebalance, is_of_client, names, trouble_kind};
 use super::error::About;
 use super::intake::hand_over;
+use super::membership::{MemberContext, Rebalance, names};
+use super::ownership::Token;
 use super::probe::Probe;
 use super::properties::Properties;
 use super::spawn;
+use super::trouble::{is_of_client, trouble_kind};
 use crate::broker::{
     ConsumerSettings, Error, ErrorClass, GroupConsumer, Limit, Ownership, Parting, Polled, Result, Trouble, TroubleKind, Wake,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
 use crate::sync::lock;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
@@ -41,13 +43,10 @@ const NUDGE_TIMEOUT: Duration = Duration::from_millis(2);
 /// the look-up that comes after a seek makes librdkafka look up again and jump there, over everything in between.
 const NOWHERE: Place = Place::Offset(0);
 
-/// What an [`Ownership`] of this broker holds; nothing before the first join.
-pub(super) struct Token(pub(super) Option<ConsumerGroupMetadata>);
-
 /// See the module.
 pub(super) struct Member {
     /// Taken by `close` only.
-    consumer: Option<BaseConsumer<MemberContext>>,
+    consumer: Option<Arc<BaseConsumer<MemberContext>>>,
     properties: Arc<Properties>,
     group: Text,
     instance: Option<Text>,
@@ -87,7 +86,7 @@ impl Member {
         let all: Vec<&str> = settings.topics.iter().map(Text::as_str).chain(patterns.iter().map(String::as_str)).collect();
         consumer.subscribe(&all).map_err(|error| about.error(&error))?;
         Ok(Self {
-            consumer: Some(consumer),
+            consumer: Some(Arc::new(consumer)),
             properties: properties.clone(),
             group: settings.group.clone(),
             instance: settings.instance.clone(),
@@ -104,13 +103,13 @@ impl Member {
         })
     }
 
-    fn consumer(&self) -> &BaseConsumer<MemberContext> {
+    fn consumer(&self) -> &Arc<BaseConsumer<MemberContext>> {
         self.consumer.as_ref().expect("`close` consumes the member")
     }
 
     /// A rebalance that was noted, or a trouble whose input is known by now.
     fn event(&mut self) -> Option<Polled> {
-        let noted = lock(&self.consumer().context().rebalances).pop_front();
+        let noted = lock(&self.consumer().context().role.rebalances).pop_front();
         if let Some(noted) = noted {
             self.answer_owed = true;
             return Some(match noted {
@@ -325,7 +324,7 @@ impl GroupConsumer for Member {
     }
 
     fn ownership(&mut self) -> Ownership {
-        Ownership(Arc::new(Token(self.consumer().group_metadata())))
+        Ownership(Arc::new(Token::of(self.consumer())))
     }
 
     fn accept(&mut self, partitions: &[TopicPartition]) -> Result<()> {
@@ -432,9 +431,9 @@ struct Parted {
 }
 
 impl Parted {
-    fn part(&self, consumer: BaseConsumer<MemberContext>) {
-        consumer.context().closing.store(true, Ordering::Release);
-        let noted = lock(&consumer.context().rebalances).drain(..).count() > 0;
+    fn part(&self, consumer: Arc<BaseConsumer<MemberContext>>) {
+        consumer.context().role.closing.store(true, Ordering::Release);
+        let noted = lock(&consumer.context().role.rebalances).drain(..).count() > 0;
         if (self.answer_owed || noted)
             && let Err(error) = consumer.unassign()
         {

@@ -121,6 +121,7 @@ impl Transactions for Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Guarantee;
     use std::sync::Arc;
     use std::sync::mpsc;
 
@@ -128,6 +129,7 @@ mod tests {
     fn a_lane_whose_thread_has_ended_says_so_once_and_goes_on_with_a_new_one() {
         let (rung, heard) = mpsc::channel();
         let settings = TransactionSettings {
+            guarantee: Guarantee::default(),
             group: "g".into(),
             transactional_id: "g.a.00".into(),
             client_id: "g.a.00".into(),

@@ -7,15 +7,20 @@
 mod admin;
 mod consumer;
 mod context;
+mod deliveries;
 mod error;
 mod intake;
 mod lane;
+mod lookups;
+mod membership;
 mod operator;
+mod ownership;
 mod probe;
 mod producer;
 mod properties;
 mod reader;
 mod trim;
+mod trouble;
 
 pub use properties::{Properties, PropertyRefused};
 

@@ -3,25 +3,20 @@
 //! Deliveries are drained by a loop of our own: the wrapper's commit with records in flight costs 100 ms, and nobody else polls
 //! the producer. The bounds lie below the ten seconds after which the runtime gives a lane up.
 
-use super::consumer::Token;
-use super::context::{ProducerSide, ReaderContext};
+use super::deliveries::ProducerSide;
 use super::error::About;
+use super::lookups::LookUps;
+use super::ownership::{Token, stamped};
 use super::properties::Properties;
+use super::spawn;
 use super::trim::Trims;
-use super::{serve, spawn};
-use crate::broker::{
-    Batch, BatchRecord, CommittedOffset, Error, ErrorClass, Isolation, Op, Outcome, Ownership, Result, Span,
-    TransactionSettings,
-};
+use crate::broker::{Batch, BatchRecord, Error, ErrorClass, Guarantee, Op, Outcome, Ownership, Result, TransactionSettings};
 use crate::clock::{Clock, SystemClock};
-use crate::record::{Millis, Offset, Text, TopicPartition};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use crate::record::{Millis, Offset, TopicPartition};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,17 +24,12 @@ use std::time::Duration;
 const CALL_TIMEOUT: Duration = Duration::from_secs(9);
 /// Longest wait of an abort for records in flight, before the client throws them away.
 const ABORT_DRAIN: Duration = Duration::from_secs(2);
-/// A look-up that waits for an open transaction gives up after so long: the task behind it is only one of several.
-const STABLE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Other look-ups, and the first one of a client, which has to connect.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks at the deliveries: short against a broker's answer, long against a look.
 const DRAIN_PAUSE: Duration = Duration::from_micros(100);
 /// Records handed over between two looks at the deliveries.
 const RECORDS_BETWEEN_LOOKS: usize = 1024;
 
 type Client = BaseProducer<ProducerSide>;
-type Reads = BaseConsumer<ReaderContext>;
 
 /// See the module.
 pub(super) struct Operator {
@@ -49,22 +39,22 @@ pub(super) struct Operator {
     producer: Option<Client>,
     /// A delivery of the open transaction failed.
     gap: bool,
-    /// Clients for look-ups by isolation, made when first needed; `true` after the first answer.
-    stable: Option<(Reads, bool)>,
-    unstable: Option<(Reads, bool)>,
+    /// Offsets that are committed by themselves, without transactions.
+    to_commit: Option<(TopicPartitionList, Ownership)>,
+    look_ups: LookUps,
     trims: Trims,
 }
 
 impl Operator {
     pub(super) fn new(properties: Arc<Properties>, settings: TransactionSettings) -> Self {
         Self {
+            look_ups: LookUps::new(properties.clone(), settings.group.clone()),
             properties,
             settings,
             clock: SystemClock::new(),
             producer: None,
             gap: false,
-            stable: None,
-            unstable: None,
+            to_commit: None,
             trims: Trims::default(),
         }
     }
@@ -76,33 +66,24 @@ impl Operator {
                 self.let_go();
                 self.init()
             }
-            Op::Begin => {
-                let about = self.about("beginning a transaction");
-                self.gap = false;
-                self.producer()?.context().take_deliveries();
-                self.producer()?.begin_transaction().map_err(|error| about.error(&error))?;
-                Ok(Outcome::Done)
-            }
+            Op::Begin => self.begin(),
             Op::Produce(batch) => self.produce(&batch),
             Op::Drain => self.drain(),
             Op::SendOffsets { offsets, stamp, ownership } => self.send_offsets(&offsets, &stamp, &ownership),
-            Op::Commit => {
-                let about = self.about("committing a transaction");
-                self.producer()?.commit_transaction(CALL_TIMEOUT).map_err(|error| about.error(&error))?;
-                Ok(Outcome::Done)
-            }
-            Op::Abort => self.abort(),
-            Op::Committed { partitions, isolation } => self.committed(&partitions, isolation),
-            Op::Ends { partitions, isolation } => self.ends(&partitions, isolation),
-            Op::OffsetsAt(moments) => self.offsets_at(&moments),
-            Op::Counts(topics) => self.counts(&topics),
+            Op::Commit => self.commit(),
+            Op::Abort if self.is_transactional() => self.abort(),
+            Op::Abort => self.settle(),
+            Op::Committed { partitions, isolation } => self.look_ups.committed(&partitions, isolation),
+            Op::Ends { partitions, isolation } => self.look_ups.ends(&partitions, isolation),
+            Op::OffsetsAt(moments) => self.look_ups.offsets_at(&moments),
+            Op::Counts(topics) => self.look_ups.counts(&topics),
             Op::Fence(id) => self.fence(&id),
-            Op::Trim(before) => {
-                self.reads(Isolation::ReadCommitted)?;
-                let (reads, _) = self.stable.as_ref().expect("just made");
-                self.trims.trim(before, &self.properties, reads)
-            }
+            Op::Trim(before) => self.trims.trim(before, &self.properties, self.look_ups.client()?),
         }
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.settings.guarantee == Guarantee::ExactlyOnce
     }
 
     /// Was there a disconnect or a time-out since the last call?
@@ -127,6 +108,9 @@ impl Operator {
             self.producer = Some(self.connect(&id, &about)?);
         }
         let producer = self.producer()?;
+        if !self.is_transactional() {
+            return Ok(Outcome::Done);
+        }
         match producer.init_transactions(CALL_TIMEOUT) {
             Ok(()) => Ok(Outcome::Done),
             Err(error) => {
@@ -142,7 +126,10 @@ impl Operator {
     }
 
     fn connect(&self, id: &str, about: &About) -> Result<Client> {
-        let config = self.properties.transactional(&self.settings, id);
+        let config = match self.settings.guarantee {
+            Guarantee::ExactlyOnce => self.properties.transactional(&self.settings, id),
+            Guarantee::AtLeastOnce => self.properties.untransacted(&self.settings),
+        };
         config.create_with_context(ProducerSide::default()).map_err(|error| about.error(&error))
     }
 
@@ -157,18 +144,71 @@ impl Operator {
 
     fn fence(&self, id: &str) -> Result<Outcome> {
         let about = About::new(format!("ending the open transaction of `{id}`")).with_id(id);
-        let producer = self.connect(id, &about)?;
+        let config = self.properties.transactional(&self.settings, id);
+        let producer: Client = config.create_with_context(ProducerSide::default()).map_err(|error| about.error(&error))?;
         producer.init_transactions(CALL_TIMEOUT).map_err(|error| about.error(&error))?;
         Ok(Outcome::Done)
+    }
+
+    fn begin(&mut self) -> Result<Outcome> {
+        let about = self.about("beginning a transaction");
+        (self.gap, self.to_commit) = (false, None);
+        let producer = self.producer()?;
+        producer.context().take_deliveries();
+        if self.is_transactional() {
+            producer.begin_transaction().map_err(|error| about.error(&error))?;
+        } else if let Some((_, text)) = producer.client().fatal_error() {
+            return Err(Error::new(ErrorClass::Fatal, about.what, text));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Commits the transaction, or the offsets alone.
+    fn commit(&mut self) -> Result<Outcome> {
+        if self.is_transactional() {
+            let about = self.about("committing a transaction");
+            self.producer()?.commit_transaction(CALL_TIMEOUT).map_err(|error| about.error(&error))?;
+        } else if let Some((offsets, ownership)) = &self.to_commit {
+            let about = self.about_offsets("committing offsets", offsets.elements().iter().map(|one| one.topic()));
+            Token::from(ownership, &about)?.commit(offsets, &about)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Waits until nothing is in flight any more, so that nothing comes after what is written next.
+    fn settle(&mut self) -> Result<Outcome> {
+        let started = self.clock.mono();
+        let producer = self.producer()?;
+        loop {
+            look(producer);
+            if producer.in_flight_count() == 0 {
+                producer.context().take_deliveries();
+                return Ok(Outcome::Done);
+            }
+            if self.clock.mono() - started > self.longest_delivery() {
+                return Err(Error::new(ErrorClass::Fatal, "waiting for deliveries", "the client does not give them up"));
+            }
+            std::thread::sleep(DRAIN_PAUSE);
+        }
+    }
+
+    /// Deliveries fail by themselves after the message time-out; more than that is a client that hangs.
+    fn longest_delivery(&self) -> Duration {
+        let timeout = match self.settings.guarantee {
+            Guarantee::ExactlyOnce => self.properties.message_timeout(),
+            Guarantee::AtLeastOnce => self.properties.message_timeout().min(self.settings.transaction_timeout),
+        };
+        (timeout + Duration::from_secs(1)).min(CALL_TIMEOUT)
     }
 
     fn produce(&self, batch: &Batch) -> Result<Outcome> {
         let producer = self.producer()?;
         let started = self.clock.mono();
+        let longest = if self.is_transactional() { CALL_TIMEOUT } else { self.longest_delivery() };
         for (index, record) in batch.iter().enumerate() {
             let mut ready = outgoing(&record);
             while let Err((error, back)) = producer.send(ready) {
-                if error.rdkafka_error_code() != Some(Code::QueueFull) || self.clock.mono() - started > CALL_TIMEOUT {
+                if error.rdkafka_error_code() != Some(Code::QueueFull) || self.clock.mono() - started > longest {
                     return Err(self.refusal(producer, &record, &error));
                 }
                 look(producer);
@@ -203,6 +243,10 @@ impl Operator {
     /// What made the transaction fail. Asked by `begin`, which is legal in no state that this can be called in and answers with
     /// the failure.
     fn cause(&self, producer: &Client, about: &About) -> Option<Error> {
+        if !self.is_transactional() {
+            let fatal = producer.client().fatal_error()?;
+            return Some(Error::new(about.code(fatal.0).class, about.what.clone(), fatal.1));
+        }
         match producer.begin_transaction() {
             Err(KafkaError::Transaction(error)) if error.code() == Code::State || error.code() == Code::Conflict => None,
             Err(error) => Some(about.error(&error)),
@@ -219,8 +263,7 @@ impl Operator {
     fn deliveries(&self) -> Result<Outcome> {
         let producer = self.producer()?;
         let started = self.clock.mono();
-        // Deliveries fail by themselves after the message time-out; more than that is a client that hangs.
-        let longest = (self.properties.message_timeout() + Duration::from_secs(1)).min(CALL_TIMEOUT);
+        let longest = self.longest_delivery();
         loop {
             look(producer);
             if let Some(failure) = producer.context().failure() {
@@ -251,23 +294,23 @@ impl Operator {
         }
     }
 
-    fn send_offsets(&self, offsets: &[(TopicPartition, Offset)], stamp: &str, ownership: &Ownership) -> Result<Outcome> {
-        let mut about = self.about("adding offsets to a transaction");
-        let topics: Vec<&str> = offsets.iter().map(|(one, _)| one.topic.as_str()).collect();
-        about.topic_right = format!("Topic {}: Read", distinct(topics).join(", ")).into();
-        let token = ownership.0.downcast_ref::<Token>();
-        let token =
-            token.ok_or_else(|| Error::new(ErrorClass::Fatal, about.what.clone(), "the ownership is another broker's"))?;
-        let Some(metadata) = &token.0 else {
-            return Err(Error::new(ErrorClass::Abortable, about.what, "the consumer was in no group when it was captured"));
-        };
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (one, offset) in offsets {
-            let mut added = list.add_partition(&one.topic, one.partition);
-            added.set_offset(Place::Offset(*offset)).map_err(|error| about.error(&error))?;
-            added.set_metadata(stamp);
+    fn about_offsets<'t>(&self, what: &str, topics: impl Iterator<Item = &'t str>) -> About {
+        let mut about = self.about(what);
+        about.topic_right = format!("Topic {}: Read", distinct(topics.collect()).join(", ")).into();
+        about
+    }
+
+    fn send_offsets(&mut self, offsets: &[(TopicPartition, Offset)], stamp: &str, ownership: &Ownership) -> Result<Outcome> {
+        let topics = offsets.iter().map(|(one, _)| one.topic.as_str());
+        let about = self.about_offsets("adding offsets to a transaction", topics);
+        let list = stamped(offsets, stamp, &about)?;
+        let token = Token::from(ownership, &about)?;
+        if self.is_transactional() {
+            let metadata = token.metadata(&about)?;
+            self.producer()?.send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT).map_err(|error| about.error(&error))?;
+        } else if !offsets.is_empty() {
+            self.to_commit = Some((list, ownership.clone()));
         }
-        self.producer()?.send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT).map_err(|error| about.error(&error))?;
         Ok(Outcome::Done)
     }
 
@@ -299,149 +342,6 @@ impl Operator {
             return self.init();
         }
         Ok(Outcome::Done)
-    }
-
-    /// The client for look-ups at an isolation, and the longest wait for it.
-    fn reads(&mut self, isolation: Isolation) -> Result<(&Reads, bool)> {
-        let about = About::new("starting a client");
-        let config = self.properties.reader(&self.settings.group, isolation);
-        let slot = match isolation {
-            Isolation::ReadCommitted => &mut self.stable,
-            Isolation::ReadUncommitted => &mut self.unstable,
-        };
-        if slot.is_none() {
-            let client = config.create_with_context(ReaderContext::default()).map_err(|error| about.error(&error))?;
-            *slot = Some((client, false));
-        }
-        let (client, warm) = slot.as_ref().expect("filled above");
-        serve(client);
-        Ok((client, *warm))
-    }
-
-    fn note_answer(&mut self, isolation: Isolation) {
-        let slot = match isolation {
-            Isolation::ReadCommitted => &mut self.stable,
-            Isolation::ReadUncommitted => &mut self.unstable,
-        };
-        if let Some((_, warm)) = slot {
-            *warm = true;
-        }
-    }
-
-    fn committed(&mut self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Outcome> {
-        if partitions.is_empty() {
-            return Ok(Outcome::Committed(Vec::new()));
-        }
-        let about = self.about("reading committed offsets");
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for one in partitions {
-            list.add_partition(&one.topic, one.partition);
-        }
-        let (client, warm) = self.reads(isolation)?;
-        let longest = if warm && isolation == Isolation::ReadCommitted { STABLE_TIMEOUT } else { LOOKUP_TIMEOUT };
-        let answer = client.committed_offsets(list, longest).map_err(|error| about.error(&error))?;
-        let mut committed = Vec::with_capacity(partitions.len());
-        for one in answer.elements() {
-            let input = TopicPartition::new(one.topic(), one.partition());
-            if let Err(error) = one.error() {
-                return Err(about.clone().on_topic(input.topic, "Describe").error(&error));
-            }
-            let found = match one.offset() {
-                // The wrapper panics on metadata that is not UTF-8; any client of the group may have written it.
-                Place::Offset(offset) => Some(CommittedOffset {
-                    offset,
-                    metadata: catch_unwind(AssertUnwindSafe(|| Text::from(one.metadata()))).unwrap_or_default(),
-                }),
-                _ => None,
-            };
-            committed.push((input, found));
-        }
-        self.note_answer(isolation);
-        Ok(Outcome::Committed(committed))
-    }
-
-    fn ends(&mut self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Outcome> {
-        let starts = self.offsets(partitions.iter().map(|one| (one, Place::Beginning)), isolation)?;
-        let ends = self.offsets(partitions.iter().map(|one| (one, Place::End)), isolation)?;
-        let spans = starts.into_iter().zip(ends).map(|((one, start), (_, end))| (one, Span { start, end: end.max(start) }));
-        Ok(Outcome::Ends(spans.collect()))
-    }
-
-    fn offsets_at(&mut self, moments: &[(TopicPartition, Millis)]) -> Result<Outcome> {
-        let isolation = Isolation::ReadCommitted;
-        let at = moments.iter().map(|(one, moment)| (one, Place::Offset((*moment).max(0))));
-        let found = self.offsets(at, isolation)?;
-        let none = |offset: Offset| offset < 0;
-        let missing: Vec<TopicPartition> =
-            found.iter().filter(|(_, offset)| none(*offset)).map(|(one, _)| one.clone()).collect();
-        let ends = self.offsets(missing.iter().map(|one| (one, Place::End)), isolation)?;
-        let mut ends = ends.into_iter();
-        let with_ends = found.into_iter().map(|(one, offset)| match none(offset) {
-            true => ends.next().unwrap_or((one, 0)),
-            false => (one, offset),
-        });
-        Ok(Outcome::Offsets(with_ends.collect()))
-    }
-
-    /// One look-up by place or moment, in the order asked; negative where the answer is "the end".
-    fn offsets<'a>(
-        &mut self,
-        asked: impl Iterator<Item = (&'a TopicPartition, Place)> + Clone,
-        isolation: Isolation,
-    ) -> Result<Vec<(TopicPartition, Offset)>> {
-        let about = self.about("reading offsets of partitions");
-        let mut list = TopicPartitionList::new();
-        for (one, place) in asked.clone() {
-            list.add_partition_offset(&one.topic, one.partition, place).map_err(|error| about.error(&error))?;
-        }
-        if list.count() == 0 {
-            return Ok(Vec::new());
-        }
-        let (client, _) = self.reads(isolation)?;
-        let answer = match client.offsets_for_times(list, LOOKUP_TIMEOUT) {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = about.error(&error);
-                // Which one it is, is not said; only then, and not when the cluster is away, it is worth a look.
-                let nameless = matches!(error.class, ErrorClass::Missing(_) | ErrorClass::Denied(_));
-                let culprit = nameless.then(|| culprit(client, asked.map(|(one, _)| one))).flatten();
-                return Err(culprit.map_or(error, |(topic, code)| about.on_topic(topic, "Describe").code(code)));
-            }
-        };
-        let mut found = Vec::with_capacity(answer.count());
-        for (one, _) in asked {
-            let about = about.clone().on_topic(one.topic.clone(), "Describe");
-            let answered = answer.find_partition(&one.topic, one.partition);
-            let answered = answered.ok_or_else(|| about.code(Code::UnknownPartition))?;
-            answered.error().map_err(|error| about.error(&error))?;
-            let offset = match answered.offset() {
-                Place::Offset(offset) => offset,
-                _ => -1,
-            };
-            found.push((one.clone(), offset));
-        }
-        self.note_answer(isolation);
-        Ok(found)
-    }
-
-    fn counts(&mut self, topics: &[Text]) -> Result<Outcome> {
-        let about = self.about("reading partition counts");
-        let (client, _) = self.reads(Isolation::ReadCommitted)?;
-        let mut counts = Vec::with_capacity(topics.len());
-        for topic in topics {
-            let about = about.clone().on_topic(topic.clone(), "Describe");
-            let answer = client.fetch_metadata(Some(topic), LOOKUP_TIMEOUT).map_err(|error| about.error(&error))?;
-            let found = answer.topics().iter().find(|found| found.name() == topic.as_str());
-            let count = match found.map(|found| (found.error().map(Code::from), found.partitions().len())) {
-                Some((None, partitions)) if partitions > 0 => Some(partitions as u32),
-                Some((Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::InvalidTopic), _)) | None => None,
-                Some((Some(code), _)) => return Err(about.code(code)),
-                // Created, but no partition has a leader yet.
-                Some((None, _)) => return Err(about.code(Code::LeaderNotAvailable)),
-            };
-            counts.push((topic.clone(), count));
-        }
-        Ok(Outcome::Counts(counts))
     }
 }
 
@@ -487,27 +387,6 @@ pub(super) fn sendable(timestamp: Millis) -> Option<Millis> {
         0 => Some(1),
         _ => Some(timestamp),
     }
-}
-
-/// The first of these inputs that the cluster does not have or does not show, and why. All looks together take no longer than
-/// one look-up, and a look that fails is the last.
-fn culprit<'a>(client: &Reads, inputs: impl Iterator<Item = &'a TopicPartition>) -> Option<(Text, Code)> {
-    let mut highest: BTreeMap<&Text, i32> = BTreeMap::new();
-    for one in inputs {
-        let known = highest.entry(&one.topic).or_insert(one.partition);
-        *known = one.partition.max(*known);
-    }
-    let clock = SystemClock::new();
-    for (topic, partition) in highest {
-        let answer = client.fetch_metadata(Some(topic), LOOKUP_TIMEOUT.saturating_sub(clock.mono())).ok()?;
-        let found = answer.topics().iter().find(|found| found.name() == topic.as_str());
-        match found.map(|found| (found.error().map(Code::from), found.partitions().len() as i32)) {
-            Some((Some(Code::TopicAuthorizationFailed), _)) => return Some((topic.clone(), Code::TopicAuthorizationFailed)),
-            Some((_, partitions)) if partitions > partition => {}
-            _ => return Some((topic.clone(), Code::UnknownTopicOrPartition)),
-        }
-    }
-    None
 }
 
 fn distinct(mut names: Vec<&str>) -> Vec<&str> {

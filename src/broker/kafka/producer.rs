@@ -1,6 +1,6 @@
 //! The plain idempotent producer.
 
-use super::context::ProducerSide;
+use super::deliveries::ProducerSide;
 use super::error::About;
 use super::operator::{look, sendable};
 use super::properties::Properties;

@@ -226,6 +226,20 @@ impl Properties {
     }
 
     pub(super) fn transactional(&self, settings: &TransactionSettings, transactional_id: &str) -> ClientConfig {
+        let mut config = self.writer(settings);
+        config.set("transactional.id", transactional_id).set("transaction.timeout.ms", millis(settings.transaction_timeout));
+        config
+    }
+
+    /// For a lane without transactions. What is not delivered is given up before others may write in its place, whatever the user
+    /// wants.
+    pub(super) fn untransacted(&self, settings: &TransactionSettings) -> ClientConfig {
+        let mut config = self.writer(settings);
+        config.set("message.timeout.ms", millis(self.message_timeout().min(settings.transaction_timeout)));
+        config
+    }
+
+    fn writer(&self, settings: &TransactionSettings) -> ClientConfig {
         let mut config = self.start(Role::Producer);
         // librdkafka refuses a message time-out beyond the transaction's; a user's own value is left to that check.
         if self.user(Role::Producer, "message.timeout.ms").is_none() {
@@ -240,8 +254,6 @@ impl Properties {
         self.own(&mut config);
         config
             .set("client.id", settings.client_id.as_str())
-            .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", millis(settings.transaction_timeout))
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.max.bytes", settings.max_message_bytes.clamp(1000, 1_000_000_000).to_string());
@@ -363,6 +375,7 @@ impl std::fmt::Debug for Properties {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Guarantee;
 
     #[test]
     fn properties_that_the_engine_owns_or_that_run_code_are_refused_with_the_reason() {
@@ -401,6 +414,7 @@ mod tests {
                 properties.set("producer.batch.size", user).expect("batch size");
             }
             let settings = TransactionSettings {
+                guarantee: Guarantee::default(),
                 group: "g".into(),
                 transactional_id: "id".into(),
                 client_id: "c".into(),

@@ -3,10 +3,11 @@
 //! Each partition has a queue of its own, so an error and an end belong to a partition by the queue they come from. The end is
 //! needed: a log may end in what this reader is not shown, and no record leads over that.
 
-use super::context::{ReaderContext, trouble_kind};
+use super::context::ReaderContext;
 use super::error::About;
 use super::intake::hand_over;
 use super::properties::Properties;
+use super::trouble::trouble_kind;
 use crate::broker::{Isolation, Limit, LogReader, Result, Trouble};
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, TopicPartition};

@@ -8,6 +8,8 @@
 //! the same id, which completes or aborts what was left open, and then reading the committed offsets of the epoch's partitions:
 //! they carry this epoch's stamp, or they do not.
 //!
+//! Without transactions (`untransacted`) the operations and their order are the same, and mean less: see [`Op`].
+//!
 //! ```text
 //!          Init ok                Begin                    Commit or Abort answered, in time
 //!   Down ─────────▶ Ready ─────────────────▶ InTransaction ──────────────────────────────────▶ Ready
@@ -21,11 +23,13 @@
 mod outcome;
 mod replies;
 mod trust;
+mod untransacted;
 
 use self::trust::{Fences, Usual};
 use super::crash::point;
+use super::lease::Lease;
 use super::{Figures, Result};
-use crate::broker::{self, Batch, ErrorClass, Isolation, Op, Outcome, Ownership, Transactions};
+use crate::broker::{self, Batch, ErrorClass, Guarantee, Isolation, Op, Outcome, Ownership, Transactions};
 use crate::record::{Offset, Partition, Text, TopicPartition};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,6 +46,10 @@ pub(super) struct Sealed {
     pub(super) offsets: Vec<(TopicPartition, Offset)>,
     /// Of the assignment that the epoch belongs to.
     pub(super) ownership: Ownership,
+    /// Without transactions: the same as they are committed now.
+    pub(super) held: Vec<(TopicPartition, Offset)>,
+    /// One of them was never committed.
+    pub(super) is_first: bool,
     /// Where the changelog partitions of the batch stood before it.
     pub(super) floors: Vec<(u16, Partition, Offset)>,
 }
@@ -53,6 +61,8 @@ pub(super) enum Verdict {
     Committed(Vec<(u16, Partition, Option<Offset>)>),
     /// None of it happened.
     RolledBack(broker::Error),
+    /// Its offsets are not committed, but records of it may have been written: there was no transaction to take them back.
+    Spilled(broker::Error),
     /// It was disowned, and its outcome could not be found out at once.
     Untold,
 }
@@ -75,8 +85,14 @@ pub(super) struct CommitSettings {
     pub(super) id: Text,
     /// Drawn at the start: an epoch number alone could meet that of the run before.
     pub(super) run: u64,
+    /// What a commit promises.
+    pub(super) guarantee: Guarantee,
+    /// Of the group.
+    pub(super) session_timeout: Duration,
     /// An operation that takes longer is given up.
     pub(super) lane_timeout: Duration,
+    /// See [`super::Weakened::write_without_lease`].
+    pub(super) write_without_lease: bool,
     /// See [`super::Weakened::trust_doubtful_producer`].
     pub(super) trust_doubtful_producer: bool,
 }
@@ -89,6 +105,9 @@ pub(super) struct Commit<Q> {
     under_way: Option<UnderWay<Q>>,
     epoch: Option<Epoch>,
     questions: VecDeque<(Q, Op)>,
+    lease: Lease,
+    /// When the operation under way was asked for.
+    asked: Duration,
     /// No rebuild or begin before.
     not_before: Duration,
     /// Rebuilds or epochs that failed in a row.
@@ -128,6 +147,9 @@ enum Doing<Q> {
     Init,
     Rebuild,
     Begin,
+    /// The offsets that are committed already are committed once more: the group says whether the partitions are ours.
+    HoldOffsets,
+    Hold,
     Produce,
     Drain,
     SendOffsets,
@@ -142,6 +164,8 @@ struct Epoch {
     delivered: Vec<(u16, Partition, Option<Offset>)>,
     fate: Fate,
     trouble: bool,
+    /// Records of it may have been written that nothing takes back.
+    spilled: bool,
     /// See [`Commit::disown`].
     disowned: bool,
 }
@@ -159,6 +183,8 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     pub(super) fn new(lane: Box<dyn Transactions>, settings: CommitSettings) -> Self {
         Self {
             lane,
+            lease: Lease::of_session(settings.session_timeout),
+            asked: Duration::ZERO,
             settings,
             state: State::Down,
             under_way: None,
@@ -178,7 +204,8 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     pub(super) fn commit(&mut self, sealed: Sealed) {
         assert!(self.epoch.is_none(), "one epoch at a time");
         assert!(!sealed.offsets.is_empty(), "without offsets nothing would fence an old owner");
-        self.epoch = Some(Epoch { sealed, delivered: Vec::new(), fate: Fate::Open, trouble: false, disowned: false });
+        self.epoch =
+            Some(Epoch { sealed, delivered: Vec::new(), fate: Fate::Open, trouble: false, spilled: false, disowned: false });
     }
 
     /// Nobody waits for the epoch on its way any more, and what comes after it must not wait for it either. One that was not begun
@@ -293,6 +320,13 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 self.state = State::InTransaction;
                 self.submit(Doing::Begin, Op::Begin, now);
             }
+            // Without a transaction the commit of the offsets is asked for until it is answered.
+            (State::InTransaction, Some(Fate::Unknown)) => {
+                if waits {
+                    return Ok(false);
+                }
+                self.send_offsets(now);
+            }
             (State::Ready, _) => {
                 let Some((question, op)) = self.questions.pop_front() else { return Ok(false) };
                 let fencing = matches!(op, Op::Fence(_));
@@ -309,13 +343,19 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     fn submit(&mut self, what: Doing<Q>, op: Op, now: Duration) {
         let fits = match &what {
             Doing::Init | Doing::Rebuild => self.state == State::Initialising,
-            Doing::Begin | Doing::Produce | Doing::Drain | Doing::SendOffsets | Doing::Commit | Doing::Abort => {
-                self.state == State::InTransaction
-            }
+            Doing::Begin
+            | Doing::HoldOffsets
+            | Doing::Hold
+            | Doing::Produce
+            | Doing::Drain
+            | Doing::SendOffsets
+            | Doing::Commit
+            | Doing::Abort => self.state == State::InTransaction,
             Doing::Stamps | Doing::Question(_) => self.state == State::Ready,
         };
         assert!(fits, "no {what:?} in state {:?}", self.state);
         self.lane.submit(op);
+        self.asked = now;
         self.under_way = Some(UnderWay { what, since: now });
     }
 

@@ -34,7 +34,10 @@ impl<Q: std::fmt::Debug> Commit<Q> {
 
     /// A commit or an abort was answered.
     pub(super) fn ended(&mut self, took: Duration) {
-        let doubtful = (self.had_trouble() || self.usual.is_exceeded_by(took)) && !self.settings.trust_doubtful_producer;
+        // Without a transaction there is none that a late request could end.
+        let doubtful = self.is_transactional()
+            && (self.had_trouble() || self.usual.is_exceeded_by(took))
+            && !self.settings.trust_doubtful_producer;
         self.state = if doubtful { State::Doubtful } else { State::Ready };
     }
 
@@ -58,7 +61,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
     }
 
     pub(super) fn rolled_back(&mut self, cause: broker::Error, now: Duration) -> Result<Event<Q>> {
-        self.epoch = None;
+        let spilled = self.epoch.take().is_some_and(|epoch| epoch.spilled);
         match &cause.class {
             class @ ErrorClass::Denied(_) => {
                 let times = match self.refusal.take() {
@@ -84,7 +87,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
         } else {
             self.failures = 1;
         }
-        Ok(Event::Verdict(Verdict::RolledBack(cause)))
+        Ok(Event::Verdict(if spilled { Verdict::Spilled(cause) } else { Verdict::RolledBack(cause) }))
     }
 
     pub(super) fn cause_of_abort(&mut self) -> broker::Error {

@@ -46,8 +46,19 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                     self.send_offsets(now);
                     return Ok(None);
                 }
+                if !self.is_transactional() && !self.may_write(now) {
+                    return Ok(None);
+                }
                 self.submit(Doing::Produce, Op::Produce(batch), now);
                 point("c05")?;
+                Ok(None)
+            }
+            (Doing::HoldOffsets, Ok(_)) => {
+                self.submit(Doing::Hold, Op::Commit, now);
+                Ok(None)
+            }
+            (Doing::Hold, Ok(_)) => {
+                self.held();
                 Ok(None)
             }
             (Doing::Produce, Ok(_)) => {
@@ -69,6 +80,7 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 Ok(None)
             }
             (Doing::Commit, Ok(_)) => {
+                self.renew_lease();
                 self.ended(took);
                 self.learn(took);
                 Ok(Some(self.committed()))
@@ -146,13 +158,18 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 }
                 Ok(Some(self.rolled_back(error, now)?))
             }
-            ErrorClass::Retry if committing => {
+            ErrorClass::Retry if committing && self.commits_again() => {
+                self.figures.unknown_outcomes += 1;
+                self.pause(now);
+                Ok(None)
+            }
+            ErrorClass::Retry if committing && self.is_transactional() => {
                 self.state = State::Dead;
                 self.figures.unknown_outcomes += 1;
                 Ok(None)
             }
             // Any answer may be to the second of two requests, and tell nothing about the first.
-            _ if committing && self.had_trouble() => {
+            _ if committing && self.had_trouble() && self.is_transactional() => {
                 self.state = State::Dead;
                 self.figures.unknown_outcomes += 1;
                 Ok(None)
@@ -190,7 +207,9 @@ impl<Q: std::fmt::Debug> Commit<Q> {
                 let cause = self.cause_of_abort();
                 Ok(Some(self.rolled_back(cause, now)?))
             }
-            Doing::Begin | Doing::Produce | Doing::Drain | Doing::SendOffsets => Ok(Some(self.rolled_back(error, now)?)),
+            Doing::Begin | Doing::HoldOffsets | Doing::Hold | Doing::Produce | Doing::Drain | Doing::SendOffsets => {
+                Ok(Some(self.rolled_back(error, now)?))
+            }
         }
     }
 }

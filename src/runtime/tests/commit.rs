@@ -1,6 +1,8 @@
 //! The commit machine against a lane that answers what a test says.
 
-use crate::broker::{self, Batch, CommittedOffset, Error, ErrorClass, NewRecord, Op, Outcome, Ownership, Reply, Transactions};
+use crate::broker::{
+    self, Batch, CommittedOffset, Error, ErrorClass, Guarantee, NewRecord, Op, Outcome, Ownership, Reply, Transactions,
+};
 use crate::record::{Text, TopicPartition};
 use crate::runtime;
 use crate::runtime::commit::{Commit, CommitSettings, Event, Sealed, Verdict, id_of_stamp};
@@ -102,20 +104,28 @@ fn place() -> TopicPartition {
 struct Bench {
     lane: Scripted,
     commit: Commit<&'static str>,
+    ownership: Ownership,
     now: Duration,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Guarantee::ExactlyOnce)
+    }
+
+    fn with(guarantee: Guarantee) -> Self {
         let lane = Scripted::default();
         let settings = CommitSettings {
             id: "shop.w.00".into(),
             run: 0xab,
+            guarantee,
+            session_timeout: Duration::from_secs(8),
             lane_timeout: Duration::from_secs(10),
+            write_without_lease: false,
             trust_doubtful_producer: false,
         };
         let commit = Commit::new(Box::new(lane.clone()), settings);
-        let mut bench = Self { lane, commit, now: Duration::from_secs(1) };
+        let mut bench = Self { lane, commit, ownership: Ownership(Arc::new(0_u8)), now: Duration::from_secs(1) };
         assert!(matches!(bench.step(), Some(Event::Ready)));
         assert_eq!(bench.lane.asked(), ["init"]);
         bench
@@ -132,7 +142,9 @@ impl Bench {
             number: 7,
             batch: Arc::new(batch),
             offsets: vec![(place(), 5)],
-            ownership: Ownership(Arc::new(())),
+            ownership: self.ownership.clone(),
+            held: vec![(place(), 3)],
+            is_first: false,
             floors: vec![(0, 1, 11)],
         });
     }
@@ -474,4 +486,91 @@ fn the_id_of_a_stamp_is_what_comes_before_the_last_hash() {
     ] {
         assert_eq!(id_of_stamp(stamp), id, "{stamp}");
     }
+}
+
+const HELD: [&str; 3] = ["begin", "offsets 1 shop.w.00#ab.held", "commit"];
+
+#[test]
+fn without_transactions_nothing_is_written_before_the_group_has_confirmed_the_owner() {
+    let mut bench = Bench::with(Guarantee::AtLeastOnce);
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), [&HELD[..], &WHOLE[..]].concat());
+    // The commit has confirmed it for a quarter of a session, which is 2 s here.
+    bench.now += Duration::from_millis(1_900);
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), WHOLE);
+    bench.now += Duration::from_millis(2_000);
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), [&HELD[..], &WHOLE[..]].concat());
+    // Another assignment has to be confirmed anew.
+    bench.ownership = Ownership(Arc::new(1_u8));
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked(), [&HELD[..], &WHOLE[..]].concat());
+
+    // An owner that was left behind writes nothing.
+    bench.now += Duration::from_secs(60);
+    bench.lane.answers([ok(), ok(), fails(ErrorClass::Abortable)]);
+    bench.commit();
+    assert_eq!(bench.rolled_back(), ErrorClass::Abortable);
+    assert_eq!(bench.lane.asked(), [&HELD[..], &["abort"]].concat());
+}
+
+#[test]
+fn without_transactions_a_commit_without_an_answer_is_asked_for_again() {
+    let mut bench = Bench::with(Guarantee::AtLeastOnce);
+    let held = || [ok(), ok(), ok()];
+    bench.lane.answers(held());
+    bench.lane.answers([ok(), ok(), drained(), ok(), fails(ErrorClass::Retry), ok(), fails(ErrorClass::Retry)]);
+    bench.commit();
+    bench.committed();
+    assert_eq!(bench.lane.asked()[8..], [WHOLE[3], "commit", WHOLE[3], "commit"]);
+}
+
+#[test]
+fn without_transactions_what_was_written_and_is_not_committed_is_told() {
+    for (answers, last) in [
+        (vec![ok(), fails(ErrorClass::Retry)], "abort"),
+        (vec![ok(), ok(), fails(ErrorClass::Abortable)], "abort"),
+        (vec![ok(), ok(), drained(), ok(), fails(ErrorClass::Abortable)], "abort"),
+        (vec![ok(), None], "abandon"),
+        // The client is dead, and what it did last is told by the stamps.
+        (vec![ok(), ok(), drained(), ok(), fails(ErrorClass::Fatal)], "committed"),
+        (vec![ok(), ok(), drained(), ok(), None], "committed"),
+    ] {
+        let mut bench = Bench::with(Guarantee::AtLeastOnce);
+        bench.lane.answers([ok(), ok(), ok()]);
+        bench.lane.answers(answers);
+        bench.commit();
+        let verdict = bench.verdict();
+        assert!(matches!(verdict, Verdict::Spilled(_)), "{verdict:?}");
+        assert_eq!(bench.lane.asked().last().map(String::as_str), Some(last));
+    }
+}
+
+#[test]
+fn without_transactions_partitions_are_not_let_go_while_records_are_on_their_way() {
+    let mut bench = Bench::with(Guarantee::AtLeastOnce);
+    bench.lane.answers([ok(), ok(), ok(), ok(), ok(), None]);
+    bench.commit();
+    assert!(bench.commit.gives_way(), "nothing is written yet");
+    assert!(bench.step().is_none(), "the drain is under way");
+    assert!(!bench.commit.gives_way());
+    bench.now += Duration::from_secs(10);
+    let verdict = bench.verdict();
+    assert!(matches!(verdict, Verdict::Spilled(_)), "{verdict:?}");
+    assert!(bench.commit.gives_way());
+
+    // Disowned before, it writes nothing at all.
+    let mut bench = Bench::with(Guarantee::AtLeastOnce);
+    bench.lane.answers([None]);
+    bench.commit();
+    assert!(bench.step().is_none(), "it begins");
+    bench.commit.disown();
+    bench.lane.0.lock().unwrap().answers.clear();
+    assert_eq!(bench.rolled_back(), ErrorClass::Abortable);
+    assert_eq!(bench.lane.asked(), ["begin", "abort"]);
 }

@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::broker::embedded::Cluster;
 use crate::broker::{
-    Broker, ConsumerSettings, Isolation, Limit, Op, Outcome, Parting, Polled, TransactionSettings, Transactions,
+    Broker, ConsumerSettings, Guarantee, Isolation, Limit, Op, Outcome, Parting, Polled, TransactionSettings, Transactions,
 };
 use crate::clock::{Clock, ManualClock};
 use crate::record::{Text, TopicPartition};
@@ -27,6 +27,7 @@ impl Positions {
     /// Of all that a plan reads, patterns included.
     pub(super) fn new(cluster: &Cluster, plan: &Plan, topics: &BTreeMap<Text, u32>) -> Result<Self, Trouble> {
         let settings = TransactionSettings {
+            guarantee: Guarantee::default(),
             group: plan.topology.clone(),
             // Never initialised: no transaction is made under this id.
             transactional_id: "scenario".into(),

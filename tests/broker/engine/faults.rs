@@ -1,8 +1,9 @@
 //! Workers and brokers that die, leave and come back, under load.
 
 use super::stop;
-use super::totals::Totals;
+use super::totals::{PARTITIONS, Totals};
 use crate::cluster::{Cluster, can_start};
+use crate::tools::{read_committed, spans};
 
 #[test]
 fn output_equals_the_fold_of_the_input_after_five_kills_of_one_of_two_workers_under_load() {
@@ -82,4 +83,30 @@ fn a_frozen_worker_that_wakes_up_after_its_session_commits_nothing_twice() {
     sleeper.kill();
     stop(heir);
     totals.check();
+}
+
+#[test]
+fn without_transactions_nothing_is_lost_when_one_of_two_workers_is_killed_under_load() {
+    let brokers = brokers!();
+    let mut totals = Totals::new(brokers);
+    let start = |totals: &Totals, id: &str| totals.sample.worker_with(brokers, id, id, &["--guarantee", "at_least_once"]);
+    totals.send(1_000);
+    let mut steady = start(&totals, "steady");
+    let mut victim = start(&totals, "victim");
+    for _ in 0..2 {
+        totals.send(2_000);
+        totals.wait_for(totals.done().unwrap_or(0) + 200, &mut [&mut steady, &mut victim]);
+        victim.kill();
+        totals.send(500);
+        victim = start(&totals, "victim");
+    }
+    totals.wait_for_all(&mut [&mut steady, &mut victim]);
+    stop(victim);
+    stop(steady);
+    totals.check_nothing_is_lost();
+    // Nothing of it needed a transaction: all that is there is a record.
+    let topic = totals.sample.topic("customers.totals");
+    let records = read_committed(brokers, &topic).len() as i64;
+    let offsets: i64 = spans(brokers, &topic, PARTITIONS).iter().map(|(start, end)| end - start).sum();
+    assert_eq!(offsets, records, "no control markers");
 }

@@ -155,6 +155,28 @@ impl Totals {
         }
     }
 
+    /// Every order is in an update, in the order of the input where it comes first; the last state of every customer counts each
+    /// of its orders at least once.
+    pub(super) fn check_nothing_is_lost(&self) {
+        let mut told: HashMap<String, Vec<String>> = HashMap::new();
+        for output in read_committed(&self.brokers, &self.sample.topic("customers.totals")) {
+            let event: Value = serde_json::from_slice(output.value.as_deref().expect("an update has a value")).expect("JSON");
+            let orders = told.entry(event["data"]["customerId"].as_str().expect("a customer").to_owned()).or_default();
+            let order = total(&event["data"]).last;
+            if !orders.contains(&order) {
+                orders.push(order);
+            }
+        }
+        let snapshots = self.snapshots();
+        for (customer, history) in self.expected() {
+            let orders: Vec<String> = history.iter().map(|total| total.last.clone()).collect();
+            assert_eq!(told.remove(&customer).unwrap_or_default(), orders, "updates of `{customer}`");
+            let (wanted, found) = (&history[history.len() - 1], &snapshots[&customer]);
+            assert_eq!(found.last, wanted.last, "the snapshot of `{customer}`");
+            assert!(found.orders >= wanted.orders && found.amount >= wanted.amount, "`{customer}`: {found:?} of {wanted:?}");
+        }
+    }
+
     fn snapshots(&self) -> BTreeMap<String, Total> {
         let topic = format!("{}.totals.snapshots", self.sample.topology);
         read_committed(&self.brokers, &topic)

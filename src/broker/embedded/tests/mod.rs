@@ -11,8 +11,8 @@ mod transactions;
 
 use super::{Cluster, Options};
 use crate::broker::{
-    Batch, Broker, ConsumerSettings, GroupConsumer, Isolation, Limit, NewRecord, Op, Outcome, Polled, Reply, TopicSpec,
-    TransactionSettings, Transactions,
+    Batch, Broker, ConsumerSettings, GroupConsumer, Guarantee, Isolation, Limit, NewRecord, Op, Outcome, Polled, Reply,
+    TopicSpec, TransactionSettings, Transactions,
 };
 use crate::clock::{Clock, ManualClock};
 use crate::record::{Offset, Text, TopicPartition};
@@ -99,6 +99,7 @@ fn at(topic: &str, partition: i32) -> TopicPartition {
 
 fn lane_settings(id: &str) -> TransactionSettings {
     TransactionSettings {
+        guarantee: Guarantee::default(),
         group: "group".into(),
         transactional_id: id.into(),
         client_id: id.into(),
