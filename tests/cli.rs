@@ -212,6 +212,10 @@ fn a_new_topology_has_no_findings_and_nothing_is_written_over() {
         assert!(folder.path().join("My_Shop/.schema/topology.json").exists());
         let run = skald(&folder, &["check", "My_Shop", "--deny-warnings"]);
         assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+        if template == "orders" {
+            let run = skald(&folder, &["test", "My_Shop"]);
+            assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        }
         let again = skald(&folder, &["new", "My_Shop"]);
         assert!(again.code == 1 && again.err.contains("not empty"), "{}", again.err);
     }

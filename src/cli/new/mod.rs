@@ -15,6 +15,7 @@ const PLACEHOLDER: &str = "topology: NAME";
 
 const ORDERS: Files = &[
     ("topology.yaml", include_str!("orders/topology.yaml")),
+    ("topology.test.yaml", include_str!("orders/topology.test.yaml")),
     ("schemas/order.place.v1.json", include_str!("orders/schemas/order.place.v1.json")),
     ("schemas/order.placed.v1.json", include_str!("orders/schemas/order.placed.v1.json")),
     ("schemas/order.cancel.v1.json", include_str!("orders/schemas/order.cancel.v1.json")),
@@ -38,7 +39,8 @@ pub(super) fn new(settings: &New) -> Result<Exit, Problem> {
     write(dir, ".schema/topology.json", &format!("{:#}\n", language::schema()))?;
     let made: String = files.iter().map(|(path, _)| format!("{}\n", dir.join(path).display())).collect();
     out(&made);
-    super::talk(&format!("skald check {0}\nskald dev {0}/topology.yaml\n", dir.display()));
+    let test = if settings.template == Template::Orders { format!("skald test {}\n", dir.display()) } else { String::new() };
+    super::talk(&format!("skald check {0}\n{test}skald dev {0}/topology.yaml\n", dir.display()));
     Ok(Exit::Ok)
 }
 
