@@ -77,6 +77,8 @@ pub struct Stepped {
     pub row: Option<Row>,
     /// What is wanted.
     pub actions: Vec<Action>,
+    /// Is it another row than before? Else it need not be kept again.
+    pub changed: bool,
     /// For the node's count.
     pub outcome: Outcome,
     /// Kept messages that may be wanted by now, in the order they came: each is to be offered as an input of its own.

@@ -19,6 +19,9 @@ pub struct KeptMessage {
     pub key_format: KeyFormat,
 }
 
+/// The new row, where there is one: `Some(None)` is that nothing is kept any more.
+pub type Changed = Option<Option<Row>>;
+
 /// What carries the actions of an instance out.
 pub trait Hands {
     /// Why it cannot.
@@ -31,22 +34,24 @@ pub trait Hands {
     fn kept(&mut self, number: u32) -> Result<Option<KeptMessage>, Self::Error>;
 }
 
-/// Steps an instance by an input, then by each kept message that is wanted by then, in the order they came. Gives the last row.
+/// Steps an instance by an input, then by each kept message that is wanted by then, in the order they came. Gives the last row, where it
+/// is another one.
 pub fn drive<H: Hands>(
     setting: Setting<'_>,
     id: &Text,
     row: Option<Row>,
     input: &Input<'_>,
     hands: &mut H,
-) -> Result<(Option<Row>, Outcome), H::Error> {
+) -> Result<(Changed, Outcome), H::Error> {
     let stepped = step(setting, id, row, input)?;
     hands.carry_out(input, stepped.actions)?;
-    let (mut row, outcome, mut offers) = (stepped.row, stepped.outcome, stepped.offers);
+    let (mut row, mut changed, mut offers) = (stepped.row, stepped.changed, stepped.offers);
     // Each round takes one of at most a hundred messages out, or is the last.
     while let Some((next, further)) = offer(setting, id, row.clone(), &offers, input, hands)? {
         (row, offers) = (next, further);
+        changed = true;
     }
-    Ok((row, outcome))
+    Ok((changed.then_some(row), stepped.outcome))
 }
 
 /// Offers kept messages until one is taken: the row then, and what is to be offered next.

@@ -35,7 +35,7 @@ mod tests;
 
 pub use act::{ACT, Act, Deed};
 pub use action::{Action, Input, Stepped, What};
-pub use drive::{Hands, KeptMessage, drive};
+pub use drive::{Changed, Hands, KeptMessage, drive};
 pub use error::Error;
 pub use instance::{Asker, Early, Instance, Kept, Op, OpState, Place, Progress, Row, Run, RunState, Start};
 pub use node::{HISTORY, compile};

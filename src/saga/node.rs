@@ -30,7 +30,7 @@ pub const HISTORY: &str = "saga.history.v1";
 pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     let planned = world.plan.nodes.get(node)?;
     let (NodeKind::Saga(index), Some(store)) = (planned.kind, planned.store) else { return None };
-    let definition = world.topology.version.to_string().into();
+    let definition = world.topology.sagas[index].definition.clone();
     Some(Box::new(SagaNode { world: Arc::clone(world), index, store, inbox: planned.inbox, definition }))
 }
 
@@ -59,8 +59,10 @@ impl SagaNode {
         let row = self.load(id, context)?;
         let was_there = row.is_some();
         let mut hands = NodeHands { node: self, id, context };
-        let (row, outcome) = drive(self.setting(), id, row, input, &mut hands)?;
-        self.save(id, row, was_there, &input.event.id, context)?;
+        let (changed, outcome) = drive(self.setting(), id, row, input, &mut hands)?;
+        if let Some(row) = changed {
+            self.save(id, row, was_there, &input.event.id, context)?;
+        }
         Ok(outcome)
     }
 

@@ -41,10 +41,11 @@ fn is_kept(row: &Row) -> bool {
 
 /// Nothing changes.
 fn nothing(row: Option<Row>, remark: Option<&'static str>, outcome: Outcome) -> Stepped {
-    Stepped { row, actions: remark.map(Action::Count).into_iter().collect(), outcome, offers: Vec::new() }
+    Stepped { row, actions: remark.map(Action::Count).into_iter().collect(), changed: false, outcome, offers: Vec::new() }
 }
 
 fn step_instance(setting: Setting<'_>, saga: Box<Instance>, input: &Input<'_>) -> Result<Stepped, Failure> {
+    let (was_over, askers) = (saga.status.is_final(), saga.askers.len());
     let mut stepper = Stepper::new(setting, input, saga);
     let outcome = match input.what {
         What::Message(kept) => match setting.saga.taken(&input.event.kind) {
@@ -59,15 +60,19 @@ fn step_instance(setting: Setting<'_>, saga: Box<Instance>, input: &Input<'_>) -
         }
         What::Act(act) => stepper.operator(act),
     };
-    Ok(finish(stepper, outcome))
+    // Whatever changes an instance is in its history, and so among the actions.
+    let is_change = |action: &Action| !matches!(action, Action::Count(_) | Action::Answer(..));
+    let changed = stepper.actions.iter().any(is_change) || stepper.saga.askers.len() != askers;
+    // How long it is kept counts from its end, whatever is told to it afterwards.
+    if changed && !was_over {
+        stepper.saga.changed_at = input.now;
+    }
+    Ok(finish(stepper, changed, outcome))
 }
 
-fn finish(mut stepper: Stepper<'_>, outcome: Outcome) -> Stepped {
-    if !stepper.actions.is_empty() {
-        stepper.saga.changed_at = stepper.input.now;
-    }
+fn finish(stepper: Stepper<'_>, changed: bool, outcome: Outcome) -> Stepped {
     let offers = stepper.offers();
-    Stepped { row: Some(Row::Instance(stepper.saga)), actions: stepper.actions, outcome, offers }
+    Stepped { row: Some(Row::Instance(stepper.saga)), actions: stepper.actions, changed, outcome, offers }
 }
 
 fn starts(setting: Setting<'_>, input: &Input<'_>) -> Result<bool, Failure> {
@@ -120,7 +125,15 @@ fn start(setting: Setting<'_>, id: &Text, early: Early, input: &Input<'_>) -> Re
     }
     // What was kept may be wanted from the first moment.
     stepper.opened = true;
-    stepper.entry("started", [("by", Some(event.kind.clone().into())), ("message", Some(event.id.clone().into()))]);
+    stepper.entry(
+        "started",
+        [
+            ("by", Some(event.kind.clone().into())),
+            ("message", Some(event.id.clone().into())),
+            ("definition", Some(setting.definition.clone().into())),
+            ("version", Some(Value::Int(setting.world.topology.version.into()))),
+        ],
+    );
     if let Some(timeout) = setting.saga.timeout {
         let due = stepper.after(timeout);
         stepper.arm(Timer::Saga, due);
@@ -137,7 +150,7 @@ fn start(setting: Setting<'_>, id: &Text, early: Early, input: &Input<'_>) -> Re
         Body::Steps(_) => stepper.advance(),
         Body::States(_) => stepper.enter_first(),
     }
-    Ok(finish(stepper, Outcome::Processed))
+    Ok(finish(stepper, true, Outcome::Processed))
 }
 
 /// A start of an instance that is there: a repetition, or a conflict.
@@ -194,7 +207,7 @@ fn keep_early(setting: Setting<'_>, taken: &Taken, mut early: Early, input: &Inp
     early.next += 1;
     early.kept.push(Kept { number, kind: kind.clone() });
     let actions = vec![Action::KeepEarly(number)];
-    Ok(Stepped { row: Some(Row::Early(early)), actions, outcome: Outcome::Processed, offers: Vec::new() })
+    Ok(Stepped { row: Some(Row::Early(early)), actions, changed: true, outcome: Outcome::Processed, offers: Vec::new() })
 }
 
 /// Why a message is a dead letter whose saga did not begin.

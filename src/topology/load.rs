@@ -64,12 +64,16 @@ fn read(file: &str, bytes: &[u8], overrides: &[(String, String)], sources: &dyn 
     } else if let Some(mut root) = yaml::read(&mut findings) {
         loaded.marked = root.get("skald").is_some();
         yaml::mend(&mut root, &mut findings);
-        if let Some((topology, notes)) = lower(&root, overrides, &mut findings, sources) {
+        if let Some((mut topology, notes)) = lower(&root, overrides, &mut findings, sources) {
             let plan = plan::build(&topology, &mut findings);
             if findings.has_errors() {
                 loaded.traffic = Some(topology);
             } else {
-                loaded.definition = Some(define(&root, &notes, &topology, findings.source()));
+                let definition = define(&root, &notes, &topology, findings.source());
+                for saga in &mut topology.sagas {
+                    saga.definition = definition.hash_of_saga(&saga.name);
+                }
+                loaded.definition = Some(definition);
                 loaded.checked = Some((topology, plan));
             }
         }

@@ -254,7 +254,8 @@ impl<'p> Desk<'p> {
         };
         let input = Input { now: self.now, record: &record, key_format: KeyFormat::String, event, what };
         let mut trial = Trial { kept: &self.kept, wanted: Wanted::default() };
-        let (row, _) = drive(self.play.setting(), &self.id, row, &input, &mut trial)?;
+        let (changed, _) = drive(self.play.setting(), &self.id, row, &input, &mut trial)?;
+        let Some(row) = changed else { return Ok((self.row.clone(), trial.wanted)) };
         Ok((row.map(|row| encode(&row, self.play.saga())), trial.wanted))
     }
 
@@ -503,7 +504,9 @@ fn line(message: &Drafted) -> String {
 }
 
 fn entry_line(entry: &Map) -> String {
-    let shown = |name: &str| !["at", "due", "entry", "saga", "sagaId", "status", "what", "message", "id"].contains(&name);
+    let shown = |name: &str| {
+        !["at", "due", "entry", "saga", "sagaId", "status", "what", "message", "id", "definition", "version"].contains(&name)
+    };
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut line = format!("{} [{}]", text("what"), text("status"));
     for (name, value) in entry.iter().filter(|(name, _)| shown(name)) {

@@ -12,7 +12,7 @@ mod normal;
 use super::load::{Loaded, load};
 use super::model::Position;
 use super::sources::Sources;
-use crate::record::Value;
+use crate::record::{Text, Value};
 use crate::topology::model::Schema;
 use rustc_hash::FxHashMap;
 use serde_json::{Value as Json, json};
@@ -46,9 +46,12 @@ pub struct Definition {
 impl Definition {
     /// Hash of the content, in hexadecimal digits; equal content has equal hashes.
     pub fn hash(&self) -> String {
-        let mut text = String::new();
-        canonical(&self.content, &mut text);
-        Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hash(&self.content, 16)
+    }
+
+    /// Hash of what the file says of a saga, likewise: its instances keep what they began with, and are known by it.
+    pub(super) fn hash_of_saga(&self, name: &str) -> Text {
+        hash(&self.content["sagas"][name], 8).into()
     }
 
     /// What is recorded: the file, and the schemas that it names.
@@ -100,6 +103,12 @@ impl Sources for Recorded {
     fn variable(&self, _: &str) -> Option<String> {
         None
     }
+}
+
+fn hash(content: &Json, bytes: usize) -> String {
+    let mut text = String::new();
+    canonical(content, &mut text);
+    Sha256::digest(text.as_bytes()).iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// JSON in one spelling: keys sorted, no blanks.

@@ -124,6 +124,8 @@ impl Lower<'_> {
         Some(Saga {
             name: entry.key.as_str().into(),
             description: fields.get("description").and_then(|node| self.text(node)),
+            // Known when the whole file is.
+            definition: Text::default(),
             sources: input.sources,
             key,
             start: start?,

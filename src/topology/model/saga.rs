@@ -22,6 +22,8 @@ pub struct Saga {
     pub name: Text,
     /// For people.
     pub description: Option<Text>,
+    /// Hash of what the file says of it; an instance keeps the definition that it began with.
+    pub definition: Text,
     /// Topics of the start and of the messages waited for. Replies come by [`Saga::replies`].
     pub sources: Vec<Source>,
     /// The instance's key, with the message; `None`: the record's key. A source's own `key` goes before it.

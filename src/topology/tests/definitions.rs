@@ -139,3 +139,21 @@ fn hostile_records_are_refused() {
     }
     assert!(load("x", b"skald: 1", &[], &NoSources).definition.is_none());
 }
+
+#[test]
+fn a_saga_is_known_by_what_the_file_says_of_it_alone() {
+    let file = |version: u32, comment: &str, timeout: &str| {
+        let text = format!(
+            "skald: 1\ntopology: t\nversion: {version}\n{comment}\ntopics:\n  a: {{ key: data.id, types: {{ a.v1: {{}}, b.v1: {{}} }} }}\n\
+             sagas:\n  s:\n    from: a\n    key: data.id\n    start: {{ type: a.v1 }}\n    steps:\n      - name: wait\n        \
+             success: {{ type: b.v1 }}\n        timeout: {timeout}\n"
+        );
+        let loaded = crate::topology::load("t.yaml", text.as_bytes(), &[], &crate::topology::NoSources);
+        let (topology, _) = loaded.checked.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+        topology.sagas[0].definition.clone()
+    };
+    let first = file(1, "", "5m");
+    assert_eq!(first.len(), 16);
+    assert_eq!(first, file(2, "# another comment", "5m"));
+    assert_ne!(first, file(1, "", "6m"));
+}
