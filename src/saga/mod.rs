@@ -14,6 +14,7 @@
 mod act;
 mod action;
 mod answer;
+mod counts;
 mod drive;
 mod ending;
 mod error;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use act::{ACT, Act, Deed};
 pub use action::{Action, Input, Stepped, What};
+pub use counts::{COUNTS_KEY, Counts};
 pub use drive::{Changed, Hands, KeptMessage, drive};
 pub use error::Error;
 pub use instance::{Asker, Early, Instance, Kept, Op, OpState, Place, Progress, Row, Run, RunState, Start};

@@ -1,11 +1,12 @@
 //! The node of a saga: finds the instance that a record or timer is about, steps it, carries out what it wants.
 
 use super::action::{Action, Input, What};
+use super::counts::{COUNTS_KEY, Counts, Standing};
 use super::drive::{Hands, KeptMessage, drive};
 use super::instance::{Asker, Row};
 use super::step::orphan;
 use super::stepper::{Setting, later};
-use super::{Act, Error, Timer, decode, encode};
+use super::{Act, Error, Summary, Timer, decode, encode, summary};
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{
@@ -57,13 +58,28 @@ impl SagaNode {
     /// Steps the instance `id` and keeps what becomes of it.
     fn run(&self, id: &Text, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
         let row = self.load(id, context)?;
-        let was_there = row.is_some();
+        let (was_there, before) = (row.is_some(), Standing::of(row.as_ref()));
         let mut hands = NodeHands { node: self, id, context };
         let (changed, outcome) = drive(self.setting(), id, row, input, &mut hands)?;
-        if let Some(row) = changed {
+        // One that ended under another definition stays as it was kept.
+        let is_ours = |row: &Option<Row>| !matches!(row, Some(Row::Instance(saga)) if saga.definition != self.definition);
+        if let Some(row) = changed.filter(is_ours) {
+            self.note(before, Standing::of(row.as_ref()), context)?;
             self.save(id, row, was_there, &input.event.id, context)?;
         }
         Ok(outcome)
+    }
+
+    /// Keeps count.
+    fn note(&self, before: Option<Standing>, after: Option<Standing>, context: &mut dyn Context) -> Result<(), Stop> {
+        if before == after {
+            return Ok(());
+        }
+        let stored = context.row(self.store, Tag::Own, COUNTS_KEY)?;
+        let mut counts = stored.map_or(Ok(Counts::default()), |stored| Counts::read(&stored)).map_err(Failure::from)?;
+        counts.note(before, after);
+        context.put_row(self.store, Tag::Own, COUNTS_KEY, Some(counts.stored().into()))?;
+        Ok(())
     }
 
     fn load(&self, id: &Text, context: &mut dyn Context) -> Result<Option<Row>, Stop> {
@@ -164,6 +180,10 @@ impl Node for SagaNode {
             Tag::Early => self.early_expired(expired, context),
             _ => {
                 // An instance that is over was kept for so long; its end has taken all else away.
+                let kept = context.entity(self.store, expired.key)?.map(|entity| summary(&entity.value));
+                if let Some(Summary { status: Some(status), stuck, .. }) = kept.transpose().map_err(Failure::from)? {
+                    self.note(Some(Standing { status, stuck }), None, context)?;
+                }
                 context.put_entity(self.store, expired.key, None)?;
                 context.count("saga_forgotten");
                 Ok(())

@@ -43,7 +43,8 @@ pub fn encode(row: &Row, saga: &Saga) -> Value {
     }
 }
 
-/// Reads what is kept of the instance `id`.
+/// Reads what is kept of the instance `id`. Of one of another definition that is over, its steps are left out: it is not to be
+/// kept again.
 pub fn decode(stored: &Value, id: &str, saga: &Saga, definition: &str) -> Result<Row, Error> {
     let row = own_form(stored)?;
     if let Some(early) = row.get("early") {
@@ -51,10 +52,20 @@ pub fn decode(stored: &Value, id: &str, saga: &Saga, definition: &str) -> Result
     }
     let fields = Fields(row);
     let own = fields.text("definition")?;
-    if own != definition {
-        return Err(Error::OtherDefinition { own, loaded: definition.into() });
+    let place = match own == definition {
+        true => read_place(&fields, saga)?,
+        // Nothing leads on from there: what it was does not matter any more.
+        false if status(&fields)?.is_final() => no_place(saga),
+        false => return Err(Error::OtherDefinition { own, loaded: definition.into() }),
+    };
+    read_instance(&fields, id, place).map(|instance| Row::Instance(Box::new(instance)))
+}
+
+fn no_place(saga: &Saga) -> Place {
+    match &saga.body {
+        Body::Steps(_) => Place::Steps(Progress::default()),
+        Body::States(states) => Place::State { state: states.start, since: 0 },
     }
-    read_instance(&fields, id, saga).map(|instance| Row::Instance(Box::new(instance)))
 }
 
 fn own_form(stored: &Value) -> Result<&Map, Error> {
@@ -145,23 +156,26 @@ fn kept_value(kept: &[Kept]) -> Value {
     Value::list(kept.iter().map(one).collect())
 }
 
-fn read_instance(row: &Fields<'_>, id: &str, saga: &Saga) -> Result<Instance, Error> {
-    let start = row.map("start")?;
-    let place = match &saga.body {
+fn read_place(row: &Fields<'_>, saga: &Saga) -> Result<Place, Error> {
+    match &saga.body {
         Body::Steps(steps) => {
             let at = row.count("at")? as usize;
             if at > steps.order.len() {
                 return Err(malformed("beyond the last step"));
             }
             let runs = row.each("runs", |run| read_run(run, saga))?;
-            Place::Steps(Progress { at, pivoted: row.flag("pivoted")?, settled: row.count("settled")?, runs })
+            Ok(Place::Steps(Progress { at, pivoted: row.flag("pivoted")?, settled: row.count("settled")?, runs }))
         }
         Body::States(states) => {
             let name = row.text("state")?;
             let state = states.state(&name).ok_or_else(|| malformed(format!("in the unknown state `{name}`")))?;
-            Place::State { state, since: row.int("since")? }
+            Ok(Place::State { state, since: row.int("since")? })
         }
-    };
+    }
+}
+
+fn read_instance(row: &Fields<'_>, id: &str, place: Place) -> Result<Instance, Error> {
+    let start = row.map("start")?;
     let Some(Value::Map(data)) = row.0.get("data") else { return Err(malformed("without `data`")) };
     Ok(Instance {
         id: id.into(),

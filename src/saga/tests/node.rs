@@ -3,6 +3,7 @@
 use crate::node::testing::Bench;
 use crate::node::{Node, World};
 use crate::record::{Header, Record, RecordRef, Text, Value, json, partition_of};
+use crate::saga::{COUNTS_KEY, Counts, Status};
 use crate::state::layout::Tag;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -94,6 +95,11 @@ fn int(value: &Value, field: &str) -> i64 {
     value.get(field).and_then(Value::as_int).expect("an int")
 }
 
+fn counts(bench: &Bench) -> Counts {
+    let row = bench.memory.rows.iter().find(|((_, tag, key), _)| *tag == Tag::Own && key == COUNTS_KEY).expect("they are kept");
+    Counts::read(row.1).expect("counts")
+}
+
 fn status(bench: &Bench, order: &str) -> String {
     let row = state(bench, "order", order).unwrap_or_else(|| panic!("no saga `{order}`"));
     row.get("status").and_then(Value::as_str).expect("a status").to_owned()
@@ -150,11 +156,17 @@ fn goods_and_money_add_up_whatever_is_lost_and_in_whatever_order_it_comes() {
         }
         let timers = bench.memory.rows.keys().filter(|(_, tag, _)| *tag == Tag::Timer).count();
         let kept = bench.memory.rows.keys().filter(|(_, tag, _)| matches!(tag, Tag::Own | Tag::Early)).count();
-        assert_eq!((timers, kept), (0, 0), "seed {seed}: nothing is left behind");
+        // The counts are a row, too.
+        assert_eq!((timers, kept), (0, 1), "seed {seed}: nothing is left behind");
+        let number = |status: Status| orders.iter().filter(|order| self::status(&bench, order) == status.name()).count() as u64;
+        for status in Status::ALL {
+            assert_eq!(counts(&bench).of(status), number(status), "seed {seed}: {}", status.name());
+        }
 
         // A day later they are forgotten.
         bench.pass(25 * 3_600_000);
         assert!(orders.iter().all(|order| bench.state("order", order).is_none()), "seed {seed}");
+        assert_eq!(counts(&bench), Counts::default(), "seed {seed}");
     }
     assert!(ends["completed"] > 20 && ends["compensated"] > 20, "{ends:?}");
 }
@@ -242,16 +254,37 @@ fn an_act_comes_by_the_inbox_and_what_is_none_is_refused() {
     assert_eq!(bench.memory.counts.get("saga_act_refused"), Some(&1));
 }
 
+/// The saga began with another definition than the one that runs.
+fn age(bench: &mut Bench) {
+    let entity = bench.memory.entities.iter_mut().find(|((store, _), _)| bench.world.plan.stores[*store].name == "order");
+    let Value::Map(row) = &mut entity.expect("the saga").1.value else { panic!("a row is a map") };
+    row.insert("definition".into(), "before".into());
+}
+
 #[test]
-fn a_row_of_another_definition_or_a_damaged_one_halts_the_task() {
-    let mut bench = shop();
+fn a_running_saga_of_another_definition_halts_the_task_and_one_that_is_over_does_not() {
     let placed =
         r#"{"id":"r-1","type":"order.placed.v1","data":{"orderId":"a","amount":5,"items":[{"sku":"ale","quantity":1}]}}"#;
+    let again = placed.replace("r-1", "r-2");
+    let mut bench = shop();
     bench.read("orders", Some("a"), Some(placed), &[]);
-    let entity = bench.memory.entities.values_mut().next().expect("the saga");
-    let Value::Map(row) = &mut entity.value else { panic!("a row is a map") };
-    row.insert("definition".into(), "before".into());
-    bench.read("orders", Some("a"), Some(&placed.replace("r-1", "r-2")), &[]);
+    age(&mut bench);
+    bench.read("orders", Some("a"), Some(&again), &[]);
     let failures = bench.failures();
     assert!(failures[0].contains("SAGA_DEFINITION") && failures[0].contains("engine"), "{failures:?}");
+
+    let mut bench = shop();
+    bench.read("orders", Some("a"), Some(placed), &[]);
+    let abort = r#"{"id":"act-1","type":"saga.act.v1","data":{"act":"abort"}}"#;
+    bench.read("shop.order.inbox", Some("a"), Some(abort), &[]);
+    bench.read("shop.order.inbox", Some("a"), Some(&abort.replace("act-1", "act-2")), &[]);
+    assert_eq!(status(&bench, "a"), "cancelled");
+    age(&mut bench);
+    let row = bench.state("order", "a");
+    bench.read("orders", Some("a"), Some(&again), &[]);
+    bench.read("shop.order.inbox", Some("a"), Some(&abort.replace("act-1", "act-3")), &[]);
+    assert_eq!((bench.failures(), bench.state("order", "a")), (Vec::new(), row));
+    bench.pass(25 * 3_600_000);
+    assert_eq!((bench.failures(), bench.state("order", "a")), (Vec::new(), None));
+    assert_eq!(counts(&bench), Counts::default());
 }
