@@ -188,6 +188,7 @@ impl Core {
             let counts = store.slots.counts();
             store.metrics.note_reads(counts.hits, counts.misses, counts.evictions);
             store.metrics.note_sizes(store.slots.store().size_bytes(), store.slots.size().1);
+            store.note_sagas();
             // Of a store that cannot be read, others say so.
             if let (Ok(armed), Ok(first)) = (store.slots.indexed(Index::Due), store.slots.first(Index::Due)) {
                 store.metrics.note_timers(armed, first.map_or(0, |first| now.saturating_sub(first)));

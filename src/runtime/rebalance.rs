@@ -117,6 +117,10 @@ impl Worker {
             // With all the others, when that is over.
             return Ok(());
         }
+        if self.core.in_flight.as_ref().is_some_and(|epoch| epoch.then == Then::Release) {
+            // They are revoked: nothing of them is read here any more, and the client knows them no longer.
+            return Ok(());
+        }
         let (Some(consumer), Some(assignment)) = (&mut self.consumer, &mut self.core.assignment) else { return Ok(()) };
         let inputs = |task: usize| assignment.tasks[task].inputs.iter().map(|input| &assignment.inputs[*input]);
         let at = tasks.iter().flat_map(|task| inputs(*task)).map(|input| (input.partition.clone(), input.position));

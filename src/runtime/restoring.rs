@@ -8,10 +8,12 @@ use super::task::{Assignment, Followed, OpenStore, TaskState};
 use super::{Error, Halt, PreparedTopic, Result};
 use crate::broker::{Span, Trouble, TroubleKind};
 use crate::record::TopicPartition;
+use crate::saga;
 use crate::state::layout::{Role, Tag};
 use crate::state::restore::{self, Changelog, Fill};
 use crate::state::{self, SlotLimits, Slots, Store, StoreName};
-use crate::telemetry::StoreMetrics;
+use crate::telemetry::{SagaMetrics, StoreMetrics};
+use crate::topology::plan::NodeKind;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -330,7 +332,11 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
             slots = slots.with_states_in_changelog();
         }
         let metrics = StoreMetrics::new(&parts.telemetry, &plan.topology, &store.name, task.id.partition);
-        task.stores.push(OpenStore::new(*planned, slots, followed, metrics));
+        let is_saga = matches!(plan.nodes[store.node].kind, NodeKind::Saga(_));
+        let names = saga::Status::ALL.map(saga::Status::name);
+        let (topology, partition) = (&plan.topology, task.id.partition);
+        let sagas = is_saga.then(|| SagaMetrics::new(&parts.telemetry, topology, &store.name, partition, &names));
+        task.stores.push(OpenStore::new(*planned, slots, followed, metrics).with_sagas(sagas));
     }
     Ok(())
 }

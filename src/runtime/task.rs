@@ -22,9 +22,10 @@ use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Input as NodeInput, Node, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
+use crate::saga;
 use crate::state::layout::{self, Role};
 use crate::state::{self, Savepoint, Slots};
-use crate::telemetry::{StoreMetrics, TaskMetrics};
+use crate::telemetry::{SagaMetrics, StoreMetrics, TaskMetrics};
 use crate::topology::model::Start;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub(super) struct OpenStore {
     /// Its topics, and the offset that it has reached in each.
     pub(super) followed: Vec<Followed>,
     pub(super) metrics: StoreMetrics,
+    /// Of a saga's store.
+    pub(super) sagas: Option<SagaMetrics>,
     /// At the start of the record in hand.
     before_record: Savepoint,
 }
@@ -203,7 +206,24 @@ impl Index {
 impl OpenStore {
     pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>, metrics: StoreMetrics) -> Self {
         let before_record = slots.savepoint();
-        Self { planned, slots, followed, metrics, before_record }
+        Self { planned, slots, followed, metrics, sagas: None, before_record }
+    }
+
+    /// The store of a saga, whose instances are counted.
+    pub(super) fn with_sagas(mut self, sagas: Option<SagaMetrics>) -> Self {
+        self.sagas = sagas;
+        self
+    }
+
+    /// Tells how many instances of a saga stand where. Of a store that cannot be read, others say so.
+    pub(super) fn note_sagas(&self) {
+        let Some(metrics) = &self.sagas else { return };
+        let stored = self.slots.store().get(&layout::Tag::Own.key(saga::COUNTS_KEY));
+        let counts = match stored {
+            Ok(Some(stored)) => saga::Counts::read(&stored).unwrap_or_default(),
+            _ => saga::Counts::default(),
+        };
+        metrics.note(saga::Status::ALL.map(|status| counts.of(status)), counts.stuck());
     }
 
     /// The indexes by time of what it may keep. What is left of a changelog that is not followed any more is left alone.

@@ -60,14 +60,15 @@ impl<'a> Stepper<'a> {
         }
     }
 
+    /// All of a transition is computed before any of it counts; what the entered state sends comes after.
     fn try_take(&mut self, transition: &Transition) -> Result<(), Failure> {
         let fields = self.fields(transition.set.as_ref(), None)?;
-        self.assign(fields);
         let reason = self.reason(transition.reason.as_ref(), None, Text::default())?;
+        let sent = self.draft_of_whole(&transition.emit, "transition")?;
+        self.assign(fields);
         if !reason.is_empty() {
             self.saga.reason = reason.clone();
         }
-        let sent = self.draft_of_whole(&transition.emit, "transition")?;
         self.send(sent);
         let by = match &transition.on {
             Trigger::Types(_) => self.input.event.kind.clone(),

@@ -314,6 +314,38 @@ impl StoreMetrics {
     }
 }
 
+/// Sagas of a partition. Dropped with the task; then there are none.
+pub struct SagaMetrics {
+    by_status: Vec<Gauge>,
+    stuck: Gauge,
+}
+
+impl SagaMetrics {
+    /// Those of a saga and a partition, by these names of statuses.
+    pub fn new(telemetry: &Telemetry, topology: &str, saga: &str, partition: i32, statuses: &[&str]) -> Self {
+        let partition = partition.to_string();
+        let of = |status: &&str| telemetry.gauge(&metric::SAGAS, &[topology, saga, &partition, status]);
+        Self {
+            by_status: statuses.iter().map(of).collect(),
+            stuck: telemetry.gauge(&metric::SAGAS_STUCK, &[topology, saga, &partition]),
+        }
+    }
+
+    /// Notes how many stand where, in the order of the names.
+    pub fn note(&self, by_status: impl IntoIterator<Item = u64>, stuck: u64) {
+        for (gauge, number) in self.by_status.iter().zip(by_status) {
+            gauge.set(number as f64);
+        }
+        self.stuck.set(stuck as f64);
+    }
+}
+
+impl Drop for SagaMetrics {
+    fn drop(&mut self) {
+        self.note(vec![0; self.by_status.len()], 0);
+    }
+}
+
 impl Drop for StoreMetrics {
     fn drop(&mut self) {
         self.note_sizes(0, 0);

@@ -10,6 +10,7 @@ mod faults;
 mod monitor;
 mod process;
 mod repeats;
+mod saga;
 mod standstill;
 mod timers;
 mod workload;

@@ -155,7 +155,7 @@ impl Lower<'_> {
         for entry in sections.pipelines {
             pipelines.extend(self.pipeline(entry, defaults));
         }
-        let sagas = self.sagas(&fields, sections.sagas, defaults);
+        let sagas = self.sagas(sections.sagas, defaults);
         let errors = self.errors_of_file(defaults);
         let (name, version, description, reply_to) = head?;
         let topics = std::mem::take(&mut self.topics).into_contracts();

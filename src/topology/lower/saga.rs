@@ -56,9 +56,6 @@ const START_STATE: Shape = Shape::new("`start`", &["type", "when", "data", "stat
 const EARLY: Shape = Shape::new("`early`", &["within", "limit", "then"], &[]);
 const ENDING: Shape = Shape::new("the end of a saga", &["emit", "reply"], &[]);
 
-/// Does a room run sagas? As long as none does, a file with some is refused (E117) outside of the tests of the language.
-const RUNS: bool = cfg!(test);
-
 const RETAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 const EARLY_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 const EARLY_LIMIT: u32 = 100;
@@ -76,11 +73,8 @@ const OF_STEPS: [&str; 2] = ["compensation", "cancel"];
 const OF_STATES: [&str; 1] = ["transitions"];
 
 impl Lower<'_> {
-    /// The section `sagas`, if it can be run.
-    pub(super) fn sagas(&mut self, root: &Fields<'_>, entries: &[Entry], defaults: Option<&Node>) -> Vec<Saga> {
-        if !RUNS && !entries.is_empty() {
-            self.later(root.key_range("sagas"), "`sagas`");
-        }
+    /// The section `sagas`.
+    pub(super) fn sagas(&mut self, entries: &[Entry], defaults: Option<&Node>) -> Vec<Saga> {
         for entry in entries {
             self.saga_answers(entry);
         }
