@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod api;
+pub mod applied;
 pub mod broker;
 pub mod change;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod failure;
 pub mod graph;
 pub mod node;
 pub mod processor;
+pub mod reading;
 pub mod record;
 pub mod runtime;
 pub mod saga;

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use crate::broker::kafka::{Kafka, Properties};
+use crate::broker::{self, ErrorClass};
 use crate::config::{Cluster, Exit};
 
 /// A client with the properties given; nothing is connected yet.
@@ -27,4 +28,18 @@ pub(super) fn connect(cluster: &Cluster) -> Result<Kafka, Problem> {
     let kafka = client(cluster)?;
     contact(&kafka, cluster)?;
     Ok(kafka)
+}
+
+/// An error of the boundary, with the code that scripts act on and, where a right is missing, its name.
+pub(super) fn failed(error: &broker::Error) -> Problem {
+    let exit = match error.class {
+        ErrorClass::Retry => Exit::BrokerUnreachable,
+        ErrorClass::Missing(_) => Exit::NotFound,
+        _ => Exit::Failed,
+    };
+    let problem = Problem::of(exit, error);
+    match &error.class {
+        ErrorClass::Denied(right) => problem.hint(format!("this principal needs the right `{right}`")),
+        _ => problem,
+    }
 }

@@ -5,7 +5,7 @@ use super::files::{self, Found};
 use crate::config::{Exit, Param};
 use crate::topology::model::Topology;
 use crate::topology::plan::Plan;
-use crate::topology::{Diagnostic, Loaded, Severity, Sources, across, load, markdown, render};
+use crate::topology::{Definition, Diagnostic, Loaded, Severity, Sources, across, load, markdown, render};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,12 @@ use std::sync::Arc;
 /// A topology that can be run.
 #[derive(Clone)]
 pub(super) struct Checked {
+    /// The file, as it was named.
+    pub(super) file: Arc<str>,
     pub(super) topology: Arc<Topology>,
     pub(super) plan: Arc<Plan>,
+    /// Its content, as it is recorded and compared.
+    pub(super) definition: Arc<Definition>,
 }
 
 /// Everything that was loaded, with what is found when all files are looked at together.
@@ -103,9 +107,12 @@ impl Reading {
         if errors > 0 {
             return Err(Problem::new(Exit::Findings, format!("{errors} findings in the topology files, nothing was started")));
         }
-        let checked = self.files.into_iter().filter_map(|file| file.checked);
-        let all: Vec<Checked> =
-            checked.map(|(topology, plan)| Checked { topology: Arc::new(topology), plan: Arc::new(plan) }).collect();
+        let checked = self.files.into_iter().filter_map(|file| {
+            let (topology, plan) = file.checked?;
+            let definition = Arc::new(file.definition?);
+            Some(Checked { file: file.file, topology: Arc::new(topology), plan: Arc::new(plan), definition })
+        });
+        let all: Vec<Checked> = checked.collect();
         for (at, one) in all.iter().enumerate() {
             if all[..at].iter().any(|other| other.plan.topology == one.plan.topology) {
                 let text = format!("two files are the topology `{}`", one.plan.topology);

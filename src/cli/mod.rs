@@ -3,6 +3,7 @@
 //! Stdout is data, stderr is talk. What went wrong is said once, here, with its causes and with what to do next; rooms below
 //! return errors and print nothing.
 
+mod apply;
 mod check;
 mod cluster;
 mod dev;
@@ -12,9 +13,11 @@ mod explain;
 mod files;
 mod fix;
 mod fleet;
+mod gate;
 mod graph;
 mod load;
 mod new;
+mod plan;
 mod problem;
 mod report;
 mod run;
@@ -61,6 +64,8 @@ fn run(settings: &Settings) -> Exit {
         Action::Dlq(dlq) => dlq::dlq(dlq),
         Action::Saga(saga) => saga::saga(saga),
         Action::Test(test) => test::test(test, settings.color),
+        Action::Plan(plan) => plan::plan(plan, settings.color),
+        Action::Apply(apply) => apply::apply(apply, settings.color),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

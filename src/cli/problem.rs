@@ -67,8 +67,15 @@ impl Problem {
     }
 
     pub(super) fn tell(&self) {
+        // Nowhere to write to is nothing to write about.
+        let _ = writeln!(std::io::stderr(), "error: {self}");
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A message of several lines is one list under its first.
-        let mut text = format!("error: {}", self.message.replace('\n', "\n  "));
+        let mut text = self.message.replace('\n', "\n  ");
         for cause in &self.causes {
             text.push_str("\n  because ");
             text.push_str(cause);
@@ -77,7 +84,6 @@ impl Problem {
             text.push_str("\n  hint: ");
             text.push_str(hint);
         }
-        // Nowhere to write to is nothing to write about.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        f.write_str(&text)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cluster;
 use super::fleet::{Fleet, serve};
+use super::gate;
 use super::load::Reading;
 use super::problem::Problem;
 use super::signals::Signals;
@@ -33,6 +34,13 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     let broker: Arc<dyn Broker> = Arc::new(kafka);
     let mut fleet = Fleet::new();
     for checked in &all {
+        let to_record = match gate::admit(&*broker, checked, &*clock) {
+            Ok(to_record) => to_record,
+            Err(problem) => {
+                fleet.stop();
+                return Err(problem);
+            }
+        };
         let path = directory.of_topology(&checked.plan.topology).map_err(|error| state(&error))?;
         let (disk, damage) = Disk::open_or_set_aside(&path).map_err(|error| state(&error))?;
         if let Some(damage) = damage {
@@ -64,6 +72,16 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
             // What runs already lets go in order.
             fleet.stop();
             return Err(problem.within(&format!("topology `{}`", checked.plan.topology)));
+        }
+        if let Some(entry) = to_record
+            && let Err(problem) = gate::record(&*broker, &*clock, &entry)
+        {
+            // Whoever may not make or write the topic applies by `skald apply`; what another has applied meanwhile holds.
+            if gate::admit(&*broker, checked, &*clock).is_err() {
+                fleet.stop();
+                return Err(problem);
+            }
+            tracing::warn!(topology = %checked.plan.topology, "the definition is not recorded: {problem}");
         }
         tracing::info!(topology = %checked.plan.topology, %worker, threads = settings.threads, "started");
     }

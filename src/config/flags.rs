@@ -53,6 +53,10 @@ pub enum Command {
     Graph(Graph),
     /// Run the scenarios of topologies: given, when, then
     Test(Test),
+    /// Show what applying topology files would create and change, and what that means for their states
+    Plan(Box<Plan>),
+    /// Create the topics of topology files and record their definitions on a cluster
+    Apply(Box<Apply>),
     /// Run topologies as a worker of their consumer groups
     Run(Box<Run>),
     /// Look through dead letters
@@ -83,6 +87,70 @@ pub struct Params {
     /// Set a param: `params.x=1`. The value is read as YAML would read it
     #[arg(long, env = "SKALD_SET", value_name = "params.NAME=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::param)]
     pub set: Vec<Param>,
+}
+
+/// A cluster, for commands that do something without one too.
+#[derive(Clone, Debug, Args)]
+pub struct MaybeCluster {
+    /// Kafka to connect to first; several are separated by commas
+    #[arg(short, long, env = "SKALD_BROKERS", value_name = "HOST:PORT", value_parser = parse::brokers)]
+    pub brokers: Option<Brokers>,
+
+    /// Set a property of librdkafka; those that the engine owns are refused with the reason
+    #[arg(short = 'X', long, env = "SKALD_PROPERTY", value_name = "KEY=VALUE", value_delimiter = '\n', hide_env_values = true, value_parser = parse::property)]
+    pub property: Vec<Property>,
+}
+
+/// `skald plan`
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// Topology files, or folders to search for them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Overrides.
+    #[command(flatten)]
+    pub params: Params,
+
+    /// The cluster, if any.
+    #[command(flatten)]
+    pub cluster: MaybeCluster,
+
+    /// What to compare with: `cluster` (what was applied there), or another topology file [default: the cluster, where one is named]
+    #[arg(long, env = "SKALD_AGAINST", value_name = "cluster|FILE")]
+    pub against: Option<PathBuf>,
+
+    /// Form of the plan
+    #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+
+    /// Exit with 4 where something would change, with 1 where it would be refused
+    #[arg(long, env = "SKALD_EXIT_CODE")]
+    pub exit_code: bool,
+}
+
+/// `skald apply`
+#[derive(Clone, Debug, Args)]
+pub struct Apply {
+    /// Topology files, or folders to search for them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Overrides.
+    #[command(flatten)]
+    pub params: Params,
+
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+
+    /// Take a change that asks for a rebuild of this node for new records only; its states stay as they are
+    #[arg(long, env = "SKALD_KEEP", value_name = "NODE", value_delimiter = '\n')]
+    pub keep: Vec<String>,
+
+    /// Let go of the state of this node, which is gone from the file; its topics stay
+    #[arg(long, env = "SKALD_DISCARD", value_name = "NODE", value_delimiter = '\n')]
+    pub discard: Vec<String>,
 }
 
 /// `skald check`

@@ -10,6 +10,7 @@ mod exit;
 mod flags;
 mod parse;
 mod reference;
+mod tools;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use flags::{
 };
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
+pub use tools::{Against, Apply, Plan};
 
 use crate::saga::{Deed, Status};
 use clap::Parser;
@@ -79,6 +81,10 @@ pub enum Action {
     Dlq(Box<Dlq>),
     /// `skald test`
     Test(Test),
+    /// `skald plan`
+    Plan(Box<Plan>),
+    /// `skald apply`
+    Apply(Box<Apply>),
     /// `skald run`
     Run(Box<Run>),
     /// `skald saga`
@@ -371,6 +377,8 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::Schema(schema) => Action::Schema(schema),
         Command::Completions(completions) => Action::Completions(completions),
         Command::Test(raw) => Action::Test(test(raw)?),
+        Command::Plan(raw) => Action::Plan(Box::new(tools::plan(*raw)?)),
+        Command::Apply(raw) => Action::Apply(Box::new(tools::apply(*raw))),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };

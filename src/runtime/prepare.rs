@@ -173,7 +173,7 @@ pub fn client_suffix(plan: &Plan) -> String {
     format!("-plan.{hex}")
 }
 
-fn by_name(topics: Vec<TopicInfo>) -> BTreeMap<Text, TopicInfo> {
+pub(super) fn by_name(topics: Vec<TopicInfo>) -> BTreeMap<Text, TopicInfo> {
     topics.into_iter().map(|info| (info.name.clone(), info)).collect()
 }
 
@@ -213,7 +213,7 @@ fn bound_unless_purged(admin: &dyn Admin, spec: &TopicSpec) {
     }
 }
 
-fn declared_count(topic: &PlannedTopic) -> u32 {
+pub(super) fn declared_count(topic: &PlannedTopic) -> u32 {
     match topic.partitions {
         Partitions::Declared(count) => count,
         // 0 leaves the number to the cluster.
@@ -225,7 +225,7 @@ fn spec(topic: &PlannedTopic, partitions: u32, config: BTreeMap<String, String>)
     TopicSpec { name: topic.name.clone(), partitions, replication: topic.replication, config }
 }
 
-fn extra_config(topic: &PlannedTopic, message_bytes_max: Option<usize>) -> BTreeMap<String, String> {
+pub(super) fn extra_config(topic: &PlannedTopic, message_bytes_max: Option<usize>) -> BTreeMap<String, String> {
     let mut config: BTreeMap<String, String> = BTreeMap::new();
     if let Some(bytes) = message_bytes_max {
         config.insert("max.message.bytes".into(), bytes.to_string());
@@ -246,7 +246,7 @@ fn message_bytes(info: &TopicInfo) -> usize {
 }
 
 /// Number of tasks of each sub-topology.
-fn task_counts(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, problems: &mut Vec<TopicProblem>) -> Vec<u32> {
+pub(super) fn task_counts(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, problems: &mut Vec<TopicProblem>) -> Vec<u32> {
     let count_of = |topic: usize| there.get(&plan.topics[topic].name).map(|info| info.partitions);
     plan.subtopologies
         .iter()
@@ -278,7 +278,7 @@ fn task_counts(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, problems: &mut Ve
 }
 
 /// Compares every topic that is there with what the plan needs.
-fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &[u32], problems: &mut Vec<TopicProblem>) {
+pub(super) fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &[u32], problems: &mut Vec<TopicProblem>) {
     for topic in &plan.topics {
         let Some(info) = there.get(&topic.name) else { continue };
         let expected = match topic.partitions {

@@ -1,0 +1,131 @@
+//! `skald plan`: what applying a topology would create and change, and what that means.
+
+use super::cluster::connect;
+use super::gate::{self, Reach};
+use super::load::{Checked, Reading};
+use super::{Problem, out};
+use crate::change::{Mark, Sheet, Side, TopicLine};
+use crate::config::{Against, Colors, Exit, OutputFormat, Plan};
+use crate::runtime::Survey;
+use crate::topology::plan::{Owner, PlannedTopic};
+
+/// Shows the plan of every file; the sheets are data, so they go to stdout.
+pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
+    let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
+    let broker = settings.cluster.as_ref().map(connect).transpose()?;
+    if matches!(settings.against, Against::File(_)) && all.len() > 1 {
+        return Err(Problem::new(Exit::Usage, "one file is compared with one: name one topology"));
+    }
+    let mut sheets = Vec::new();
+    for checked in &all {
+        let mut sheet = sheet(checked);
+        let mut reach = Reach::unknown();
+        if let Some(broker) = &broker {
+            let survey = gate::survey(broker, checked)?;
+            sheet.topics = topics(checked, &survey);
+            reach = Reach::of(&survey);
+        }
+        match (&settings.against, &broker) {
+            (Against::File(file), _) => {
+                let old = Reading::of(std::slice::from_ref(file), &settings.params)?;
+                let mut files = old.files;
+                let old = files.pop().filter(|_| files.is_empty());
+                let comparison = gate::compared(old, checked, &reach)
+                    .map_err(|why| Problem::new(Exit::Findings, format!("`{}` cannot be compared: {why}", file.display())))?;
+                sheet.against = Some(file.display().to_string());
+                sheet.comparison = Some(comparison);
+                "nothing is recorded".clone_into(&mut sheet.definition);
+            }
+            (Against::Cluster, Some(broker)) => {
+                let applied = gate::applied_to(broker, &checked.plan.topology)?;
+                let weighed = gate::weigh(&applied, checked, &reach);
+                sheet.against = weighed.against;
+                sheet.comparison = weighed.comparison;
+                sheet.refusal = weighed.refusal;
+                sheet.records = weighed.records;
+                sheet.definition = weighed.text;
+            }
+            (Against::Nothing | Against::Cluster, _) => "nothing is compared".clone_into(&mut sheet.definition),
+        }
+        sheets.push(sheet);
+    }
+    match settings.output {
+        OutputFormat::Table => {
+            let texts: Vec<String> = sheets.iter().map(|sheet| sheet.text(color.out)).collect();
+            out(&texts.join("\n"));
+        }
+        OutputFormat::Json => {
+            let list: serde_json::Value = sheets.iter().map(Sheet::json).collect();
+            out(&format!("{list:#}\n"));
+        }
+    }
+    let exit = match settings.exit_code {
+        false => Exit::Ok,
+        true if sheets.iter().any(Sheet::is_refused) => Exit::Failed,
+        true if sheets.iter().any(Sheet::has_differences) => Exit::Differences,
+        true => Exit::Ok,
+    };
+    Ok(exit)
+}
+
+fn sheet(checked: &Checked) -> Sheet {
+    let side = Side { topology: &checked.topology, plan: &checked.plan, definition: &checked.definition };
+    Sheet::of(&checked.file, side)
+}
+
+/// The topics of a plan beside those of a cluster, those that need something first.
+fn topics(checked: &Checked, survey: &Survey) -> Vec<TopicLine> {
+    let mut lines = Vec::new();
+    for problem in &survey.problems {
+        lines.push(TopicLine {
+            mark: Mark::Changed,
+            name: problem.topic.to_string(),
+            text: format!("expected {}, found {}", problem.expected, problem.found),
+            problem: true,
+            hint: Some(problem.next.clone()),
+        });
+    }
+    for (topic, beside) in checked.plan.topics.iter().zip(&survey.topics) {
+        let (name, problem) = (topic.name.to_string(), false);
+        if lines.iter().any(|line| line.name == name) {
+            continue;
+        }
+        let line = match &beside.found {
+            None => TopicLine { mark: Mark::Added, text: wanted(topic, beside), hint: None, name, problem },
+            Some(info) if beside.differing.is_empty() => {
+                TopicLine { mark: Mark::Same, text: partitions(Some(info.partitions)), hint: None, name, problem }
+            }
+            Some(_) => {
+                let differing: Vec<String> =
+                    beside.differing.iter().map(|(setting, wanted, found)| format!("{setting}: {found} → {wanted}")).collect();
+                let config: Vec<String> =
+                    beside.differing.iter().map(|(setting, wanted, _)| format!("{setting}={wanted}")).collect();
+                let command = format!("kafka-configs --alter --topic {name} --add-config {}", config.join(","));
+                let hint = Some(format!("topics that are there are not changed; by hand: `{command}`"));
+                TopicLine { mark: Mark::Changed, text: differing.join(", "), hint, name, problem }
+            }
+        };
+        lines.push(line);
+    }
+    lines.sort_by_key(|line| !line.problem);
+    lines
+}
+
+fn wanted(topic: &PlannedTopic, beside: &crate::runtime::Surveyed) -> String {
+    let settings = beside.wanted.iter().map(|(name, value)| format!("{name}={value}"));
+    let maker = match topic.owner {
+        Owner::User => "by `apply`, or `run --create-topics`",
+        Owner::Engine => "by `apply`, or at the start",
+    };
+    let mut parts = vec![partitions(beside.partitions)];
+    parts.extend(settings);
+    format!("{} ({maker})", parts.join(", "))
+}
+
+fn partitions(count: Option<u32>) -> String {
+    match count {
+        Some(1) => "1 partition".to_owned(),
+        Some(count) => format!("{count} partitions"),
+        None => "as many partitions as is the cluster's default".to_owned(),
+    }
+}

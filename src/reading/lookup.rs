@@ -1,0 +1,68 @@
+//! Questions about offsets, asked through a lane whose producer is never made.
+
+use super::Transactions;
+use crate::broker::{Broker, Error, ErrorClass, Isolation, Op, Outcome, Result, Span, TransactionSettings};
+use crate::record::TopicPartition;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asks one question after the other.
+pub struct Lookup {
+    lane: Box<dyn Transactions>,
+    answered: Receiver<()>,
+}
+
+impl Lookup {
+    /// A lane for questions only.
+    pub fn new(broker: &dyn Broker) -> Result<Self> {
+        Self::with_id(broker, "skald")
+    }
+
+    /// A lane whose transactions have this id, for whoever makes some.
+    pub fn with_id(broker: &dyn Broker, transactional_id: &str) -> Result<Self> {
+        let (ring, answered) = channel();
+        let lane = broker.transactions(&TransactionSettings {
+            group: "skald".into(),
+            transactional_id: transactional_id.into(),
+            client_id: "skald-tool".into(),
+            transaction_timeout: Duration::from_secs(10),
+            max_message_bytes: 1 << 20,
+            max_batch_bytes: 1 << 20,
+            wake: Arc::new(move || {
+                // Nobody listens once the lane is gone.
+                let _ = ring.send(());
+            }),
+        })?;
+        Ok(Self { lane, answered })
+    }
+
+    /// Waits for the answer.
+    pub fn ask(&mut self, op: Op) -> Result<Outcome> {
+        self.lane.submit(op);
+        loop {
+            if let Some(reply) = self.lane.reply() {
+                return reply.result;
+            }
+            if self.answered.recv_timeout(TIMEOUT).is_err() {
+                let message = format!("no answer within {TIMEOUT:?}");
+                return Err(Error::new(ErrorClass::Retry, "asking the cluster", message));
+            }
+        }
+    }
+
+    /// First and next offset of partitions.
+    pub fn ends(&mut self, partitions: Vec<TopicPartition>, isolation: Isolation) -> Result<Vec<(TopicPartition, Span)>> {
+        match self.ask(Op::Ends { partitions, isolation })? {
+            Outcome::Ends(ends) => Ok(ends),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+pub(super) fn unexpected() -> Error {
+    Error::new(ErrorClass::Fatal, "asking the cluster", "the answer is to another question")
+}
