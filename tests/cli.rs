@@ -294,6 +294,36 @@ fn a_plan_is_drawn() {
 }
 
 #[test]
+fn a_plan_says_what_a_change_means() {
+    let changed =
+        GOOD.replace("state.clicks + 1", "state.clicks + 2").replace("topology: counts", "topology: counts\nversion: 2");
+    let folder = Folder::new(&[("counts.yaml", GOOD), ("click.json", CLICK), ("changed.yaml", &changed)]);
+    let run = skald(&folder, &["plan", "counts.yaml"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("Group literal `counts`: Read, Describe"), "{}", run.out);
+
+    let run = skald(&folder, &["plan", "changed.yaml", "--against", "counts.yaml", "--exit-code"]);
+    assert_eq!(run.code, 1, "a node would be rebuilt: {}{}", run.out, run.err);
+    assert!(run.out.contains("  (changed.yaml:15:") && run.out.contains("rebuild"), "{}", run.out);
+    let run = skald(&folder, &["plan", "changed.yaml", "--against", "counts.yaml", "-o", "json"]);
+    let sheets: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&sheets[0]["verdict"], &sheets[0]["nodes"][0]["name"]), (&"rebuild".into(), &"pages".into()), "{sheets:#}");
+
+    let run = skald(&folder, &["plan", "counts.yaml", "--against", "counts.yaml", "--exit-code"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    for (arguments, code) in [
+        (&["plan", "counts.yaml", "--against", "cluster"][..], 2),
+        (&["plan", "counts.yaml", "-b", "127.0.0.1:1"], 6),
+        (&["apply", "counts.yaml", "-b", "127.0.0.1:1"], 6),
+        (&["apply", "counts.yaml"], 2),
+        (&["plan", "counts.yaml", "--against", "nothing.yaml"], 5),
+    ] {
+        let run = skald(&folder, arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+    }
+}
+
+#[test]
 fn the_sample_runs_and_nothing_is_lost_or_doubled() {
     let folder = Folder::new(&[]);
     let arguments = ["dev", "--duration", "3s", "-o", "json", "--listen", "127.0.0.1:0", "--seed", "7", "--rate", "400"];

@@ -29,7 +29,10 @@ impl Exit {
         (Self::Failed, "it could not be done, or went wrong on the way"),
         (Self::Usage, "the command line is wrong"),
         (Self::Findings, "a topology file has findings"),
-        (Self::Differences, "what should agree does not: the self-check of `dev` found records lost or doubled"),
+        (
+            Self::Differences,
+            "what should agree does not: the self-check of `dev` found records lost or doubled, `plan --exit-code` differences",
+        ),
         (Self::NotFound, "what was asked for is not there: a file, a topology in it"),
         (Self::BrokerUnreachable, "no broker answers"),
     ];

@@ -117,7 +117,7 @@ pub struct Plan {
     pub cluster: MaybeCluster,
 
     /// What to compare with: `cluster` (what was applied there), or another topology file [default: the cluster, where one is named]
-    #[arg(long, env = "SKALD_AGAINST", value_name = "cluster|FILE")]
+    #[arg(long, env = "SKALD_AGAINST", value_name = "OTHER")]
     pub against: Option<PathBuf>,
 
     /// Form of the plan

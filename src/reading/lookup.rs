@@ -1,7 +1,7 @@
 //! Questions about offsets, asked through a lane whose producer is never made.
 
 use super::Transactions;
-use crate::broker::{Broker, Error, ErrorClass, Isolation, Op, Outcome, Result, Span, TransactionSettings};
+use crate::broker::{Broker, Error, ErrorClass, Guarantee, Isolation, Op, Outcome, Result, Span, TransactionSettings};
 use crate::record::TopicPartition;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -32,6 +32,7 @@ impl Lookup {
             transaction_timeout: Duration::from_secs(10),
             max_message_bytes: 1 << 20,
             max_batch_bytes: 1 << 20,
+            guarantee: Guarantee::default(),
             wake: Arc::new(move || {
                 // Nobody listens once the lane is gone.
                 let _ = ring.send(());

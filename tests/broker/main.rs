@@ -14,6 +14,7 @@ macro_rules! brokers {
 
 mod admin;
 mod cluster;
+mod commands;
 #[path = "../contract/mod.rs"]
 #[macro_use]
 mod contract;
