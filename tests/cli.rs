@@ -304,7 +304,7 @@ fn a_plan_says_what_a_change_means() {
 
     let run = skald(&folder, &["plan", "changed.yaml", "--against", "counts.yaml", "--exit-code"]);
     assert_eq!(run.code, 1, "a node would be rebuilt: {}{}", run.out, run.err);
-    assert!(run.out.contains("  (changed.yaml:15:") && run.out.contains("rebuild"), "{}", run.out);
+    assert!(run.out.contains("  (changed.yaml:16:16)") && run.out.contains("rebuild"), "{}", run.out);
     let run = skald(&folder, &["plan", "changed.yaml", "--against", "counts.yaml", "-o", "json"]);
     let sheets: serde_json::Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!((&sheets[0]["verdict"], &sheets[0]["nodes"][0]["name"]), (&"rebuild".into(), &"pages".into()), "{sheets:#}");
