@@ -58,7 +58,7 @@ fn a_definition_is_planned_applied_and_guarded() {
     let write = |version, step| {
         std::fs::write(folder.path().join("t.yaml"), file(&topology, version, step)).expect("the folder is writable");
     };
-    let run = |arguments: &[&str]| skald(folder.path(), &[arguments, &["t.yaml", "-b", &brokers]].concat(), b"");
+    let run = |arguments: &[&str]| skald(folder.path(), &[arguments, &["t.yaml", "-b", brokers]].concat(), b"");
     let expect = |arguments: &[&str], code: i32, parts: &[&str]| {
         let run = run(arguments);
         for part in parts {
@@ -71,7 +71,7 @@ fn a_definition_is_planned_applied_and_guarded() {
     let input = format!("{topology}-in");
     let new = format!("+ {input}");
     expect(&["plan", "--exit-code"], 4, &[&new, "3 partitions, retention.ms=-1", "is to be recorded, the first"]);
-    assert!(kafka(&brokers).admin().unwrap().describe(&[input.as_str().into()]).unwrap().is_empty(), "a plan makes nothing");
+    assert!(kafka(brokers).admin().unwrap().describe(&[input.as_str().into()]).unwrap().is_empty(), "a plan makes nothing");
     expect(&["apply"], 0, &[&format!("topic `{input}` created"), "version 1 recorded"]);
     expect(&["apply"], 0, &["version 1 is recorded"]);
     expect(&["plan", "--exit-code"], 0, &["unchanged", "0 topics to create"]);
@@ -89,7 +89,7 @@ fn a_definition_is_planned_applied_and_guarded() {
     expect(&["apply", "--keep", "counts"], 0, &["version 2 recorded"]);
     expect(&["plan", "--exit-code"], 0, &["version 2 is recorded"]);
 
-    let recorded = read_committed(&brokers, &format!("{topology}.definitions"));
+    let recorded = read_committed(brokers, &format!("{topology}.definitions"));
     let versions: Vec<_> = recorded.iter().map(|record| record.key.clone().unwrap_or_default()).collect();
     assert_eq!(versions, [b"1".to_vec(), b"2".to_vec()]);
     let last: serde_json::Value = serde_json::from_str(&recorded[1].value_text()).expect("JSON");
@@ -102,12 +102,12 @@ fn a_first_run_records_what_it_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let topology = unique("first");
     std::fs::write(folder.path().join("t.yaml"), file(&topology, 1, "1")).expect("the folder is writable");
-    let arguments = ["run", "t.yaml", "-b", &brokers, "--create-topics", "--listen", "off", "--threads", "1"];
+    let arguments = ["run", "t.yaml", "-b", brokers, "--create-topics", "--listen", "off", "--threads", "1"];
     let mut engine = Engine::spawn(folder.path(), &arguments, &[]);
     wait_until("it starts", Duration::from_secs(60), || engine.output().contains("started"));
     engine.terminate();
     assert!(engine.wait(Duration::from_secs(60)).success(), "{}", engine.output());
-    let plan = skald(folder.path(), &["plan", "t.yaml", "-b", &brokers, "--exit-code"], b"");
+    let plan = skald(folder.path(), &["plan", "t.yaml", "-b", brokers, "--exit-code"], b"");
     assert_eq!(plan.code, 0, "{}{}", plan.out, plan.err);
     assert!(plan.out.contains("version 1 is recorded"), "{}", plan.out);
 }
