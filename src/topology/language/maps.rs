@@ -24,6 +24,7 @@ const LET: Field = field("let", Keyed(IDENT, &Expr), "Names for parts of the exp
 const REPLIES: Field = field("replies", Word(TOPIC), "Topic for results when a message has no `reply-to`");
 const ERRORS: Field = field("errors", Either(&[Null, Of("errors")]), "What is done with failures");
 const STORE: Field = field("store", One(&["disk", "memory"]), "Where the state is kept");
+const TTL: Field = field("ttl", Duration, "A state goes after so long without a change; never where it is not given");
 const SNAPSHOTS: Field = field("snapshots", Word(TOPIC), "Topic of the state; derived where it is not given");
 const TYPES_TAKEN: Field = field("type", Some(&Word(TYPE)), "Message types");
 
@@ -139,6 +140,8 @@ pub(super) const MAPS: &[Map] = &[
             ID,
             field("when", Expr, "Is it sent at all?"),
             field("for_each", Of("for-each"), "One message per element of a list"),
+            field("delay", Either(&[Duration, Word("^=")]), "Kept for so long, then sent"),
+            field("timer", Text, "Name of the delay, as a template of text: another of the same name and key takes its place"),
         ],
     ),
     map(
@@ -200,6 +203,7 @@ pub(super) const MAPS: &[Map] = &[
             field("updates", Some(&Of("message")), "Messages after each applied event, with the new state"),
             REPLIES,
             field("dedupe", Duration, "How long an answered request is remembered; `0s`: not"),
+            TTL,
             STORE,
             SNAPSHOTS,
             ERRORS,
@@ -213,6 +217,7 @@ pub(super) const MAPS: &[Map] = &[
             LET,
             field("when", Expr, "Is it for this state?"),
             field("require", Some(&Of("rule-of-decide")), "What must hold; the first that does not refuses"),
+            field("cancel_timer", Some(&Text), "Timers of delayed messages that are not sent after all"),
             MESSAGES,
             field("reply", Any, "Result for who asked, as a template"),
         ],
@@ -240,6 +245,7 @@ pub(super) const MAPS: &[Map] = &[
             field("events", Word(TOPIC), "Topic of its events; derived where it is not given"),
             SNAPSHOTS,
             REPLIES,
+            TTL,
             STORE,
             ERRORS,
         ],
@@ -248,7 +254,7 @@ pub(super) const MAPS: &[Map] = &[
         "pipeline",
         "a pipeline",
         "Steps that each record goes through",
-        &[DESCRIPTION, FROM, TYPES_TAKEN, needed("steps", List(&Of("step")), "In this order"), REPLIES, ERRORS],
+        &[DESCRIPTION, FROM, TYPES_TAKEN, needed("steps", List(&Of("step")), "In this order"), REPLIES, STORE, ERRORS],
     ),
     map(
         "step",
