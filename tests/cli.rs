@@ -376,3 +376,70 @@ fn a_first_signal_ends_it_in_order_and_the_endpoints_answer_until_then() {
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     assert!(run.out.contains("0 lost, 0 duplicated") || run.out.contains("self-check: not possible"), "{}", run.out);
 }
+
+const SCENARIOS: &str = "\
+skald-test: 1
+topology: counts.yaml
+cases:
+  - name: a page is counted
+    when: { type: page.clicked.v1, data: { page: home } }
+    then:
+      - state: pages
+        key: home
+        value: { clicks: 1 }
+";
+
+fn tested(scenarios: &str) -> Folder {
+    Folder::new(&[("counts.yaml", GOOD), ("click.json", CLICK), ("counts.test.yaml", scenarios)])
+}
+
+#[test]
+fn scenarios_pass_fail_and_are_refused_with_codes_of_their_own() {
+    let wrong = SCENARIOS.replace("clicks: 1", "clicks: 2");
+    let mistaken = SCENARIOS.replace("state: pages", "state: page");
+    for (scenarios, arguments, code, said) in [
+        (SCENARIOS, &["test", "."][..], 0, "a page is counted"),
+        (SCENARIOS, &["test", "counts.yaml", "--coverage"], 0, "counts.yaml: 100 % covered, evolve 1/1"),
+        (SCENARIOS, &["test", "counts.test.yaml", "--filter", "counted"], 0, "a page is counted"),
+        (SCENARIOS, &["test", "counts.test.yaml", "--filter", "nothing like it"], 5, ""),
+        (&wrong, &["test", "."], 1, "counts.test.yaml:8:26"),
+        (&mistaken, &["test", "."], 3, "did you mean `pages`?"),
+        (SCENARIOS, &["test", "click.json"], 5, ""),
+        (SCENARIOS, &["test", ".", "--watch", "--update"], 2, ""),
+    ] {
+        let run = skald(&tested(scenarios), arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+        assert!(run.out.contains(said), "{arguments:?}: {}", run.out);
+    }
+    // A topology check passes over them.
+    assert_eq!(skald(&tested(&mistaken), &["check", "."]).code, 0);
+}
+
+#[test]
+fn results_of_scenarios_are_written_for_programs_and_into_the_file() {
+    let folder = tested(&SCENARIOS.replace("clicks: 1", "clicks: 2"));
+    let run = skald(&folder, &["test", ".", "-o", "json", "--coverage", "--junit", "results.xml"]);
+    let told: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, &told["files"][0]["cases"][0]["outcome"]), (1, &"failed".into()), "{told:#}");
+    assert_eq!(told["coverage"][0]["all"]["tried"], 1);
+    let junit = std::fs::read_to_string(folder.path().join("results.xml")).unwrap();
+    assert!(junit.contains("tests=\"1\" failures=\"1\""), "{junit}");
+
+    let run = skald(&folder, &["test", ".", "--update"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert_eq!(std::fs::read_to_string(folder.path().join("counts.test.yaml")).unwrap(), SCENARIOS);
+}
+
+#[cfg(unix)]
+#[test]
+fn watched_scenarios_run_again_when_a_file_changes() {
+    let folder = tested(SCENARIOS);
+    let mut running = util::start(&folder, &["test", "counts.test.yaml", "--watch"]);
+    running.wait_for_line("1 passed, 0 failed", Duration::from_secs(60));
+    running.wait_for_line("waiting for a change", Duration::from_secs(60));
+    let path = folder.path().join("click.json");
+    std::fs::write(&path, CLICK.replace("\"minLength\": 1", "\"minLength\": 9")).unwrap();
+    running.wait_for_line("findings in files", Duration::from_secs(60));
+    running.terminate();
+    assert_eq!(running.wait().code, 0);
+}

@@ -2,12 +2,14 @@
 
 use super::{Problem, out};
 use crate::config::{self, Completions, Exit, Schema, SchemaName};
+use crate::scenario;
 use crate::topology::language;
 
 /// Writes a schema.
 pub(super) fn schema(settings: &Schema) -> Result<Exit, Problem> {
     match settings.name {
         SchemaName::Topology => out(&format!("{:#}\n", language::schema())),
+        SchemaName::Scenario => out(&format!("{:#}\n", scenario::schema())),
     }
     Ok(Exit::Ok)
 }

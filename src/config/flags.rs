@@ -263,6 +263,8 @@ pub struct Schema {
 pub enum SchemaName {
     /// Topology files: JSON Schema, draft 7
     Topology,
+    /// Scenario files of `skald test`, likewise
+    Scenario,
 }
 
 /// `skald completions`

@@ -286,7 +286,7 @@ fn none_of(expected: &Expected, kinds: &[Text], observed: &Observed) -> Option<F
 
 fn state(expected: &Expected, wanted: &State, driver: &Driver<'_>, known: &mut Known) -> Option<Failure> {
     let State { node: aggregate, key, exists, version, value } = wanted;
-    let name = driver.aggregate(*aggregate);
+    let name = driver.node(*aggregate);
     let bare = |title: String, label: String| Some(Failure::new(title, Mark::at(&expected.head, label)));
     let key = match key.fill(known) {
         Ok(key) => as_text(&key),

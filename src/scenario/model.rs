@@ -151,7 +151,7 @@ pub(super) enum What {
 
 /// A state that must be there, or not.
 pub(super) struct State {
-    /// Index of the aggregate.
+    /// Index of the node in the plan.
     pub(super) node: usize,
     pub(super) key: Tree,
     pub(super) exists: bool,

@@ -85,7 +85,7 @@ fn items(observed: &Observed, driver: &Driver<'_>, indent: usize) -> String {
         item(&[("dead_letter", get("code")), ("node", get("node"))]);
     }
     for (aggregate, key) in &observed.states {
-        let name = Value::from(driver.aggregate(*aggregate).clone());
+        let name = Value::from(driver.node(*aggregate).clone());
         let fields = [("state", name), ("key", key_value(Some(key)))];
         match driver.state(*aggregate, key) {
             Ok(Some(entity)) => {

@@ -142,3 +142,46 @@ fn the_same_record_comes_as_often_as_it_is_told_to() {
     );
     assert_eq!(failures(&suite(&text), 0), "");
 }
+
+#[test]
+fn a_timer_fires_when_its_time_has_come_and_not_before() {
+    let text = "skald-test: 1
+topology: parcel.yaml
+cases:
+  - name: lost
+    steps:
+      - when: { type: parcel.sent.v1, data: { id: p1 } }
+        then:
+          - state: delivery
+            key: p1
+            value: { status: running, state: ON_ITS_WAY }
+          - none: true
+      - when: { advance: 47h59m59s }
+        then: [{ none: true }]
+      - when: { advance: 1s }
+        then:
+          - type: mail.v1
+            data: { text: p1 is lost }
+          - state: delivery
+            key: p1
+            value: { status: failed, state: LOST }
+  - name: there
+    steps:
+      - when: { type: parcel.sent.v1, data: { id: p1 } }
+        then:
+          - state: delivery
+            key: p1
+      - when:
+          - advance: 1d
+          - { type: parcel.arrived.v1, data: { id: p1 } }
+          - crash: after-commit
+          - advance: 7d
+        then:
+          - state: delivery
+            key: p1
+            value: { status: completed, state: THERE }
+          - none: mail.v1
+";
+    let suite = suite(text);
+    assert_eq!((failures(&suite, 0), failures(&suite, 1)), Default::default());
+}

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) struct Observed {
     pub(crate) messages: Vec<Message>,
     pub(crate) letters: Vec<Letter>,
-    /// Instances whose state was written: number of the aggregate, and key.
+    /// Instances whose state was written: number of the node, and key.
     pub(crate) states: Vec<(usize, Vec<u8>)>,
 }
 
@@ -74,7 +74,12 @@ impl Log {
                     let Some(store) = store else { continue };
                     Kind::Snapshots(store.node)
                 }
-                _ if roles.iter().any(|role| matches!(role, Role::Changelog | Role::Repartition)) => continue,
+                _ if roles
+                    .iter()
+                    .any(|role| matches!(role, Role::Changelog | Role::Repartition | Role::History | Role::Inbox)) =>
+                {
+                    continue;
+                }
                 _ => Kind::Messages(world.decoder(planned)),
             };
             kinds.insert(name.clone(), kind);

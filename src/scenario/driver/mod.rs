@@ -21,7 +21,7 @@ use crate::runtime::crash::{self, Armed};
 use crate::runtime::worker::Wait;
 use crate::runtime::{Error, Halt, Lookup, Prepared, Settings, TaskPhase, prepare};
 use crate::state::Entity;
-use crate::state::layout::{Tag, entity};
+use crate::state::layout::{Index, Tag, entity};
 use log::Log;
 use positions::Positions;
 use process::Process;
@@ -114,9 +114,9 @@ impl<'a> Driver<'a> {
         Ok(driver)
     }
 
-    /// Name of an aggregate, by its number.
-    pub(super) fn aggregate(&self, index: usize) -> &Text {
-        &self.made.world.topology.aggregates[index].name
+    /// Name of a node, by its number in the plan.
+    pub(super) fn node(&self, index: usize) -> &Text {
+        &self.made.world.plan.nodes[index].name
     }
 
     /// Where the wall clock stands.
@@ -194,7 +194,7 @@ impl<'a> Driver<'a> {
             self.log.read()?;
             let standing = self.positions.ask(&self.cluster)?;
             let tasks = self.tasks();
-            if self.is_at_rest(&standing, &tasks) {
+            if self.is_at_rest(&standing, &tasks) && !self.is_due()? {
                 return Ok(());
             }
             let now = self.clock.mono();
@@ -251,10 +251,9 @@ impl<'a> Driver<'a> {
     }
 
     /// A state as it is committed; the error is why it cannot be told.
-    pub(super) fn state(&self, aggregate: usize, key: &[u8]) -> Result<Option<Entity>, Trouble> {
+    pub(super) fn state(&self, node: usize, key: &[u8]) -> Result<Option<Entity>, Trouble> {
         let plan = &self.made.world.plan;
-        // Aggregates come first among the nodes of a plan.
-        let node = &plan.nodes[aggregate];
+        let node = &plan.nodes[node];
         let tasks = self.prepared.tasks[node.subtopology];
         let partition = crate::record::partition_of(key, tasks);
         for process in &self.processes {
@@ -300,6 +299,34 @@ impl<'a> Driver<'a> {
                 .any(|id| id.partition == partition.partition && self.positions.reads(id.subtopology, &partition.topic))
         };
         there == wanted as usize && standing.iter().all(|(partition, committed, end)| committed == end || stands(partition))
+    }
+
+    /// Is a timer or an expiry due that has not happened yet?
+    fn is_due(&self) -> Result<bool, Trouble> {
+        let plan = &self.made.world.plan;
+        for store in &plan.stores {
+            for partition in 0..self.prepared.tasks[plan.nodes[store.node].subtopology] as i32 {
+                let found = self.processes.iter().filter_map(Process::registry).find_map(|registry| {
+                    match registry.find(&store.name, partition) {
+                        Lookup::Running(reader) => Some(reader),
+                        _ => None,
+                    }
+                });
+                let Some(reader) = found else { continue };
+                for index in Index::ALL {
+                    let mut due = false;
+                    let found = &mut |_: &[u8], _: &[u8]| {
+                        due = true;
+                        false
+                    };
+                    reader.store.scan(&index.range(0, self.now()), found).map_err(|error| error.to_string())?;
+                    if due {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn start_those_due(&mut self) {

@@ -9,6 +9,7 @@ use crate::scenario::shape::THEN;
 use crate::scenario::tree::{Branch, Tree};
 use crate::topology::finding;
 use crate::topology::model::Topology;
+use crate::topology::plan::PlannedNode;
 use crate::topology::yaml::{Kind, Node};
 
 /// A field of an item, and where it is found in a message as it is observed.
@@ -147,7 +148,7 @@ impl Reader<'_> {
     }
 
     fn state(&mut self, fields: &Fields<'_>) -> Option<What> {
-        let node = self.aggregate_named(fields.get("state")?)?;
+        let node = self.stateful_named(fields.get("state")?)?;
         let Some(key) = fields.some("key") else {
             self.say(fields.head(), finding("E106", "an expected state needs a `key`: which instance"));
             return None;
@@ -159,8 +160,9 @@ impl Reader<'_> {
             None => None,
         };
         let topology = self.topology.clone()?;
-        if let Some(value) = &value {
-            self.check_fields(value, &topology.aggregates[node].state.ty);
+        // Aggregates come first among the nodes of a plan; the row of a saga is the engine's own.
+        if let (Some(value), Some(aggregate)) = (&value, topology.aggregates.get(node)) {
+            self.check_fields(value, &aggregate.state.ty);
         }
         let version = match fields.get("version") {
             Some(node) => Some(self.pattern(node)?),
@@ -171,6 +173,20 @@ impl Reader<'_> {
             self.say(fields.head(), found);
         }
         Some(What::State(Box::new(State { node, key, exists, version, value })))
+    }
+
+    /// The aggregate or saga of that name, as an index of the plan's nodes.
+    fn stateful_named(&mut self, node: &Node) -> Option<usize> {
+        let name = self.text(node)?;
+        let plan = self.plan.clone()?;
+        let stateful = |planned: &&PlannedNode| planned.store.is_some();
+        let found = plan.nodes.iter().position(|planned| planned.name == name && planned.store.is_some());
+        if found.is_none() {
+            let known = plan.nodes.iter().filter(stateful).map(|planned| planned.name.as_str());
+            let told = finding("E1007", format!("there is no aggregate or saga `{name}`")).meant(&name, known);
+            self.say(node.range.clone(), told);
+        }
+        found
     }
 
     fn halted(&mut self, fields: &Fields<'_>) -> Option<What> {
