@@ -402,7 +402,7 @@ fn scenarios_pass_fail_and_are_refused_with_codes_of_their_own() {
         (SCENARIOS, &["test", "counts.yaml", "--coverage"], 0, "counts.yaml: 100 % covered, evolve 1/1"),
         (SCENARIOS, &["test", "counts.test.yaml", "--filter", "counted"], 0, "a page is counted"),
         (SCENARIOS, &["test", "counts.test.yaml", "--filter", "nothing like it"], 5, ""),
-        (&wrong, &["test", "."], 1, "counts.test.yaml:8:26"),
+        (&wrong, &["test", "."], 1, "counts.test.yaml:9:26"),
         (&mistaken, &["test", "."], 3, "did you mean `pages`?"),
         (SCENARIOS, &["test", "click.json"], 5, ""),
         (SCENARIOS, &["test", ".", "--watch", "--update"], 2, ""),

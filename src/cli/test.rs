@@ -37,8 +37,9 @@ pub(super) fn test(settings: &Test, color: Colors) -> Result<Exit, Problem> {
             Ok(session) => seen = session.files(),
             Err(problem) => problem.tell(),
         }
-        let _ = writeln!(io::stderr(), "waiting for a change; Ctrl-C ends it");
+        // First looked at, then said: what changes from then on is seen.
         let before = stamps(settings, &seen);
+        let _ = writeln!(io::stderr(), "waiting for a change; Ctrl-C ends it");
         while before == stamps(settings, &seen) {
             if signals.stop_asked() {
                 return Ok(Exit::Ok);
