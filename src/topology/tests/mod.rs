@@ -25,7 +25,8 @@ fn good_files_check_without_errors() {
 #[test]
 fn the_samples_check_without_errors() {
     let mut loaded = Vec::new();
-    for name in ["analytics", "order-totals", "product", "shop", "users"] {
+    for name in ["analytics", "fulfilment", "journey", "order-saga", "order-totals", "payment-saga", "product", "shop", "users"]
+    {
         loaded.extend(files(&format!("topologies/{name}")).iter().map(|path| load_file(path)));
     }
     assert!(loaded.len() >= 5);

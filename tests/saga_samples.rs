@@ -1,0 +1,336 @@
+//! The samples with sagas, in memory: whatever is lost and in whatever order topics are read, every instance ends, and goods and
+//! money add up.
+//!
+//! No broker and no runtime, as in `shop_steps`: records are handed from topic to topic by a queue each, time is passed by hand, and
+//! a seed says what is read next and what is lost.
+
+use skald::node::testing::Bench;
+use skald::node::{Node, World};
+use skald::record::{Header, Record, RecordRef, Value, json, partition_of};
+use skald::topology::{Severity, Sources, load};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const PARTITIONS: u32 = 6;
+const SEEDS: u64 = 8;
+
+struct Folder(PathBuf);
+
+impl Sources for Folder {
+    fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(path))
+    }
+    fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
+    let aggregate = skald::aggregate::compile(world, node);
+    aggregate.or_else(|| skald::processor::compile(world, node)).or_else(|| skald::saga::compile(world, node))
+}
+
+fn bench(name: &str) -> Bench {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("topologies/{name}/{name}.yaml"));
+    let bytes = std::fs::read(&path).expect("a sample");
+    let folder = Folder(path.parent().expect("a folder").to_owned());
+    let loaded = load(&path.display().to_string(), &bytes, &[], &folder);
+    let errors: Vec<_> = loaded.findings.iter().filter(|found| found.severity() == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let (topology, plan) = loaded.checked.expect("no error was found");
+    let mut bench = Bench::new(topology, plan, compile);
+    bench.partitions = PARTITIONS;
+    bench
+}
+
+/// Samples that run beside each other, and what is on its way between them.
+struct Town {
+    benches: Vec<Bench>,
+    queues: BTreeMap<String, VecDeque<Record>>,
+    offsets: BTreeMap<String, i64>,
+    random: fastrand::Rng,
+    seed: u64,
+}
+
+impl Town {
+    fn new(names: &[&str], seed: u64) -> Self {
+        let benches = names.iter().map(|name| bench(name)).collect();
+        let random = fastrand::Rng::with_seed(seed);
+        Self { benches, queues: BTreeMap::new(), offsets: BTreeMap::new(), random, seed }
+    }
+
+    fn put(&mut self, topic: &str, key: &str, kind: &str, data: &str) {
+        let value = format!(r#"{{"id":"{kind}/{key}","type":"{kind}","data":{data}}}"#);
+        let record = Record {
+            topic: topic.into(),
+            partition: 0,
+            timestamp: 1_795_248_000_000,
+            key: Some(key.to_owned().into()),
+            value: Some(value.into()),
+            headers: Vec::new(),
+        };
+        self.queues.entry(topic.to_owned()).or_default().push_back(record);
+    }
+
+    /// Reads what lies there, and lets so many seconds pass. `lost` says what never arrives, `held` which topics are not read.
+    fn live(&mut self, seconds: u32, lost: &dyn Fn(&str, &mut fastrand::Rng) -> bool, held: &[&str]) {
+        for _ in 0..seconds {
+            self.settle(lost, held);
+            self.benches.iter_mut().for_each(|bench| bench.pass(1_000));
+        }
+        self.settle(lost, held);
+        for bench in &mut self.benches {
+            assert_eq!(bench.failures(), [""; 0], "seed {}", self.seed);
+        }
+    }
+
+    fn settle(&mut self, lost: &dyn Fn(&str, &mut fastrand::Rng) -> bool, held: &[&str]) {
+        loop {
+            for bench in &mut self.benches {
+                for sent in std::mem::take(&mut bench.memory.sent) {
+                    self.queues.entry(sent.topic.to_string()).or_default().push_back(sent);
+                }
+            }
+            let waits = |topic: &str, queue: &VecDeque<Record>| !queue.is_empty() && !held.contains(&topic);
+            let ready: Vec<String> =
+                self.queues.iter().filter(|(topic, queue)| waits(topic, queue)).map(|(topic, _)| topic.clone()).collect();
+            let Some(topic) = self.random.choice(ready) else { return };
+            let record = self.queues.get_mut(&topic).and_then(VecDeque::pop_front).expect("one is ready");
+            let offset = self.offsets.entry(topic.clone()).or_default();
+            *offset += 1;
+            if lost(&topic, &mut self.random) {
+                continue;
+            }
+            let headers: Vec<_> = record.headers.iter().map(Header::as_ref).collect();
+            let key = record.key.as_deref();
+            for bench in &mut self.benches {
+                bench.read_at(&RecordRef {
+                    topic: &topic,
+                    partition: key.map_or(0, |key| partition_of(key, PARTITIONS)),
+                    offset: *offset,
+                    timestamp: bench.memory.now,
+                    key,
+                    value: record.value.as_deref(),
+                    headers: &headers,
+                });
+            }
+        }
+    }
+
+    fn state(&self, bench: usize, node: &str, key: &str) -> Value {
+        let state = self.benches[bench].state(node, key);
+        state.map_or(Value::Null, |(state, _)| json::read(state.as_bytes()).expect("JSON"))
+    }
+
+    fn text(&self, bench: usize, node: &str, key: &str, field: &str) -> String {
+        self.state(bench, node, key).get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// A field of `saga.data`.
+    fn data(&self, saga: &str, id: &str, field: &str) -> String {
+        let row = self.state(0, saga, id);
+        row.get("data").and_then(|data| data.get(field)).and_then(Value::as_str).expect("it is set at the start").to_owned()
+    }
+}
+
+fn replies_get_lost(topic: &str, random: &mut fastrand::Rng) -> bool {
+    topic.ends_with(".replies") && random.u8(..6) == 0
+}
+
+/// `{sku: quantity}` as items of an order.
+fn items(random: &mut fastrand::Rng) -> String {
+    let mut skus = vec!["ale", "bun", "cup"];
+    random.shuffle(&mut skus);
+    let items = skus
+        .iter()
+        .take(random.usize(1..=3))
+        .map(|sku| format!(r#"{{"sku":"{sku}","quantity":{},"price":{}}}"#, quantity(sku), 100));
+    items.collect::<Vec<_>>().join(",")
+}
+
+fn quantity(sku: &str) -> i64 {
+    if sku == "cup" { 4 } else { 2 }
+}
+
+/// What is on the shelf, free of reservations.
+fn shelf_is_free(town: &Town, node: &str) -> i64 {
+    ["ale", "bun", "cup"]
+        .into_iter()
+        .map(|sku| {
+            let shelf = town.state(0, node, sku);
+            let reserved = shelf.get("reserved").and_then(Value::as_map).map(skald::record::Map::len);
+            assert_eq!(reserved, Some(0), "seed {}: `{sku}` is still reserved", town.seed);
+            shelf.get("quantity").and_then(Value::as_int).expect("a quantity")
+        })
+        .sum()
+}
+
+#[test]
+fn the_fulfilment_sells_what_it_charged_for_and_gives_back_everything_else() {
+    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let mut town = Town::new(&["fulfilment"], seed);
+        for sku in ["ale", "bun", "cup"] {
+            town.put("warehouse.deliveries", sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
+        }
+        town.live(1, &|_, _| false, &[]);
+        let orders: Vec<String> = (0..10).map(|order| format!("o{seed}-{order}")).collect();
+        for order in &orders {
+            let items = items(&mut town.random);
+            let data = format!(r#"{{"orderId":"{order}","userId":"u","items":[{items}]}}"#);
+            town.put("sales.requests", order, "order.create.v1", &data);
+            if town.random.u8(..5) == 0 {
+                let data = format!(r#"{{"orderId":"{order}","reason":"CHANGED_MY_MIND"}}"#);
+                town.put("sales.requests", order, "order.cancel.v1", &data);
+            }
+        }
+        let lost: &dyn Fn(&str, &mut fastrand::Rng) -> bool = if seed % 2 == 0 { &|_, _| false } else { &replies_get_lost };
+        town.live(900, lost, &[]);
+        let mut sold = 0;
+        for order in &orders {
+            let end = town.text(0, "fulfilment", order, "status");
+            let (status, payment) = (town.text(0, "orders", order, "status"), town.data("fulfilment", order, "paymentId"));
+            let money = town.text(0, "payments", &payment, "status");
+            match end.as_str() {
+                "completed" => {
+                    assert_eq!((status.as_str(), money.as_str()), ("CONFIRMED", "CHARGED"), "seed {seed}: `{order}`");
+                    let bought = town.state(0, "orders", order);
+                    let Some(Value::List(items)) = bought.get("items") else { panic!("items") };
+                    sold += items.iter().map(|item| item.get("quantity").and_then(Value::as_int).expect("an int")).sum::<i64>();
+                }
+                "compensated" => {
+                    assert_eq!(status, "CANCELLED", "seed {seed}: `{order}`");
+                    assert_ne!(money, "CHARGED", "seed {seed}: `{order}` is charged and undone");
+                }
+                other => panic!("seed {seed}: `{order}` is {other}: {:?}", town.state(0, "fulfilment", order)),
+            }
+            *ends.entry(end).or_default() += 1;
+        }
+        assert_eq!(shelf_is_free(&town, "stock") + sold, 60, "seed {seed}: goods add up");
+    }
+    assert!(ends["completed"] > 10 && ends["compensated"] > 10, "{ends:?}");
+}
+
+#[test]
+fn the_journey_ends_what_the_shop_leaves_lying() {
+    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let mut town = Town::new(&["shop", "journey"], seed);
+        for sku in ["ale", "bun", "cup"] {
+            town.put("stock.commands", sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
+        }
+        town.live(1, &|_, _| false, &[]);
+        let orders: Vec<String> = (0..10).map(|order| format!("o{seed}-{order}")).collect();
+        for order in &orders {
+            let items = items(&mut town.random);
+            let data = format!(r#"{{"orderId":"{order}","userId":"u","items":[{items}]}}"#);
+            town.put("orders.commands", order, "order.create.v1", &data);
+        }
+        // A service that stands still for a while: the orders that wait for it are cancelled.
+        let held: &[&str] = match seed % 3 {
+            0 => &[],
+            1 => &["stock.answers"],
+            _ => &["payments.events"],
+        };
+        town.live(100, &|_, _| false, held);
+        town.live(700, &|_, _| false, &[]);
+        for order in &orders {
+            let (end, status) = (town.text(1, "journey", order, "status"), town.text(0, "orders", order, "status"));
+            let money = town.text(0, "payments", order, "status");
+            match end.as_str() {
+                "completed" => {
+                    assert_eq!((status.as_str(), money.as_str()), ("CONFIRMED", "CONFIRMED"), "seed {seed}: `{order}`")
+                }
+                "compensated" => {
+                    assert_eq!(status, "CANCELLED", "seed {seed}: `{order}`");
+                    assert_ne!(money, "CONFIRMED", "seed {seed}: `{order}` is charged and undone");
+                }
+                other => panic!("seed {seed}: `{order}` is {other}: {:?}", town.state(1, "journey", order)),
+            }
+            *ends.entry(end).or_default() += 1;
+        }
+        shelf_is_free(&town, "stock");
+    }
+    assert!(ends["completed"] > 10 && ends["compensated"] > 10, "{ends:?}");
+}
+
+/// Orders of a saga `purchase` end well or are undone: what `check` says of each that ended so.
+fn purchases(sample: &str, shelf: &str, order: &dyn Fn(&mut Town, &str), check: &dyn Fn(&Town, &str, bool)) {
+    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let mut town = Town::new(&[sample], seed);
+        for sku in ["ale", "bun", "cup"] {
+            town.put(shelf, sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
+        }
+        town.live(1, &|_, _| false, &[]);
+        let orders: Vec<String> = (0..10).map(|order| format!("o{seed}-{order}")).collect();
+        for id in &orders {
+            order(&mut town, id);
+        }
+        let lost: &dyn Fn(&str, &mut fastrand::Rng) -> bool = if seed % 2 == 0 { &|_, _| false } else { &replies_get_lost };
+        town.live(900, lost, &[]);
+        for id in &orders {
+            let end = town.text(0, "purchase", id, "status");
+            assert!(matches!(end.as_str(), "completed" | "compensated"), "seed {seed}: {:?}", town.state(0, "purchase", id));
+            check(&town, id, end == "completed");
+            *ends.entry(end).or_default() += 1;
+        }
+    }
+    assert!(ends["completed"] > 10 && ends["compensated"] > 5, "{ends:?}");
+}
+
+#[test]
+fn four_steps_end_paid_and_confirmed_or_not_at_all() {
+    let order = |town: &mut Town, id: &str| {
+        let sku = town.random.choice(["ale", "bun", "cup"]).expect("some");
+        let data = format!(r#"{{"orderId":"{id}","sku":"{sku}","quantity":{},"amount":500}}"#, quantity(sku));
+        town.put("purchases", id, "order.placed.v1", &data);
+    };
+    purchases("payment-saga", "inventory.deliveries", &order, &|town, id, completed| {
+        let (status, payment) = (town.text(0, "orders", id, "status"), town.data("purchase", id, "paymentId"));
+        let money = town.text(0, "payments", &payment, "status");
+        match completed {
+            true => assert_eq!((status.as_str(), money.as_str()), ("CONFIRMED", "CHARGED"), "seed {}: `{id}`", town.seed),
+            false => {
+                assert_eq!(status, "CANCELLED", "seed {}: `{id}`", town.seed);
+                assert_ne!(money, "CHARGED", "seed {}: `{id}`", town.seed);
+            }
+        }
+    });
+}
+
+#[test]
+fn six_steps_end_paid_shipped_and_confirmed_or_not_at_all() {
+    let order = |town: &mut Town, id: &str| {
+        let items = items(&mut town.random);
+        let data = format!(r#"{{"orderId":"{id}","userId":"u","items":[{items}]}}"#);
+        town.put("baskets", id, "basket.bought.v1", &data);
+        if town.random.u8(..8) == 0 {
+            let data = format!(r#"{{"orderId":"{id}","reason":"CHANGED_MY_MIND"}}"#);
+            town.put("baskets", id, "basket.withdrawn.v1", &data);
+        }
+    };
+    purchases("order-saga", "shelf.deliveries", &order, &|town, id, completed| {
+        let (status, payment) = (town.text(0, "orders", id, "status"), town.data("purchase", id, "paymentId"));
+        let money = town.text(0, "bank", &payment, "status");
+        let shipped = town.text(0, "carrier", &town.data("purchase", id, "shipmentId"), "status");
+        match completed {
+            true => {
+                let all = (status.as_str(), money.as_str(), shipped.as_str());
+                assert_eq!(all, ("CONFIRMED", "CHARGED", "ARRANGED"), "seed {}: `{id}`", town.seed);
+            }
+            false => {
+                assert_ne!(status, "CONFIRMED", "seed {}: `{id}`", town.seed);
+                assert_ne!(money, "CHARGED", "seed {}: `{id}`", town.seed);
+                assert_ne!(shipped, "ARRANGED", "seed {}: `{id}`", town.seed);
+            }
+        }
+        let shelves = ["ale", "bun", "cup"].map(|sku| town.state(0, "shelf", sku));
+        let holds = shelves.iter().any(|shelf| shelf.get("reserved").is_some_and(|reserved| reserved.get(id).is_some()));
+        assert_eq!(holds, completed, "seed {}: `{id}`", town.seed);
+    });
+}
