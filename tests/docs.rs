@@ -205,7 +205,7 @@ fn the_samples_have_no_findings() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 5);
+    assert_eq!(checked, 9);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! HTTP for operators: is it alive, is it ready, how is it doing, what does an aggregate's state say.
+//! HTTP for operators: is it alive, is it ready, how is it doing, what does an aggregate's state say, where do sagas stand.
 //!
 //! Read-only and without access control, so it listens on the loopback address unless told otherwise. It answers from what is
 //! committed and never makes a worker wait: queries read the stores of running tasks, figures come from counters. A key that
@@ -9,6 +9,7 @@
 
 mod problem;
 mod routes;
+mod sagas;
 mod server;
 
 #[cfg(test)]
@@ -81,6 +82,8 @@ pub struct Topology {
     pub description: serde_json::Value,
     /// Nodes that have state by key.
     pub aggregates: Vec<Aggregate>,
+    /// Its sagas.
+    pub sagas: Vec<Saga>,
     /// The engine that runs it.
     pub engine: Arc<dyn Engine>,
 }
@@ -93,6 +96,19 @@ pub struct Aggregate {
     /// Topic of its snapshots, whose partitions its keys are spread over.
     pub snapshots: Text,
     /// How many those are.
+    pub partitions: u32,
+}
+
+/// A saga.
+#[derive(Clone, Debug)]
+pub struct Saga {
+    /// Name of the node.
+    pub name: Text,
+    /// Topic of its instances, over whose partitions they are spread.
+    pub changelog: Text,
+    /// Topic of what they went through.
+    pub history: Text,
+    /// How many partitions those have.
     pub partitions: u32,
 }
 

@@ -23,6 +23,18 @@ pub enum Problem {
         /// The topologies.
         topologies: Vec<Text>,
     },
+    /// No topology of this process has such a saga.
+    UnknownSaga,
+    /// Several sagas of this process could be meant.
+    AmbiguousSaga {
+        /// They: topology and name.
+        sagas: Vec<Text>,
+    },
+    /// The condition cannot be used.
+    Expression {
+        /// What is wrong with it.
+        findings: Vec<Text>,
+    },
     /// The key has no state.
     NoState,
     /// Another worker owns the key.
@@ -55,9 +67,11 @@ impl Problem {
     /// The status: whose fault it is and whether to try again (`421`: the request is right, the server is the wrong one).
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownPath | Self::UnknownAggregate(_) | Self::NoState => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::UnknownAggregate(_) | Self::UnknownSaga | Self::NoState => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Malformed | Self::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Ambiguous { .. } | Self::AmbiguousSaga { .. } | Self::Expression { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Restoring { .. } | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store => StatusCode::INTERNAL_SERVER_ERROR,
@@ -73,7 +87,9 @@ impl Problem {
             Self::Method => "METHOD_NOT_ALLOWED",
             Self::Malformed => "MALFORMED",
             Self::UnknownAggregate(_) => "UNKNOWN_AGGREGATE",
-            Self::Ambiguous { .. } => "AMBIGUOUS",
+            Self::UnknownSaga => "UNKNOWN_SAGA",
+            Self::Ambiguous { .. } | Self::AmbiguousSaga { .. } => "AMBIGUOUS",
+            Self::Expression { .. } => "EXPRESSION",
             Self::NoState => "NOT_FOUND",
             Self::Elsewhere { .. } => "ELSEWHERE",
             Self::Restoring { .. } => "RESTORING",
@@ -86,10 +102,16 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::UnknownPath => "there are /livez, /readyz, /metrics, /v1/topology and /v1/aggregates/{name}/{id}".into(),
+            Self::UnknownPath => {
+                "there are /livez, /readyz, /metrics, /v1/topology, /v1/aggregates/{name}/{id}, /v1/sagas and /v1/sagas/{id}"
+                    .into()
+            }
             Self::Method => "these endpoints are read with GET".into(),
             Self::Malformed => "path and query are UTF-8 text, percent-encoded".into(),
             Self::UnknownAggregate(name) => format!("no topology of this worker has an aggregate `{name}`; see /v1/topology"),
+            Self::UnknownSaga => "no topology of this worker has such a saga; see /v1/topology".into(),
+            Self::AmbiguousSaga { .. } => "several sagas could be meant: add `?topology=` or `&saga=`".into(),
+            Self::Expression { .. } => "the condition in `where` cannot be used".into(),
             Self::Ambiguous { name, .. } => format!("several topologies have `{name}`: add `?topology=`"),
             Self::NoState => "nothing is known under this id".into(),
             Self::Elsewhere { partition, snapshots } => {
@@ -106,6 +128,8 @@ impl Problem {
     fn extra(&self) -> Map<String, Value> {
         let value = match self {
             Self::Ambiguous { topologies, .. } => json!({ "topologies": topologies }),
+            Self::AmbiguousSaga { sagas } => json!({ "sagas": sagas }),
+            Self::Expression { findings } => json!({ "findings": findings }),
             Self::Elsewhere { partition, snapshots } => json!({ "partition": partition, "topic": snapshots }),
             Self::Restoring { partition, done, total } => json!({ "partition": partition, "done": done, "total": total }),
             _ => Value::Null,

@@ -1,6 +1,6 @@
 //! The endpoints.
 
-use super::{Aggregate, Problem, Surface, Topology};
+use super::{Aggregate, Problem, Surface, Topology, sagas};
 use crate::record::{Millis, partition_of, timestamp_text};
 use crate::runtime::{Lookup, Reader, TaskPhase, TaskReport};
 use crate::state::layout::{Tag, entity};
@@ -20,6 +20,8 @@ pub(super) fn router(surface: Arc<Surface>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/topology", get(topology))
         .route("/v1/aggregates/{name}/{id}", get(aggregate))
+        .route("/v1/sagas", get(sagas::list))
+        .route("/v1/sagas/{id}", get(sagas::one))
         .fallback(async || Problem::UnknownPath)
         .method_not_allowed_fallback(async || Problem::Method)
         .with_state(surface)
@@ -123,7 +125,7 @@ async fn aggregate(
         "lastEventId": head.last_event,
         "partition": partition,
         "checkpoint": checkpoint.map(|checkpoint| json!({ "topic": aggregate.snapshots, "nextOffset": checkpoint.next_offset })),
-        "committedAt": moment(reader.committed_at),
+        "committedAt": moment_text(reader.committed_at),
         "phase": if halted.is_some() { "halted" } else { "running" },
     });
     if let Some(halt) = halted {
@@ -175,11 +177,11 @@ fn unreadable(error: &dyn std::error::Error, topology: &Topology, aggregate: &Ag
     Problem::Store
 }
 
-fn moment(at: Millis) -> Option<String> {
+pub(super) fn moment_text(at: Millis) -> Option<String> {
     (at > 0).then(|| jiff::Timestamp::from_millisecond(at).ok().map(timestamp_text)).flatten()
 }
 
-fn json_response(status: StatusCode, body: String) -> Response {
+pub(super) fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -60,10 +60,16 @@ fn surface(engines: Vec<(&str, Fake)>) -> Surface {
                 snapshots: "shop.orders.snapshots".into(),
                 partitions: PARTITIONS,
             }],
+            sagas: sagas(),
             engine: Arc::new(engine),
         })
         .collect();
     Surface { topologies, metrics: Box::new(|| "skald_up 1\n".into()) }
+}
+
+fn sagas() -> Vec<Saga> {
+    let topic = |kind: &str| format!("shop.orders.{kind}").into();
+    vec![Saga { name: "orders".into(), changelog: topic("changelog"), history: topic("history"), partitions: PARTITIONS }]
 }
 
 fn fake(lookups: Vec<(Partition, Lookup)>) -> Fake {
@@ -279,4 +285,85 @@ fn a_dropped_server_frees_its_address() {
     drop(server);
     assert!(TcpStream::connect(address).is_err());
     drop(held);
+}
+
+fn row(text: &str) -> Value {
+    crate::record::json::read(text.as_bytes()).unwrap()
+}
+
+/// A running instance, an overdue one and a finished one, each in the partition of its key.
+fn with_sagas() -> Vec<(Partition, Lookup)> {
+    let instance = |status: &str, changed: i64, more: &str| {
+        row(&format!(
+            r#"{{"v":1,"status":"{status}","definition":"1","start":{{"at":1000}},"changedAt":{changed},"data":{{"n":{changed}}}{more}}}"#
+        ))
+    };
+    let runs = r#","runs":[{"step":"charge","state":"open","ops":[{"state":"waiting","tries":2,"due":9000}]}]"#;
+    let rows = [
+        ("a", instance("running", 10, runs)),
+        ("d", instance("running", 30, r#","overdue":true"#)),
+        ("c", instance("completed", 20, "")),
+    ];
+    let stored = rows.into_iter().map(|(id, row)| {
+        let reader = Reader { store: store_with(id, row), committed_at: 1_000 };
+        (partition_of(id.as_bytes(), PARTITIONS), Lookup::Running(reader))
+    });
+    let all: Vec<_> = stored.collect();
+    let partitions: std::collections::BTreeSet<Partition> = all.iter().map(|(partition, _)| *partition).collect();
+    assert_eq!(partitions.len(), 3, "a partition has one store here");
+    all
+}
+
+#[test]
+fn sagas_are_listed_by_status_and_condition() {
+    let server = serve(surface(vec![("shop", fake(with_sagas()))]));
+    for (query, ids) in [
+        ("", vec!["d", "c", "a"]),
+        ("?limit=1", vec!["d"]),
+        ("?status=running", vec!["d", "a"]),
+        ("?status=completed,running&stuck=true", vec!["d"]),
+        ("?where=saga.data.n%20%3C%2025", vec!["c", "a"]),
+        ("?where=saga.step%20%3D%3D%20%27charge%27", vec!["a"]),
+        ("?topology=shop&saga=orders", vec!["d", "c", "a"]),
+    ] {
+        let (status, body) = get_json(&server, &format!("/v1/sagas{query}"));
+        assert_eq!(status, 200, "{query}: {body}");
+        let found = body["sagas"][0]["instances"].as_array().unwrap();
+        let found: Vec<&str> = found.iter().map(|instance| instance["id"].as_str().unwrap()).collect();
+        assert_eq!(found, ids, "{query}");
+        assert_eq!(body["sagas"][0]["partitions"], serde_json::json!({ "here": 3, "all": 4 }));
+    }
+    let (_, body) = get_json(&server, "/v1/sagas?limit=1");
+    assert_eq!(body["sagas"][0]["counts"], serde_json::json!({ "running": 2, "completed": 1 }));
+    let (_, body) = get_json(&server, "/v1/sagas?saga=none");
+    assert_eq!(body["sagas"], serde_json::json!([]));
+    for (query, code) in [("?status=asleep", "MALFORMED"), ("?where=sgaa.id", "EXPRESSION"), ("?limit=x", "MALFORMED")] {
+        let (status, body) = get_json(&server, &format!("/v1/sagas{query}"));
+        assert_eq!((status, body["code"].as_str()), (400, Some(code)), "{query}");
+    }
+}
+
+#[test]
+fn a_saga_is_shown_with_its_tries_and_deadlines() {
+    let server = serve(surface(vec![("shop", fake(with_sagas()))]));
+    let (status, body) = get_json(&server, "/v1/sagas/a");
+    assert_eq!(status, 200, "{body}");
+    assert_eq!((body["status"].as_str(), body["step"].as_str()), (Some("running"), Some("charge")));
+    assert_eq!(body["steps"][0]["operations"][0]["due"], "1970-01-01T00:00:09Z");
+    assert_eq!(body["steps"][0]["operations"][0]["tries"], 2);
+    assert_eq!(body["data"]["n"], 10);
+    assert_eq!(body["history"]["topic"], "shop.orders.history");
+    let elsewhere = (0..).map(|n| format!("k{n}")).find(|key| {
+        let taken = with_sagas();
+        !taken.iter().any(|(partition, _)| *partition == partition_of(key.as_bytes(), PARTITIONS))
+    });
+    let (status, body) = get_json(&server, &format!("/v1/sagas/{}", elsewhere.unwrap()));
+    assert_eq!((status, body["topic"].as_str()), (421, Some("shop.orders.changelog")));
+    let beside =
+        (0..).map(|n| format!("k{n}")).find(|key| partition_of(key.as_bytes(), PARTITIONS) == partition_of(b"a", PARTITIONS));
+    assert_eq!(get_json(&server, &format!("/v1/sagas/{}", beside.unwrap())).0, 404);
+    assert_eq!(get_json(&server, "/v1/sagas/a?saga=none").1["code"], "UNKNOWN_SAGA");
+    let both = serve(surface(vec![("shop", fake(with_sagas())), ("mall", fake(Vec::new()))]));
+    assert_eq!(get_json(&both, "/v1/sagas/a").1["code"], "AMBIGUOUS");
+    assert_eq!(get_json(&both, "/v1/sagas/a?topology=shop").0, 200);
 }

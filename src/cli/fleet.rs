@@ -11,7 +11,7 @@ use crate::node::World;
 use crate::runtime::{self, Engine, Prepared, Program, Running, Settings, Watch};
 use crate::state::Stores;
 use crate::telemetry::Telemetry;
-use crate::topology::plan;
+use crate::topology::plan::{self, NodeKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,10 +89,22 @@ impl Fleet {
                     partitions: member.prepared.topics[snapshots].partitions,
                 })
             });
+            let sagas = plan.nodes.iter().filter_map(|node| {
+                let NodeKind::Saga(saga) = node.kind else { return None };
+                let changelog = plan.stores[node.store?].changelog?;
+                let history = member.checked.topology.sagas[saga].history;
+                Some(api::Saga {
+                    name: node.name.clone(),
+                    changelog: plan.topics[changelog].name.clone(),
+                    history: plan.topics[history].name.clone(),
+                    partitions: member.prepared.topics[changelog].partitions,
+                })
+            });
             api::Topology {
                 name: plan.topology.clone(),
                 description: plan::json(&member.checked.topology, plan),
                 aggregates: aggregates.collect(),
+                sagas: sagas.collect(),
                 engine: Arc::new(member.watch.clone()),
             }
         });

@@ -17,6 +17,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 /// Characters of an id in a table.
 const ID_LENGTH: usize = 40;
+/// Characters of a definition in a table: enough to tell two apart.
+const DEFINITION_LENGTH: usize = 12;
 /// Characters of a reason in a table.
 const REASON_LENGTH: usize = 60;
 /// The bar is drawn anew once in so many records.
@@ -106,12 +108,12 @@ fn list_table(listed: &Listed) -> String {
                 plain(&view.place()),
                 time(view.started_at),
                 time(view.changed_at),
-                plain(&view.definition),
+                cut(&plain(&view.definition), DEFINITION_LENGTH),
                 cut(&plain(&view.reason), REASON_LENGTH),
             ]
         })
         .collect();
-    table(["ID", "STATUS", "AT", "STARTED", "CHANGED", "VERSION", "REASON"], &rows)
+    table(["ID", "STATUS", "AT", "STARTED", "CHANGED", "DEFINITION", "REASON"], &rows)
 }
 
 fn status(view: &View) -> String {
@@ -164,7 +166,7 @@ fn shown(desk: &Desk<'_>, view: &View, timeline: &Timeline, now: Millis) -> Stri
     line("at", &view.place());
     line("reason", &view.reason);
     line("failed at", &view.failed_step);
-    line("version", &view.definition);
+    line("definition", &view.definition);
     line("started", &time(view.started_at));
     line("changed", &time(view.changed_at));
     line("data", &json::text(&view.data()).unwrap_or_default());
@@ -224,7 +226,7 @@ fn drain(desk: &Desk<'_>, settings: &Saga) -> Result<Exit, Problem> {
             let open: Vec<_> = open
                 .iter()
                 .map(|(version, status, count, oldest)| {
-                    object!({ "version": version, "status": status.name(), "instances": count, "oldestOfVersion": time(*oldest) })
+                    object!({ "definition": version, "status": status.name(), "instances": count, "oldest": time(*oldest) })
                 })
                 .collect();
             out(&format!("{:#}\n", object!({ "saga": desk.saga(), "open": open })));
@@ -237,7 +239,7 @@ fn drain(desk: &Desk<'_>, settings: &Saga) -> Result<Exit, Problem> {
                     [plain(version), status.name().to_owned(), count.to_string(), time(*oldest)]
                 })
                 .collect();
-            out(&table(["VERSION", "STATUS", "INSTANCES", "OLDEST OF VERSION"], &rows));
+            out(&table(["DEFINITION", "STATUS", "INSTANCES", "OLDEST"], &rows));
         }
     }
     Ok(Exit::Ok)

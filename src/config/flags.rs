@@ -382,7 +382,7 @@ pub enum Saga {
     Resolve(SagaAct),
     /// End an instance: undone first, if it still can be
     Abort(SagaAct),
-    /// Count the instances that are not over, by the version of the topology that they began with
+    /// Count the instances that are not over, by the definition that they began with
     Drain(SagaDrain),
 }
 

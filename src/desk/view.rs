@@ -13,7 +13,7 @@ pub struct View {
     pub status: Status,
     /// Does it wait for an operator, or is it overdue where nothing is undone any more?
     pub stuck: bool,
-    /// The definition that it keeps: `version` of the topology that it began with.
+    /// The definition that it keeps: the one that it began with.
     pub definition: Text,
     /// When it began.
     pub started_at: Millis,

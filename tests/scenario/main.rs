@@ -107,10 +107,16 @@ fn the_samples_do_what_their_scenarios_say_and_these_leave_nothing_out() {
     }
 }
 
+/// Samples whose ways are too many for cases by hand: `tests/saga_samples.rs` goes them by seeds.
+const GONE_BY_SEEDS: [&str; 4] = ["fulfilment", "journey", "order-saga", "payment-saga"];
+
 #[test]
 fn every_sample_has_scenarios() {
     for folder in std::fs::read_dir(here("topologies")).unwrap() {
         let folder = folder.unwrap().path();
+        if GONE_BY_SEEDS.iter().any(|name| folder.ends_with(name)) {
+            continue;
+        }
         assert!(samples().iter().any(|file| file.parent() == Some(&folder)), "{}", folder.display());
     }
 }
