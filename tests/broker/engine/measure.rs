@@ -3,7 +3,7 @@
 //! `cargo build --release` once, then
 //! `SKALD_TEST_BINARY=target/release/skald cargo test --test broker engine::measure -- --ignored --nocapture --test-threads=1`
 
-use super::{LONG, Sample, free_port, restore, stop};
+use super::{LONG, Sample, free_port, restore, stop, timers};
 use crate::tools::{Engine, Input, create_topic, produce, try_committed, unique, wait_until};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -169,5 +169,28 @@ fn take_over_behind_the_open_transaction_of_a_dead_owner() {
         wait_until("the heir has done all", LONG, || done(brokers, &sample) == 61_000);
         println!("round {round}: all done {:?} after the kill (session 6 s)", clock.mono());
         stop(heir);
+    }
+}
+
+#[test]
+#[ignore = "measures"]
+fn idle_cpu_of_a_worker_that_holds_a_hundred_thousand_timers() {
+    const TIMERS: u64 = 100_000;
+    let brokers = brokers!();
+    for orders in [0, TIMERS] {
+        let sample = timers::sample(brokers);
+        // Due in a day: none of them while this looks.
+        let inputs = (0..orders).map(|number| timers::placed(number, 86_400_000));
+        produce(brokers, &sample.topic("orders"), PARTITIONS, inputs);
+        let worker = sample.worker_with(brokers, "only", "first", &["--threads", "1"]);
+        wait_until("all timers are armed", LONG * 3, || timers::done(brokers, &sample) >= orders);
+        // What follows a load (the commit, the files of the store) is over.
+        std::thread::sleep(Duration::from_secs(10));
+        let before = used(&worker).0;
+        std::thread::sleep(Duration::from_secs(30));
+        let (after, peak) = used(&worker);
+        let share = (after - before).as_secs_f64() / 30.0 * 100.0;
+        println!("idle with {orders} timers armed: {share:.2} % of one core, peak RSS {} MiB", peak >> 20);
+        stop(worker);
     }
 }

@@ -9,6 +9,7 @@ mod measure;
 mod purge;
 mod restore;
 mod shop;
+mod timers;
 mod totals;
 
 use crate::tools::{Engine, unique};
