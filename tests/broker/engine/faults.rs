@@ -1,9 +1,10 @@
 //! Workers and brokers that die, leave and come back, under load.
 
-use super::stop;
 use super::totals::{PARTITIONS, Totals};
+use super::{LONG, stop};
 use crate::cluster::{Cluster, can_start};
 use crate::tools::{read_committed, spans};
+use std::os::unix::process::ExitStatusExt;
 
 #[test]
 fn output_equals_the_fold_of_the_input_after_five_kills_of_one_of_two_workers_under_load() {
@@ -109,4 +110,21 @@ fn without_transactions_nothing_is_lost_when_one_of_two_workers_is_killed_under_
     let records = read_committed(brokers, &topic).len() as i64;
     let offsets: i64 = spans(brokers, &topic, PARTITIONS).iter().map(|(start, end)| end - start).sum();
     assert_eq!(offsets, records, "no control markers");
+}
+
+#[test]
+fn output_equals_the_fold_of_the_input_after_dying_at_points_of_commits_and_take_overs() {
+    let brokers = brokers!();
+    let mut totals = Totals::new(brokers);
+    // Each worker finds what the one before has left. What was committed and not applied is there to be restored at `c02`.
+    for at in ["c04:1", "c05:2", "c06:1", "c07:2", "c08:1", "c09:2", "c02:1", "c01:1", "c11:1"] {
+        totals.send(400);
+        let mut worker = totals.sample.worker_that_dies(brokers, "only", at);
+        let status = worker.wait(LONG);
+        assert_eq!(status.signal(), Some(6), "the worker was to abort at {at}; it said:\n{}", worker.output());
+    }
+    let mut worker = totals.sample.worker(brokers, "only");
+    totals.wait_for_all(&mut [&mut worker]);
+    stop(worker);
+    totals.check();
 }

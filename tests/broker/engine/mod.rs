@@ -3,6 +3,7 @@
 //! Every check here folds the input by rules of its own and reads the output with a plain read_committed consumer, so it shares
 //! nothing with the engine that it judges.
 
+mod ends;
 mod faults;
 mod letters;
 mod measure;
@@ -73,6 +74,15 @@ impl Sample {
     }
 
     fn worker_with(&self, brokers: &str, id: &str, state: &str, more: &[&str]) -> Engine {
+        self.spawn(brokers, (id, state), more, &[])
+    }
+
+    /// A worker that dies at a labelled point: `c05:2` at the second passing of `c05`.
+    fn worker_that_dies(&self, brokers: &str, id: &str, at: &str) -> Engine {
+        self.spawn(brokers, (id, id), &[], &[("SKALD_CRASH_AT", at)])
+    }
+
+    fn spawn(&self, brokers: &str, (id, state): (&str, &str), more: &[&str], environment: &[(&str, &str)]) -> Engine {
         let file = self.file.to_str().expect("UTF-8");
         let state = self.folder.path().join(format!("state-{state}"));
         let state = state.to_str().expect("UTF-8");
@@ -84,7 +94,7 @@ impl Sample {
             }
         }
         arguments.extend(more);
-        Engine::spawn(self.folder.path(), &arguments, &[])
+        Engine::spawn(self.folder.path(), &arguments, environment)
     }
 }
 
