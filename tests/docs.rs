@@ -5,6 +5,7 @@
 use skald::config;
 use skald::scenario;
 use skald::topology::{NoSources, load, render};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn root() -> &'static Path {
@@ -68,7 +69,7 @@ fn every_topology_in_the_pages_has_no_findings() {
             checked += 1;
         }
     }
-    assert!(checked >= 3, "{checked} topologies");
+    assert!(checked >= 10, "{checked} topologies");
 }
 
 /// As a shell takes a line apart, of which quotes are all that the pages use.
@@ -125,7 +126,7 @@ fn every_scenario_in_the_pages_passes() {
             }
         }
     }
-    assert!(run >= 3, "{run} cases");
+    assert!(run >= 9, "{run} cases");
 }
 
 #[test]
@@ -157,24 +158,101 @@ fn every_command_in_the_pages_is_taken() {
             }
         }
     }
-    assert!(checked >= 8, "{checked} commands");
+    assert!(checked >= 40, "{checked} commands");
+}
+
+/// The places within the book and beside it that a page names, each with the heading behind its `#`.
+fn links(path: &Path, page: &str) -> Vec<(PathBuf, Option<String>)> {
+    let targets = page.match_indices("](").map(|(at, _)| page[at + 2..].split(')').next().unwrap_or_default());
+    targets
+        .filter(|target| !target.starts_with("http"))
+        .map(|target| {
+            let (file, heading) =
+                target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading.to_owned())));
+            let file = if file.is_empty() { path.to_owned() } else { path.parent().unwrap().join(file) };
+            (file, heading)
+        })
+        .collect()
+}
+
+/// What a heading is called in links: its letters and digits in small, blanks as hyphens, without anything else.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    headings
+        .map(|heading| {
+            let kept = heading.to_lowercase().replace(' ', "-");
+            kept.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_')).collect()
+        })
+        .collect()
 }
 
 #[test]
 fn every_link_between_pages_leads_somewhere() {
     let mut checked = 0;
     for (path, page) in pages() {
-        for (at, _) in page.match_indices("](") {
-            let target = page[at + 2..].split(')').next().unwrap_or_default();
-            if target.starts_with("http") || target.starts_with('#') {
-                continue;
+        for (file, heading) in links(&path, &page) {
+            let place = format!("{}: {} {heading:?}", path.display(), file.display());
+            assert!(file.exists(), "{place}");
+            if let Some(heading) = heading {
+                let there = anchors(&std::fs::read_to_string(&file).unwrap());
+                assert!(there.contains(&heading), "{place}: it has {there:?}");
             }
-            let file = target.split('#').next().unwrap_or_default();
-            assert!(path.parent().unwrap().join(file).exists(), "{}: {target}", path.display());
             checked += 1;
         }
     }
-    assert!(checked >= 10, "{checked} links");
+    assert!(checked >= 40, "{checked} links");
+}
+
+/// Pages of the book: all under `docs`, without its table of contents.
+fn book() -> BTreeSet<PathBuf> {
+    let docs = root().join("docs");
+    let all = pages().into_iter().map(|(path, _)| path);
+    all.filter(|path| path.starts_with(&docs) && !path.ends_with("SUMMARY.md"))
+        .map(|path| path.canonicalize().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_table_of_contents_has_every_page_once() {
+    let summary = root().join("docs/SUMMARY.md");
+    let listed: Vec<PathBuf> = links(&summary, &std::fs::read_to_string(&summary).unwrap())
+        .into_iter()
+        .map(|(path, _)| path.canonicalize().unwrap())
+        .collect();
+    for page in book() {
+        let times = listed.iter().filter(|path| **path == page).count();
+        assert_eq!(times, 1, "{} stands {times} times in docs/SUMMARY.md", page.display());
+    }
+    assert_eq!(listed.len(), book().len(), "docs/SUMMARY.md lists a page that is not under docs");
+}
+
+#[test]
+fn every_page_can_be_reached_from_the_readme() {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![root().join("README.md").canonicalize().unwrap()];
+    while let Some(path) = next.pop() {
+        if path.extension().is_none_or(|extension| extension != "md")
+            || path.ends_with("SUMMARY.md")
+            || !reached.insert(path.clone())
+        {
+            continue;
+        }
+        let page = std::fs::read_to_string(&path).unwrap();
+        next.extend(links(&path, &page).into_iter().filter_map(|(file, _)| file.canonicalize().ok()));
+    }
+    let lost: Vec<PathBuf> = book().into_iter().filter(|page| !reached.contains(page)).collect();
+    assert!(lost.is_empty(), "no page leads to {lost:?}");
+}
+
+#[test]
+fn the_page_of_functions_is_what_the_table_says() {
+    let path = root().join("docs/reference/functions.md");
+    let page = skald::expr::reference_page().unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "run `UPDATE=1 cargo test --test docs functions`");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod loops;
 mod operator;
 mod path;
 
+pub(super) use call::MACROS;
+
 use super::ast::{Ast, Node, Span};
 use super::code::{Code, Op};
 use super::error::Kind;
@@ -243,7 +245,7 @@ impl<'s> Checker<'s> {
 }
 
 /// Constants are evaluated without names.
-struct NoNames;
+pub(super) struct NoNames;
 
 impl Names for NoNames {
     fn value(&self, _: Slot) -> Result<&Value, EvalError> {

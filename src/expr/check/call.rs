@@ -11,8 +11,8 @@ use crate::record::{Text, Value};
 /// Aggregate functions of a window (`language.md` §9), where they are not also functions over lists.
 const AGGREGATES: &[&str] = &["count", "top", "collect", "first", "last", "distinct"];
 
-/// What the compiler makes itself, for messages.
-const MACROS: &[&str] =
+/// What the compiler makes itself, for messages and the reference.
+pub(in crate::expr) const MACROS: &[&str] =
     &["has", "all", "exists", "exists_one", "map", "filter", "sortBy", "orValue", "hasValue", "value", "or"];
 
 impl Checker<'_> {
