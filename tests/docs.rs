@@ -244,6 +244,44 @@ fn every_page_can_be_reached_from_the_readme() {
     assert!(lost.is_empty(), "no page leads to {lost:?}");
 }
 
+/// The text of all source files; where a literal goes on in the next line, it does so here too.
+fn source() -> String {
+    fn walk(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, text);
+            } else {
+                let file = std::fs::read_to_string(path).unwrap();
+                for piece in file.split("\\\n") {
+                    text.push_str(piece.trim_start());
+                }
+            }
+        }
+    }
+    let mut text = String::new();
+    walk(&root().join("src"), &mut text);
+    text
+}
+
+#[test]
+fn every_message_of_the_troubleshooting_is_said_somewhere() {
+    let (page, source) = (std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap(), source());
+    let (_, tables) = page.split_once("## By message").unwrap();
+    let (tables, _) = tables.split_once("## It runs").unwrap();
+    let mut checked = 0;
+    for line in tables.lines().filter(|line| line.starts_with("| `")) {
+        // Two marks stand around what has single ones within.
+        let marks = if line.starts_with("| ``") { "``" } else { "`" };
+        let message = line[2 + marks.len()..].split(marks).next().unwrap_or_default();
+        for piece in message.split('…').map(str::trim).filter(|piece| piece.len() > 3) {
+            assert!(source.contains(piece), "{line}: nobody says `{piece}`");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "{checked} pieces");
+}
+
 #[test]
 fn the_page_of_functions_is_what_the_table_says() {
     let path = root().join("docs/reference/functions.md");
