@@ -1,4 +1,5 @@
-//! Holds the pages to what they say: topologies in them have no findings, commands in them are taken, links lead somewhere.
+//! Holds the pages to what they say: topologies in them have no findings, commands in them are taken, and run where that is
+//! quick; links lead somewhere, and no page is without one to it.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -159,6 +160,46 @@ fn every_command_in_the_pages_is_taken() {
         }
     }
     assert!(checked >= 40, "{checked} commands");
+}
+
+/// What changes nothing but the folder it runs in, needs no broker, and ends by itself. A file that is not there is one that the
+/// reader is to have.
+fn can_be_run(words: &[String], folder: &Path) -> bool {
+    const QUICK: [&str; 9] = ["check", "completions", "eval", "explain", "graph", "new", "plan", "schema", "test"];
+    const FILES: [&str; 3] = [".yaml", ".json", ".md"];
+    words.first().is_some_and(|word| word == "skald")
+        && words.get(1).is_some_and(|word| QUICK.contains(&word.as_str()))
+        && !words.iter().any(|word| matches!(word.as_str(), "-b" | "--watch" | "--update" | "--fix"))
+        && !words.iter().any(|word| FILES.iter().any(|end| word.ends_with(end)) && !folder.join(word).exists())
+}
+
+#[test]
+fn commands_that_need_no_broker_do_what_the_pages_say() {
+    let mut run = 0;
+    for (path, page) in pages() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["docs", "schemas", "topologies"] {
+            std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
+        }
+        for (line, text) in blocks(&page, "sh") {
+            for command in text.lines() {
+                let words = words(command);
+                if !can_be_run(&words, folder.path()) {
+                    continue;
+                }
+                let output = std::process::Command::new(env!("CARGO_BIN_EXE_skald"))
+                    .args(&words[1..])
+                    .current_dir(folder.path())
+                    .stdin(std::process::Stdio::null())
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{}:{line}: {command}: {}\n{said}", path.display(), output.status);
+                run += 1;
+            }
+        }
+    }
+    assert!(run >= 15, "{run} commands");
 }
 
 /// The places within the book and beside it that a page names, each with the heading behind its `#`.
