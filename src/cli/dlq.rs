@@ -123,7 +123,7 @@ impl Desk<'_> {
     }
 }
 
-fn earliest(since: Option<Since>) -> Millis {
+pub(super) fn earliest(since: Option<Since>) -> Millis {
     match since {
         None => Millis::MIN,
         Some(Since::At(at)) => at,
@@ -206,7 +206,7 @@ fn list_table(letters: &[Filed]) -> String {
 }
 
 /// A value as JSON where it is JSON, as text where it is text, else in Base64 under another name.
-fn payload(name: &str, bytes: Option<&[u8]>) -> (String, serde_json::Value) {
+pub(super) fn payload(name: &str, bytes: Option<&[u8]>) -> (String, serde_json::Value) {
     use base64::Engine as _;
     let Some(bytes) = bytes else { return (name.into(), serde_json::Value::Null) };
     let text = std::str::from_utf8(bytes).ok();

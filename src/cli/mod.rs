@@ -26,6 +26,7 @@ mod schema;
 mod signals;
 mod test;
 mod text;
+mod topic;
 
 use problem::Problem;
 
@@ -62,6 +63,7 @@ fn run(settings: &Settings) -> Exit {
         Action::Completions(completions) => schema::completions(completions),
         Action::Explain(explain) => explain::explain(explain, settings.color),
         Action::Dlq(dlq) => dlq::dlq(dlq),
+        Action::Topic(topic) => topic::topic(topic),
         Action::Saga(saga) => saga::saga(saga),
         Action::Test(test) => test::test(test, settings.color),
         Action::Plan(plan) => plan::plan(plan, settings.color),

@@ -1,6 +1,7 @@
 //! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
 
 use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
+use super::topics::TopicFlags;
 use crate::saga::Status;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -62,6 +63,9 @@ pub enum Command {
     /// Look through dead letters
     #[command(subcommand)]
     Dlq(Dlq),
+    /// List, create, read and fill topics
+    #[command(subcommand)]
+    Topic(Box<TopicFlags>),
     /// Look at sagas and act on them
     #[command(subcommand)]
     Saga(Saga),

@@ -11,6 +11,7 @@ mod flags;
 mod parse;
 mod reference;
 mod tools;
+mod topics;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use flags::{
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
 pub use tools::{Against, Apply, Plan};
+pub use topics::{Begin, Topic, TopicCat, TopicCreate, TopicFlags, TopicList, TopicProduce, TopicWish};
 
 use crate::saga::{Deed, Status};
 use clap::Parser;
@@ -79,6 +81,8 @@ pub enum Action {
     Graph(Graph),
     /// `skald dlq`
     Dlq(Box<Dlq>),
+    /// `skald topic`
+    Topic(Box<Topic>),
     /// `skald test`
     Test(Test),
     /// `skald plan`
@@ -371,6 +375,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Explain(explain) => Action::Explain(explain),
         Command::Dlq(raw) => Action::Dlq(Box::new(dlq(raw))),
+        Command::Topic(raw) => Action::Topic(Box::new(topics::topic(*raw))),
         Command::Saga(raw) => Action::Saga(Box::new(saga(raw))),
         Command::Eval(eval) => Action::Eval(eval),
         Command::New(new) => Action::New(new),

@@ -1,5 +1,6 @@
 //! The commands around a topology's life on a cluster: plan, apply, and what `run` makes of what was applied.
 
+use crate::cluster::signal_process;
 use crate::tools::{Engine, kafka, read_committed, unique, wait_until};
 use skald::broker::Broker;
 use std::path::Path;
@@ -110,4 +111,105 @@ fn a_first_run_records_what_it_runs() {
     let plan = skald(folder.path(), &["plan", "t.yaml", "-b", brokers, "--exit-code"], b"");
     assert_eq!(plan.code, 0, "{}{}", plan.out, plan.err);
     assert!(plan.out.contains("version 1 is recorded"), "{}", plan.out);
+}
+
+#[test]
+fn a_topic_is_created_filled_from_a_pipe_and_read_back() {
+    let brokers = brokers!();
+    let folder = tempfile::tempdir().expect("a folder");
+    let topic = unique("lines");
+    let call = |arguments: &[&str], input: &str| {
+        skald(folder.path(), &[&["topic"], arguments, &["-b", brokers]].concat(), input.as_bytes())
+    };
+    let done = |arguments: &[&str], input: &str| {
+        let run = call(arguments, input);
+        assert_eq!(run.code, 0, "{arguments:?}\n{}{}", run.out, run.err);
+        run
+    };
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+
+    assert_eq!(call(&["cat", &topic, "-e"], "").code, 5);
+    assert_eq!(call(&["produce", &topic], "x\n").code, 5);
+    done(&["create", &topic, "--partitions", "3", "--replication", "1", "--config", "cleanup.policy=compact"], "");
+    assert_eq!(call(&["create", &topic], "").code, 1);
+    done(&["create", &topic, "--if-not-exists"], "");
+    let listed: serde_json::Value =
+        serde_json::from_str(&done(&["list", &topic, "--settings", "-o", "json"], "").out).expect("JSON");
+    assert_eq!(
+        (&listed[0]["partitions"], &listed[0]["settings"]["cleanup.policy"]),
+        (&3.into(), &"compact".into()),
+        "{listed:#}"
+    );
+    assert!(done(&["list"], "").out.lines().any(|line| line.split_whitespace().eq(["3", topic.as_str()])));
+
+    let said = done(&["produce", &topic, "-K", ":", "-Z", "-H", "from=pipe"], "a:{\"n\":1}\n\nb:two words\nc:").err;
+    assert!(said.contains("3 records produced"), "{said}");
+    let place = |key: &str| skald::record::partition_of(key.as_bytes(), 3);
+    let expected = ["a {\"n\":1} 7", "b two words 9", "c  -1"].map(|line| {
+        let key = &line[..1];
+        format!("{topic} {} from=pipe {line}", place(key))
+    });
+    let mut expected = expected.to_vec();
+    expected.sort();
+    assert_eq!(sorted(&done(&["cat", &topic, "-e", "-f", "%t %p %h %k %s %S\\n"], "").out), expected);
+    assert_eq!(sorted(&done(&["cat", &topic, "-e", "-K", "\\t", "-Z"], "").out), ["a\t{\"n\":1}", "b\ttwo words", "c\tNULL"]);
+
+    // A reader that goes on ends by its count, and one from a moment to come has nothing to read.
+    assert_eq!(done(&["cat", &topic, "-c", "2"], "").out.lines().count(), 2);
+    for (arguments, lines) in [
+        (&["-o", "end"][..], 0),
+        (&["-o", "@2100-01-01T00:00:00Z"], 0),
+        (&["-o", "@1h"], 3),
+        (&["-o", "-1", "-p", &place("a").to_string()], 1),
+    ] {
+        let run = done(&[&["cat", &topic, "-e", "-J"], arguments].concat(), "");
+        assert_eq!(run.out.lines().count(), lines, "{arguments:?}\n{}", run.out);
+        for line in run.out.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+            assert_eq!(line["headers"], serde_json::json!([["from", "pipe"]]), "{line}");
+        }
+    }
+    assert_eq!(call(&["cat", &topic, "-e", "-p", "3"], "").code, 5);
+    assert_eq!(call(&["cat", &topic, "-e", "-f", "%q"], "").code, 2);
+
+    std::fs::write(folder.path().join("lines.txt"), "one\ntwo\n").expect("the folder is writable");
+    let run = call(&["produce", &topic, "lines.txt"], "");
+    assert!(run.code == 1 && run.err.contains("the first 0 records"), "a compacted topic wants keys: {}", run.err);
+    assert_eq!(call(&["produce", &topic, "none.txt"], "").code, 5);
+}
+
+#[test]
+fn a_topic_is_followed_until_a_signal_or_until_its_reader_has_gone() {
+    use std::io::{BufRead as _, BufReader};
+    let brokers = brokers!();
+    let folder = tempfile::tempdir().expect("a folder");
+    let topic = unique("follow");
+    let call = |arguments: &[&str], input: &str| {
+        let run = skald(folder.path(), &[&["topic"], arguments, &["-b", brokers]].concat(), input.as_bytes());
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    };
+    call(&["create", &topic, "--partitions", "2", "--replication", "1"], "");
+    for signalled in [true, false] {
+        let mut follower = Command::new(env!("CARGO_BIN_EXE_skald"))
+            .args(["topic", "cat", &topic, "-b", brokers])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary was built");
+        call(&["produce", &topic, "-p", "1"], "first\n");
+        let mut lines = BufReader::new(follower.stdout.take().expect("it was asked for"));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a pipe");
+        assert_eq!(line, "first\n", "a record is written when it comes");
+        if signalled {
+            signal_process(follower.id(), rustix::process::Signal::TERM);
+        } else {
+            drop(lines);
+            call(&["produce", &topic], "second\n");
+        }
+        assert!(follower.wait().expect("a child of ours").success(), "signalled: {signalled}");
+    }
 }
