@@ -7,6 +7,7 @@ use super::error::About;
 use super::intake::hand_over;
 use super::membership::{MemberContext, Rebalance, names};
 use super::ownership::Token;
+use super::pattern::to_posix;
 use super::probe::Probe;
 use super::properties::Properties;
 use super::spawn;
@@ -77,12 +78,11 @@ impl Member {
             config.create_with_context(MemberContext::default()).map_err(|error| about.error(&error))?;
         let wake = settings.wake.clone();
         consumer.set_nonempty_callback(move || wake());
-        // librdkafka takes a name that starts with `^` for a pattern.
-        let patterns: Vec<String> = settings
-            .patterns
-            .iter()
-            .map(|pattern| if pattern.starts_with('^') { pattern.to_string() } else { format!("^{pattern}") })
-            .collect();
+        let patterns = settings.patterns.iter().map(|pattern| {
+            let refused = || Error::new(ErrorClass::Fatal, about.what.clone(), format!("the client cannot match `{pattern}`"));
+            to_posix(pattern).ok_or_else(refused)
+        });
+        let patterns = patterns.collect::<Result<Vec<String>>>()?;
         let all: Vec<&str> = settings.topics.iter().map(Text::as_str).chain(patterns.iter().map(String::as_str)).collect();
         consumer.subscribe(&all).map_err(|error| about.error(&error))?;
         Ok(Self {

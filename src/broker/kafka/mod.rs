@@ -15,6 +15,7 @@ mod lookups;
 mod membership;
 mod operator;
 mod ownership;
+mod pattern;
 mod probe;
 mod producer;
 mod properties;

@@ -75,7 +75,10 @@ impl Lower<'_> {
         let problem = if text.len() > 1024 {
             Some("longer than 1 KiB".to_owned())
         } else {
-            whole(&text).err().map(|error| error.to_string().lines().last().unwrap_or("not valid").trim().to_owned())
+            let error = whole(&text).err();
+            let said = error.map(|error| error.to_string().lines().last().unwrap_or("not valid").trim().to_owned());
+            // Kafka's clients have none, and no name has words.
+            said.or_else(|| has_word_boundaries(&text).then(|| "topics are not found by boundaries of words".to_owned()))
         };
         match problem {
             None => Some(text),
@@ -180,6 +183,10 @@ impl Lower<'_> {
     pub(super) fn type_key(&mut self, entry: &Entry) -> Option<Text> {
         self.checked_word(&entry.key, entry.key_range.clone(), &TYPE)
     }
+}
+
+fn has_word_boundaries(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|parsed| parsed.properties().look_set().contains_word())
 }
 
 /// A regular expression that must match a whole name.

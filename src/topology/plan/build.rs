@@ -88,7 +88,8 @@ impl Building<'_> {
             partitions: Partitions::Cluster,
             replication: None,
             cleanup: Some(cleanup),
-            config: Vec::new(),
+            // What is deleted once it is committed needs no other end.
+            config: if role.is_purged() { vec![kept_forever()] } else { Vec::new() },
             purged: role.is_purged(),
         });
         self.topics.len() - 1
@@ -128,7 +129,6 @@ impl Building<'_> {
         }
         let name = format!("{}.{}.repartition", self.topology.name, keyed.name);
         let to = self.engine_topic(name, Role::Repartition, Cleanup::Delete);
-        self.topics[to].config.push(kept_forever());
         let (mut from, patterns) = split(&elsewhere);
         self.feeds.push(Feed { to, from: from.clone(), patterns: !patterns.is_empty() });
         from.sort_unstable();

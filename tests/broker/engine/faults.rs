@@ -95,8 +95,10 @@ fn without_transactions_nothing_is_lost_when_one_of_two_workers_is_killed_under_
     let mut steady = start(&totals, "steady");
     let mut victim = start(&totals, "victim");
     for _ in 0..2 {
+        // Looked at before more is sent: what is waited for is sure to come.
+        let done = totals.done().unwrap_or(0);
         totals.send(2_000);
-        totals.wait_for(totals.done().unwrap_or(0) + 200, &mut [&mut steady, &mut victim]);
+        totals.wait_for(done + 200, &mut [&mut steady, &mut victim]);
         victim.kill();
         totals.send(500);
         victim = start(&totals, "victim");

@@ -10,6 +10,7 @@ mod measure;
 mod purge;
 mod restore;
 mod shop;
+mod sources;
 mod timers;
 mod totals;
 
