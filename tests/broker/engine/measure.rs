@@ -3,8 +3,9 @@
 //! `cargo build --release` once, then
 //! `SKALD_TEST_BINARY=target/release/skald cargo test --test broker engine::measure -- --ignored --nocapture --test-threads=1`
 
-use super::{LONG, Sample, free_port, restore, stop, timers};
-use crate::tools::{Engine, Input, create_topic, produce, try_committed, unique, wait_until};
+use super::shop::{message, wait_for_topics};
+use super::{LONG, Sample, free_port, restore, sagas, stop, timers};
+use crate::tools::{Engine, Input, create_topic, produce, read_committed, try_committed, unique, wait_until};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -192,5 +193,74 @@ fn idle_cpu_of_a_worker_that_holds_a_hundred_thousand_timers() {
         let share = (after - before).as_secs_f64() / 30.0 * 100.0;
         println!("idle with {orders} timers armed: {share:.2} % of one core, peak RSS {} MiB", peak >> 20);
         stop(worker);
+    }
+}
+
+#[test]
+#[ignore = "measures"]
+fn sagas_of_four_steps_per_cpu_second_and_the_state_of_one_that_runs() {
+    const SAGAS: u64 = 20_000;
+    const WARM: u64 = 200;
+    // Four orders of each: what a participant keeps stays small beside what a saga keeps.
+    const SKUS: u64 = 5_000;
+    let brokers = brokers!();
+    let topics = ["purchases", "inventory.deliveries", "inventory.commands", "gateway.commands", "customers.mails"];
+    let sample = Sample::of("payment-saga", &topics)
+        .with("partitions: 6", &format!("partitions: {PARTITIONS}"))
+        .with("payment_success_rate: 0.8", "payment_success_rate: 1.0");
+    let mut worker = sample.worker_with(brokers, "only", "first", &["--threads", "1"]);
+    let (purchases, deliveries) = (sample.topic("purchases"), sample.topic("inventory.deliveries"));
+    wait_for_topics(brokers, &mut worker, &[&purchases, &deliveries]);
+    let deliver = |sku: u64| {
+        let data = json!({ "sku": format!("sku-{sku}"), "quantity": 100 });
+        Input::new(format!("sku-{sku}"), message(format!("receive-{sku}"), "stock.receive.v1", data))
+    };
+    produce(brokers, &deliveries, PARTITIONS, (0..SKUS).map(deliver));
+    let place = |orders: std::ops::Range<u64>| {
+        let order = |number: u64| {
+            let id = format!("order-{number}");
+            let data = json!({ "orderId": id, "sku": format!("sku-{}", number % SKUS), "quantity": 1, "amount": 4_990 });
+            Input::new(id, message(format!("place-{number}"), "order.placed.v1", data))
+        };
+        produce(brokers, &purchases, PARTITIONS, orders.map(order));
+    };
+    let wait_for = |sagas: u64| {
+        // The last of the four steps.
+        wait_until("all sagas have ended", Duration::from_secs(400), || {
+            std::thread::sleep(Duration::from_millis(500));
+            read_committed(brokers, &sample.topic("customers.mails")).len() as u64 == sagas
+        });
+    };
+    place(0..WARM);
+    wait_for(WARM);
+    let (before, clock) = (used(&worker).0, SystemClock::new());
+    place(WARM..WARM + SAGAS);
+    wait_for(WARM + SAGAS);
+    let (cpu, peak) = used(&worker);
+    let (cpu, wall) = ((cpu - before).as_secs_f64(), clock.mono().as_secs_f64());
+    println!(
+        "{SAGAS} sagas of four steps, participants in the same worker, one thread: {:.0} sagas per CPU-second, {:.0} a second, \
+         peak RSS {} MiB",
+        SAGAS as f64 / cpu,
+        SAGAS as f64 / wall,
+        peak >> 20
+    );
+    stop(worker);
+    // As each epoch left them; a saga that waits for an answer has one timer.
+    let (mut running, mut timers, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for output in read_committed(brokers, &format!("{}.purchase.changelog", sample.topology)) {
+        let (Some(key), Some(value)) = (&output.key, &output.value) else { continue };
+        let size = key.len() + value.len();
+        match sagas::instance(&output) {
+            Some((_, row)) if row["status"] == "running" => running.push(size),
+            Some(_) => ended.push(size),
+            None if key[0] == 2 => timers.push(size),
+            None => {}
+        }
+    }
+    for (what, mut sizes) in [("a running saga", running), ("a timer", timers), ("a saga that is over", ended)] {
+        sizes.sort_unstable();
+        let mean = sizes.iter().sum::<usize>() as f64 / sizes.len().max(1) as f64;
+        println!("{what}, key and value: {mean:.0} bytes, at most {:?}, of {}", sizes.last(), sizes.len());
     }
 }

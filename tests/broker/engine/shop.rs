@@ -1,8 +1,9 @@
 //! The shop sample end to end: orders end confirmed or cancelled, goods and money add up.
 
 use super::{LONG, Sample, stop};
-use crate::tools::{Input, Output, produce, read_committed, wait_until};
+use crate::tools::{Engine, Input, Output, kafka, produce, read_committed, wait_until};
 use serde_json::{Value, json};
+use skald::broker::Broker;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PARTITIONS: u32 = 6;
@@ -20,18 +21,18 @@ const TOPICS: [&str; 8] = [
     "notifications.requests",
 ];
 
-fn message(id: String, kind: &str, data: Value) -> String {
+pub(super) fn message(id: String, kind: &str, data: Value) -> String {
     json!({ "id": id, "type": kind, "version": "1", "source": "test", "timestamp": "2026-01-02T03:04:05Z",
         "data": data, "metadata": {} })
     .to_string()
 }
 
-fn events(outputs: Vec<Output>) -> Vec<Value> {
+pub(super) fn events(outputs: Vec<Output>) -> Vec<Value> {
     outputs.into_iter().map(|output| serde_json::from_slice(&output.value.expect("an event")).expect("JSON")).collect()
 }
 
 /// Ids of the orders that have an event of this type; each may have it once.
-fn orders_with(events: &[Value], kind: &str) -> BTreeSet<String> {
+pub(super) fn orders_with(events: &[Value], kind: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for event in events.iter().filter(|event| event["type"] == kind) {
         let order = event["data"]["orderId"].as_str().expect("an order").to_owned();
@@ -40,18 +41,34 @@ fn orders_with(events: &[Value], kind: &str) -> BTreeSet<String> {
     found
 }
 
+/// The last state of every key of an aggregate.
+pub(super) fn last_states(brokers: &str, sample: &Sample, node: &str) -> BTreeMap<String, Value> {
+    read_committed(brokers, &format!("{}.{node}.snapshots", sample.topology))
+        .into_iter()
+        .filter_map(|output| {
+            let key = String::from_utf8(output.key?).ok()?;
+            Some((key, serde_json::from_slice(&output.value?).ok()?))
+        })
+        .collect()
+}
+
+/// Waits until a worker has created these topics.
+pub(super) fn wait_for_topics(brokers: &str, worker: &mut Engine, names: &[&str]) {
+    let admin = Broker::admin(&kafka(brokers)).expect("an admin client");
+    wait_until("the declared topics are created", LONG, || {
+        assert!(!worker.has_ended(), "the worker ended by itself:\n{}", worker.output());
+        let topics = admin.topics().unwrap_or_default();
+        names.iter().all(|name| topics.iter().any(|topic| topic.name == *name))
+    });
+}
+
 #[test]
 fn every_order_of_the_shop_ends_and_goods_and_money_add_up() {
     let brokers = brokers!();
     let sample = Sample::of("shop", &TOPICS);
     let mut worker = sample.worker(brokers, "shop");
     let (orders_commands, stock_commands) = (sample.topic("orders.commands"), sample.topic("stock.commands"));
-    wait_until("the declared topics are created", LONG, || {
-        assert!(!worker.has_ended(), "the worker ended by itself:\n{}", worker.output());
-        let admin = skald::broker::Broker::admin(&crate::tools::kafka(brokers)).expect("an admin client");
-        admin.topics().is_ok_and(|topics| topics.iter().any(|topic| topic.name == orders_commands.as_str()))
-            && admin.topics().is_ok_and(|topics| topics.iter().any(|topic| topic.name == stock_commands.as_str()))
-    });
+    wait_for_topics(brokers, &mut worker, &[&orders_commands, &stock_commands]);
     produce(
         brokers,
         &stock_commands,
@@ -74,15 +91,7 @@ fn every_order_of_the_shop_ends_and_goods_and_money_add_up() {
     produce(brokers, &orders_commands, PARTITIONS, (0..ORDERS).step_by(7).map(|order| create(order, 1)));
     produce(brokers, &orders_commands, PARTITIONS, [Input::new("garbage", "{not json")]);
 
-    let last_states = |node: &str| -> BTreeMap<String, Value> {
-        read_committed(brokers, &format!("{}.{node}.snapshots", sample.topology))
-            .into_iter()
-            .filter_map(|output| {
-                let key = String::from_utf8(output.key?).ok()?;
-                Some((key, serde_json::from_slice(&output.value?).ok()?))
-            })
-            .collect()
-    };
+    let last_states = |node: &str| last_states(brokers, &sample, node);
     wait_until("every order is confirmed or cancelled and nothing is reserved any more", LONG, || {
         assert!(!worker.has_ended(), "the worker ended by itself:\n{}", worker.output());
         let orders = last_states("orders");
