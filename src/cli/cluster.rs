@@ -37,8 +37,12 @@ pub(super) fn failed(error: &broker::Error) -> Problem {
         ErrorClass::Missing(_) => Exit::NotFound,
         _ => Exit::Failed,
     };
-    let problem = Problem::of(exit, error);
-    match &error.class {
+    with_right(Problem::of(exit, error), error)
+}
+
+/// Names the right that is missing, where that is the cause.
+pub(super) fn with_right(problem: Problem, cause: &broker::Error) -> Problem {
+    match &cause.class {
         ErrorClass::Denied(right) => problem.hint(format!("this principal needs the right `{right}`")),
         _ => problem,
     }

@@ -1,5 +1,6 @@
 //! The engines of a process: started together, watched, stopped together.
 
+use super::cluster::with_right;
 use super::load::Checked;
 use super::problem::Problem;
 use super::signals::Signals;
@@ -164,6 +165,7 @@ fn failed(error: &runtime::Error) -> Problem {
         runtime::Error::Broker(cause) if cause.class == crate::broker::ErrorClass::Retry => {
             Problem::of(Exit::BrokerUnreachable, error)
         }
+        runtime::Error::Broker(cause) | runtime::Error::Permanent(cause) => with_right(Problem::of(Exit::Failed, error), cause),
         _ => Problem::of(Exit::Failed, error),
     }
 }

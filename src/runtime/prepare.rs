@@ -81,7 +81,9 @@ pub fn prepare(plan: &Plan, admin: &dyn Admin, create_declared: bool) -> Result<
                 topic: topic.name.clone(),
                 expected: format!("a topic with {count} partitions"),
                 found: "no such topic".into(),
-                next: "create it, or start with `--create-topics`".into(),
+                next:
+                    "create it, or start with `--create-topics`; one that is there is hidden from a principal without Describe"
+                        .into(),
             });
         }
     }

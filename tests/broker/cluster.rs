@@ -78,7 +78,15 @@ fn say(text: &str) {
 pub(crate) struct Cluster {
     folder: PathBuf,
     port: u16,
+    /// Where users with passwords are let in, if any are.
+    guarded: Option<Guarded>,
     running: Option<Running>,
+}
+
+/// A listener for users with passwords, who may do what ACLs allow them. Whoever comes by the other one may do everything.
+struct Guarded {
+    port: u16,
+    users: Vec<String>,
 }
 
 struct Running {
@@ -111,10 +119,16 @@ impl Drop for Guard {
 impl Cluster {
     /// Starts a broker and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_for(&[])
+    }
+
+    /// The same with a listener for these users, by SASL's PLAIN without TLS; a user's password is the name.
+    pub(crate) fn start_for(users: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("skald-kafka-").tempdir().expect("a temporary folder").keep();
         for attempt in 1.. {
-            let (port, controller) = free_ports();
-            let mut cluster = Self { folder: folder.clone(), port, running: None };
+            let [port, controller, guarded] = free_ports();
+            let guarded = (!users.is_empty()).then(|| Guarded { port: guarded, users: users.to_vec() });
+            let mut cluster = Self { folder: folder.clone(), port, guarded, running: None };
             cluster.configure(controller);
             match cluster.launch() {
                 Ok(()) => return cluster,
@@ -129,6 +143,24 @@ impl Cluster {
     /// `host:port` of the broker.
     pub(crate) fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` of the broker for its users.
+    pub(crate) fn guarded(&self) -> String {
+        format!("127.0.0.1:{}", self.guarded.as_ref().expect("it was started for users").port)
+    }
+
+    /// Creates ACLs, of the lines that `kafka/Acls.java` reads.
+    pub(crate) fn allow(&self, acls: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broker/kafka/Acls.java");
+        let mut command = java(source.to_str().expect("UTF-8"));
+        let command = command.arg(self.brokers()).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("`java` is there");
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        stdin.write_all(acls.as_bytes()).expect("it is read to its end");
+        drop(stdin);
+        let done = child.wait_with_output().expect("a child of ours");
+        assert!(done.status.success(), "creating ACLs failed:\n{}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// Stops the broker as an operator would.
@@ -156,7 +188,7 @@ impl Cluster {
     fn configure(&self, controller: u16) {
         let (port, logs) = (self.port, self.folder.join("logs"));
         let _ = fs::remove_dir_all(&logs);
-        let text = format!(
+        let mut text = format!(
             "process.roles=broker,controller\n\
              node.id=1\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
@@ -178,6 +210,21 @@ impl Cluster {
              group.min.session.timeout.ms=1000\n",
             logs.display()
         );
+        if let Some(Guarded { port: guarded, users }) = &self.guarded {
+            let users: String = users.iter().map(|user| format!(" user_{user}=\"{user}\"")).collect();
+            text = text
+                .replace(",CONTROLLER://", &format!(",SASL_PLAINTEXT://127.0.0.1:{guarded},CONTROLLER://"))
+                .replace("advertised.listeners=", &format!("advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{guarded},"));
+            text += &format!(
+                "listener.security.protocol.map=\
+                 PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT\n\
+                 sasl.enabled.mechanisms=PLAIN\n\
+                 listener.name.sasl_plaintext.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required{users};\n\
+                 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                 super.users=User:ANONYMOUS\n"
+            );
+        }
         // Retention starts late: a test may write records of 1970, and the first check would delete them.
         fs::write(self.folder.join("server.properties"), text).expect("the temporary folder is writable");
         let format = java("kafka.tools.StorageTool")
@@ -248,11 +295,9 @@ pub(crate) fn wait_for_exit(child: &mut Child, longest: Duration) -> bool {
     false
 }
 
-fn free_ports() -> (u16, u16) {
-    let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let (a, b) = (listen(), listen());
-    let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
-    (port(&a), port(&b))
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
 fn java(class: &str) -> Command {

@@ -18,6 +18,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+/// How long the settings of a topic that was listed are asked for again, and how often.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
+const SETTINGS_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait until new settings show.
@@ -87,12 +90,23 @@ impl Admin for KafkaAdmin {
         }
         let asked: Vec<ResourceSpecifier<'_>> = known.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
         let about = About::new("reading topic settings");
-        let answer = wait(self.acts.describe_configs(&asked, &options())).map_err(|error| self.error(&about, &error))?;
-        // One answer to each resource, in the order asked.
-        let configs: Vec<_> = answer.into_iter().collect();
+        let started = self.clock.mono();
+        // One answer to each resource, in the order asked. Every topic has settings: where there are none, the broker has answered
+        // with an error, which the wrapper passes over. It does not know a new topic yet, or does not show the settings to us.
+        let configs = loop {
+            let answer = wait(self.acts.describe_configs(&asked, &options())).map_err(|error| self.error(&about, &error))?;
+            let is_whole = answer.iter().flatten().all(|config| !config.entries.is_empty());
+            if is_whole || self.clock.mono() - started > SETTINGS_TIMEOUT {
+                break answer;
+            }
+            std::thread::sleep(SETTINGS_PAUSE);
+        };
         for (topic, config) in known.iter_mut().zip(configs) {
             let about = about.clone().on_topic(topic.name.clone(), "DescribeConfigs");
             let config = config.map_err(|code| about.code(code))?;
+            if config.entries.is_empty() {
+                return Err(about.code(Code::TopicAuthorizationFailed));
+            }
             topic.config = config.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect();
         }
         Ok(known)

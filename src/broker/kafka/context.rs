@@ -4,6 +4,7 @@
 //! the worker loop; whoever polls reads the notes afterwards. What only some clients tell is the context's role: `membership` of
 //! those that are in a group, `deliveries` of those that write.
 
+use crate::record::Text;
 use crate::sync::lock;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -50,6 +51,8 @@ pub(super) struct Notes {
     last_error: Mutex<String>,
     /// The text of the error that `poll` is about to return, which names what the returned code does not.
     last_reason: Mutex<String>,
+    /// The topic that a transaction could not be extended to.
+    refused: Mutex<Option<Text>>,
 }
 
 impl Notes {
@@ -75,8 +78,23 @@ impl Notes {
         lock(&self.last_reason).clone()
     }
 
+    /// The topic that made the transaction fail, where that is one that it could not be extended to: each record in flight fails
+    /// with it then, and none tells the topic.
+    pub(super) fn refused(&self) -> Option<Text> {
+        lock(&self.refused).clone()
+    }
+
+    pub(super) fn forget_refused(&self) {
+        *lock(&self.refused) = None;
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.note_served();
+        if facility == "ADDPARTS"
+            && let Some(topic) = refused_topic(line)
+        {
+            *lock(&self.refused) = Some(topic.into());
+        }
         // A request that timed out, or a connection lost with requests on it: the next one may be a second try.
         if matches!(facility, "REQTMOUT" | "FAIL") {
             self.trouble.store(true, Ordering::Relaxed);
@@ -96,6 +114,9 @@ impl Notes {
         reason.clone_into(&mut lock(&self.last_reason));
         match error.rdkafka_error_code() {
             Some(Code::PartitionEOF) => {}
+            // Every consumer looks for the coordinator of its group, and those that only read partitions need none. A call that
+            // needs it fails, and a member's poll does.
+            Some(Code::GroupAuthorizationFailed) => tracing::debug!(target: "librdkafka", "{error}: {reason}"),
             Some(
                 Code::BrokerTransportFailure
                 | Code::AllBrokersDown
@@ -114,6 +135,36 @@ impl Notes {
                 tracing::warn!(target: "librdkafka", "{reason}");
             }
             _ => tracing::warn!(target: "librdkafka", "{error}: {reason}"),
+        }
+    }
+}
+
+/// The topic of `Failed to add partition "shop.dlq" [0] to transaction: …`; not of those that were refused for another's sake.
+fn refused_topic(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("Failed to add partition \"")?;
+    let (topic, why) = rest.split_once("\" [")?;
+    (!why.ends_with("Operation not attempted")).then_some(topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_topics_of_a_transaction_the_one_at_fault_is_told() {
+        for (line, topic) in [
+            (
+                "[thrd:main]: TxnCoordinator/1: Failed to add partition \"a.dlq\" [0] to transaction: Broker: Operation not attempted",
+                None,
+            ),
+            (
+                "[thrd:main]: TxnCoordinator/1: Failed to add partition \"a\" [7] to transaction: Broker: Topic authorization failed",
+                Some("a"),
+            ),
+            ("Failed to add partition \"a", None),
+            ("Current transaction failed", None),
+        ] {
+            assert_eq!(refused_topic(line), topic, "{line}");
         }
     }
 }

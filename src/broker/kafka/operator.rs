@@ -12,7 +12,7 @@ use super::spawn;
 use super::trim::Trims;
 use crate::broker::{Batch, BatchRecord, Error, ErrorClass, Guarantee, Op, Outcome, Ownership, Result, TransactionSettings};
 use crate::clock::{Clock, SystemClock};
-use crate::record::{Millis, Offset, TopicPartition};
+use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -97,6 +97,10 @@ impl Operator {
         About::new(what).of_group(self.settings.group.clone()).with_id(self.settings.transactional_id.clone())
     }
 
+    fn about_writing(&self, what: &str, topic: &Text, partition: Partition) -> About {
+        self.about(&format!("{what} `{topic}-{partition}`")).on_topic(topic.clone(), "Write")
+    }
+
     fn producer(&self) -> Result<&Client> {
         self.producer.as_ref().ok_or_else(|| Error::new(ErrorClass::Fatal, "using the producer", "it was never initialised"))
     }
@@ -155,6 +159,7 @@ impl Operator {
         (self.gap, self.to_commit) = (false, None);
         let producer = self.producer()?;
         producer.context().take_deliveries();
+        producer.context().notes.forget_refused();
         if self.is_transactional() {
             producer.begin_transaction().map_err(|error| about.error(&error))?;
         } else if let Some((_, text)) = producer.client().fatal_error() {
@@ -225,10 +230,9 @@ impl Operator {
 
     /// Why a record was not taken. A transaction that has failed already refuses records by their state, not by its cause.
     fn refusal(&self, producer: &Client, record: &BatchRecord<'_>, error: &KafkaError) -> Error {
-        let about = self.about(&format!("producing to `{}-{}`", record.topic(), record.partition()));
-        let about = about.on_topic(record.topic().clone(), "Write");
+        let about = self.about_writing("producing to", record.topic(), record.partition());
         if matches!(error.rdkafka_error_code(), Some(Code::State | Code::PurgeQueue | Code::Fatal))
-            && let Some(cause) = self.cause(producer, &about)
+            && let Some(cause) = self.cause(producer, about.clone())
         {
             return cause;
         }
@@ -242,7 +246,11 @@ impl Operator {
 
     /// What made the transaction fail. Asked by `begin`, which is legal in no state that this can be called in and answers with
     /// the failure.
-    fn cause(&self, producer: &Client, about: &About) -> Option<Error> {
+    fn cause(&self, producer: &Client, about: About) -> Option<Error> {
+        let about = match producer.context().notes.refused() {
+            Some(topic) => About { what: format!("adding `{topic}` to a transaction"), ..about.on_topic(topic, "Write") },
+            None => about,
+        };
         if !self.is_transactional() {
             let fatal = producer.client().fatal_error()?;
             return Some(Error::new(about.code(fatal.0).class, about.what.clone(), fatal.1));
@@ -267,10 +275,9 @@ impl Operator {
         loop {
             look(producer);
             if let Some(failure) = producer.context().failure() {
-                let about = self.about(&format!("delivering to `{}-{}`", failure.topic, failure.partition));
-                let about = about.on_topic(failure.topic.clone(), "Write");
+                let about = self.about_writing("delivering to", &failure.topic, failure.partition);
                 if failure.is_purge()
-                    && let Some(cause) = self.cause(producer, &about)
+                    && let Some(cause) = self.cause(producer, about.clone())
                 {
                     return Err(cause);
                 }

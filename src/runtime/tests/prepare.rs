@@ -67,7 +67,8 @@ fn a_declared_topic_that_is_missing_is_named_or_made_when_asked() {
     let found = problems(&cluster(), false);
     assert_eq!(
         found,
-        "topic `orders`: expected a topic with 3 partitions, found no such topic; create it, or start with `--create-topics`"
+        "topic `orders`: expected a topic with 3 partitions, found no such topic; create it, or start with `--create-topics`; one that is \
+         there is hidden from a principal without Describe"
     );
     let cluster = cluster();
     let (_, plan) = checked(TOPOLOGY);

@@ -9,6 +9,7 @@ mod letters;
 mod measure;
 mod purge;
 mod restore;
+mod rights;
 mod sagas;
 mod shop;
 mod sources;
