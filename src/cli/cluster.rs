@@ -1,13 +1,19 @@
 //! The Kafka cluster that a command works with.
 
 use super::Problem;
-use crate::broker::kafka::{Kafka, Properties};
+use crate::broker::kafka::{GroupProtocol, Kafka, Properties};
 use crate::broker::{self, ErrorClass};
 use crate::config::{Cluster, Exit};
 
 /// A client with the properties given; nothing is connected yet.
 pub(super) fn client(cluster: &Cluster) -> Result<Kafka, Problem> {
+    member(cluster, GroupProtocol::default())
+}
+
+/// The same for a worker, whose groups share partitions by this protocol.
+pub(super) fn member(cluster: &Cluster, protocol: GroupProtocol) -> Result<Kafka, Problem> {
     let mut properties = Properties::new(cluster.brokers.as_str());
+    properties.set_group_protocol(protocol);
     for property in &cluster.properties {
         properties.set(&property.key, &property.value).map_err(|error| Problem::of(Exit::Usage, &error))?;
     }

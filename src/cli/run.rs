@@ -6,9 +6,9 @@ use super::gate;
 use super::load::Reading;
 use super::problem::Problem;
 use super::signals::Signals;
-use crate::broker::{self, Broker, Parting};
+use crate::broker::{self, Broker, Parting, kafka};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Colors, Exit, Guarantee, LetterHeaders, Run};
+use crate::config::{Colors, Exit, GroupProtocol, Guarantee, LetterHeaders, Run};
 use crate::dlq::Spelling;
 use crate::runtime;
 use crate::state::{Directory, Disk};
@@ -16,7 +16,11 @@ use std::sync::Arc;
 
 pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
-    let kafka = cluster::client(&settings.cluster)?;
+    let protocol = match settings.group.protocol {
+        GroupProtocol::Classic => kafka::GroupProtocol::Classic,
+        GroupProtocol::Consumer => kafka::GroupProtocol::Consumer,
+    };
+    let kafka = cluster::member(&settings.cluster, protocol)?;
     no_core_dumps();
     let signals = Signals::take()?;
     cluster::contact(&kafka, &settings.cluster)?;

@@ -564,7 +564,11 @@ pub struct Run {
     #[arg(long, env = "SKALD_GUARANTEE", value_enum, default_value_t = Guarantee::ExactlyOnce)]
     pub guarantee: Guarantee,
 
-    /// Without a heartbeat for so long a worker is taken for dead
+    /// How the workers of a topology share its partitions; all of them alike
+    #[arg(long, env = "SKALD_GROUP_PROTOCOL", value_enum, default_value_t = GroupProtocol::Classic)]
+    pub group_protocol: GroupProtocol,
+
+    /// Without a heartbeat for so long a worker is taken for dead; with the `consumer` protocol the cluster says how long
     #[arg(long, env = "SKALD_SESSION_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse::time)]
     pub session_timeout: Duration,
 
@@ -650,6 +654,15 @@ pub enum Guarantee {
     /// No transactions: after a crash records may count again
     #[value(name = "at_least_once")]
     AtLeastOnce,
+}
+
+/// How the workers of a topology share its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GroupProtocol {
+    /// The workers agree among themselves
+    Classic,
+    /// The cluster assigns, one partition at a time (KIP-848): needs Kafka 4.3
+    Consumer,
 }
 
 /// Whose names the headers of dead letters have.

@@ -18,8 +18,8 @@ mod tests;
 
 pub use exit::Exit;
 pub use flags::{
-    CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, Guarantee, LetterHeaders, LogFormat, New,
-    OutputFormat, Schema, SchemaName, Template,
+    CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, GroupProtocol, Guarantee, LetterHeaders, LogFormat,
+    New, OutputFormat, Schema, SchemaName, Template,
 };
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
@@ -284,6 +284,8 @@ pub struct Run {
 /// Times of the consumer group and its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
+    /// How workers share partitions.
+    pub protocol: GroupProtocol,
     /// After so long without a heartbeat a worker is taken for dead.
     pub session_timeout: Duration,
     /// After so long without a poll a worker leaves the group.
@@ -450,6 +452,7 @@ fn test(raw: flags::Test) -> Result<Test, Error> {
 
 fn run(raw: flags::Run) -> Result<Run, Error> {
     let group = Group {
+        protocol: raw.group_protocol,
         session_timeout: between("session-timeout", raw.session_timeout, Duration::from_secs(1))?,
         max_poll_interval: between("max-poll-interval", raw.max_poll_interval, Duration::from_secs(1))?,
         transaction_timeout: between("transaction-timeout", raw.transaction_timeout, Duration::from_secs(1))?,
@@ -457,6 +460,14 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
     };
     if group.max_poll_interval < group.session_timeout {
         return Err(Error::Conflict("--max-poll-interval must not be shorter than --session-timeout".into()));
+    }
+    if group.protocol == GroupProtocol::Consumer && raw.guarantee == Guarantee::AtLeastOnce {
+        // The lease of an owner is measured by the session.
+        let reason = "without transactions a worker must know the session, which is the cluster's own";
+        return Err(Error::Conflict(format!("--group-protocol consumer does not go with --guarantee at_least_once: {reason}")));
+    }
+    if group.protocol == GroupProtocol::Consumer && raw.stay {
+        return Err(Error::Conflict("--group-protocol consumer does not go with --stay: no place is kept".into()));
     }
     if group.transaction_timeout <= group.commit_interval {
         return Err(Error::Conflict("--transaction-timeout must be longer than --commit-interval".into()));

@@ -66,6 +66,8 @@ fn what_is_not_given_has_its_default() {
     assert_eq!(run.listen, Listen::At("127.0.0.1:7070".parse().unwrap()));
     assert_eq!(run.group.session_timeout, Duration::from_secs(10));
     assert_eq!(run.group.commit_interval, Duration::from_millis(100));
+    assert_eq!(run.group.protocol, GroupProtocol::Classic);
+    assert_eq!(run_of("run a.yaml -b k:1 --group-protocol consumer").group.protocol, GroupProtocol::Consumer);
     assert!(run.threads >= 1 && run.worker.is_none() && !run.stay && !run.create_topics);
 
     let dev = dev_of("dev");
@@ -109,6 +111,9 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         ("run a.yaml -b k:1 --session-timeout 90s", "must not be shorter than --session-timeout"),
         ("run a.yaml -b k:1 --commit-interval 20s", "must be longer than --commit-interval"),
         ("run a.yaml -b k:1 --guarantee at-most-once", "exactly_once, at_least_once"),
+        ("run a.yaml -b k:1 --group-protocol eager", "classic, consumer"),
+        ("run a.yaml -b k:1 --group-protocol consumer --stay", "no place is kept"),
+        ("run a.yaml -b k:1 --group-protocol consumer --guarantee at_least_once", "must know the session"),
         ("dev --duration 1ms", "must lie between"),
         ("dev --rate -1", "unexpected argument"),
         ("check", "PATH"),

@@ -207,7 +207,11 @@ impl Cluster {
              share.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n\
-             group.min.session.timeout.ms=1000\n",
+             group.min.session.timeout.ms=1000\n\
+             group.consumer.min.session.timeout.ms=1000\n\
+             group.consumer.session.timeout.ms=6000\n\
+             group.consumer.min.heartbeat.interval.ms=100\n\
+             group.consumer.heartbeat.interval.ms=500\n",
             logs.display()
         );
         if let Some(Guarded { port: guarded, users }) = &self.guarded {

@@ -1,15 +1,17 @@
 //! A member of a consumer group.
 //!
-//! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards. An error that stops a partition
+//! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards; those of the consumer protocol by way
+//! of `increments`. An error that stops a partition
 //! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
 
 use super::error::About;
+use super::increments::{Answer, Increments, Told};
 use super::intake::hand_over;
 use super::membership::{MemberContext, Rebalance, names};
 use super::ownership::Token;
 use super::pattern::to_posix;
 use super::probe::Probe;
-use super::properties::Properties;
+use super::properties::{GroupProtocol, Properties};
 use super::spawn;
 use super::trouble::{is_of_client, trouble_kind};
 use crate::broker::{
@@ -19,7 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
 use crate::sync::lock;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,6 +38,10 @@ const RECORDS_BETWEEN_CLOCK_READS: usize = 32;
 const SEEK_TIMEOUT: Duration = Duration::from_millis(500);
 /// So long a partition may take from its assignment to accepting a seek, before it is taken for stopped.
 const SEEK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// With the consumer protocol the client tells of partitions only, never of a group joined without any. What gets nothing for so long
+/// after it was started is taken for spare, or it would never be ready.
+const SPARE_AFTER: Duration = Duration::from_secs(3);
 
 /// A nudge is a request whose answer is not waited for.
 const NUDGE_TIMEOUT: Duration = Duration::from_millis(2);
@@ -55,6 +61,10 @@ pub(super) struct Member {
     clock: SystemClock,
     /// An event was handed out and waits for its answer.
     answer_owed: bool,
+    /// With the consumer protocol only.
+    increments: Option<Increments>,
+    /// The loop has heard of an assignment.
+    was_told: bool,
     /// What was accepted.
     accepted: Vec<TopicPartition>,
     /// Partitions whose reading librdkafka has given up: only a new assignment starts it again.
@@ -74,8 +84,11 @@ impl Member {
     pub(super) fn join(properties: &Arc<Properties>, settings: &ConsumerSettings) -> Result<Self> {
         let about = About::new(format!("joining group `{}`", settings.group)).of_group(settings.group.clone());
         let config = properties.group_member(settings);
+        let incremental = properties.group_protocol() == GroupProtocol::Consumer;
+        let mut context = MemberContext::default();
+        context.role.incremental = incremental;
         let mut consumer: BaseConsumer<MemberContext> =
-            config.create_with_context(MemberContext::default()).map_err(|error| about.error(&error))?;
+            config.create_with_context(context).map_err(|error| about.error(&error))?;
         let wake = settings.wake.clone();
         consumer.set_nonempty_callback(move || wake());
         let patterns = settings.patterns.iter().map(|pattern| {
@@ -89,10 +102,13 @@ impl Member {
             consumer: Some(Arc::new(consumer)),
             properties: properties.clone(),
             group: settings.group.clone(),
-            instance: settings.instance.clone(),
+            // Under the consumer protocol members have no names: see there.
+            instance: settings.instance.clone().filter(|_| !incremental),
             wake: settings.wake.clone(),
             clock: SystemClock::new(),
             answer_owed: false,
+            increments: incremental.then(Increments::default),
+            was_told: false,
             accepted: Vec::new(),
             stopped: FxHashSet::default(),
             resumed: FxHashMap::default(),
@@ -109,13 +125,9 @@ impl Member {
 
     /// A rebalance that was noted, or a trouble whose input is known by now.
     fn event(&mut self) -> Option<Polled> {
-        let noted = lock(&self.consumer().context().role.rebalances).pop_front();
-        if let Some(noted) = noted {
-            self.answer_owed = true;
-            return Some(match noted {
-                Rebalance::Assigned(partitions) => Polled::Assigned(partitions),
-                Rebalance::Revoked { lost } => Polled::Revoked { lost },
-            });
+        let rebalance = if self.increments.is_some() { self.increment() } else { self.rebalance() };
+        if rebalance.is_some() {
+            return rebalance;
         }
         if let Some(found) = self.probe.as_ref().and_then(Probe::result) {
             self.probe = None;
@@ -127,6 +139,46 @@ impl Member {
         self.troubles.pop_front().map(Polled::Trouble)
     }
 
+    fn noted(&self) -> Option<Rebalance> {
+        lock(&self.consumer().context().role.rebalances).pop_front()
+    }
+
+    fn rebalance(&mut self) -> Option<Polled> {
+        let noted = self.noted()?;
+        self.answer_owed = true;
+        Some(match noted {
+            Rebalance::Assigned(partitions) => Polled::Assigned(partitions),
+            Rebalance::Revoked { lost, .. } => Polled::Revoked { lost },
+        })
+    }
+
+    fn increment(&mut self) -> Option<Polled> {
+        loop {
+            let increments = self.increments.as_mut().filter(|increments| !increments.waits())?;
+            if let Some(all) = increments.granted() {
+                return Some(Polled::Assigned(all));
+            }
+            let Some(noted) = self.noted() else {
+                if self.was_told || self.clock.mono() < SPARE_AFTER {
+                    return None;
+                }
+                self.increments.as_mut()?.spare();
+                self.was_told = true;
+                continue;
+            };
+            self.was_told = true;
+            match self.increments.as_mut()?.noted(noted) {
+                Told::Revoked { lost } => return Some(Polled::Revoked { lost }),
+                Told::Granted => {}
+                Told::Nothing(answer) => {
+                    if let Err(error) = give(self.consumer(), &answer) {
+                        return Some(Polled::Fatal(About::new("answering the group").error(&error)));
+                    }
+                }
+            }
+        }
+    }
+
     /// What an error means; `None` for one that the client overcomes or that is being looked into.
     fn judge(&mut self, error: &KafkaError) -> Option<Polled> {
         let about = About::new(format!("reading as a member of group `{}`", self.group)).of_group(self.group.clone());
@@ -135,7 +187,12 @@ impl Member {
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == Code::Fatal {
             // The code of a fatal error is the cause; the wrapper may only say "fatal".
             let cause = self.consumer().client().fatal_error();
-            let (code, text) = cause.unwrap_or((code, reason));
+            let (code, mut text) = cause.unwrap_or((code, reason));
+            if self.increments.is_some()
+                && matches!(code, Code::UnsupportedVersion | Code::UnsupportedFeature | Code::UnsupportedAssignor)
+            {
+                text.push_str("; the consumer protocol needs Kafka 4.3: with older brokers use the classic one");
+            }
             let class = match about.code(code).class {
                 fenced @ ErrorClass::Fenced => fenced,
                 _ => ErrorClass::Fatal,
@@ -252,6 +309,20 @@ impl Member {
     /// that librdkafka has stopped.
     fn assign_again(&mut self, at: &[(TopicPartition, Offset)]) -> Result<()> {
         let about = About::new("resuming partitions").of_group(self.group.clone());
+        if self.increments.is_some() {
+            let (mut names, mut places) = (TopicPartitionList::new(), TopicPartitionList::new());
+            for (one, offset) in at {
+                names.add_partition(&one.topic, one.partition);
+                places
+                    .add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
+                    .map_err(|error| about.error(&error))?;
+            }
+            self.consumer().incremental_unassign(&names).map_err(|error| about.error(&error))?;
+            self.consumer().incremental_assign(&places).map_err(|error| about.error(&error))?;
+            self.consumer().resume(&names).map_err(|error| about.error(&error))?;
+            self.started_again(at);
+            return Ok(());
+        }
         let positions = self.known_positions();
         let (mut all, mut paused, mut read) = (TopicPartitionList::new(), TopicPartitionList::new(), TopicPartitionList::new());
         for one in &self.accepted {
@@ -268,10 +339,35 @@ impl Member {
             self.consumer().pause(&paused).map_err(|error| about.error(&error))?;
         }
         self.consumer().resume(&read).map_err(|error| about.error(&error))?;
+        self.started_again(at);
+        Ok(())
+    }
+
+    fn started_again(&mut self, at: &[(TopicPartition, Offset)]) {
         self.forget_positions();
         self.stopped.retain(|one| !at.iter().any(|(asked, _)| asked == one));
         self.unsettled.extend(at.iter().map(|(one, _)| one.clone()));
-        Ok(())
+    }
+
+    /// Takes over what came in; the rest is held and paused.
+    fn accept_increment(&mut self) -> Result<()> {
+        let about = About::new("taking over partitions").of_group(self.group.clone());
+        let Some(answer) = self.increments.as_mut().and_then(Increments::accepted) else { return Ok(()) };
+        give(self.consumer(), &answer).map_err(|error| about.error(&error))
+    }
+
+    /// Lets go what the group wants; the rest is held and paused.
+    fn release_increment(&mut self) -> Result<()> {
+        let about = About::new("letting partitions go");
+        let Some(increments) = &mut self.increments else { return Ok(()) };
+        let held = list_of(increments.held());
+        let answer = increments.released();
+        let held_on = increments.held();
+        self.stopped.retain(|one| held_on.contains(one));
+        if held.count() > 0 {
+            self.consumer().pause(&held).map_err(|error| about.error(&error))?;
+        }
+        answer.map_or(Ok(()), |answer| give(self.consumer(), &answer)).map_err(|error| about.error(&error))
     }
 
     fn forget_positions(&self) {
@@ -332,9 +428,12 @@ impl GroupConsumer for Member {
         self.answer_owed = false;
         self.forget_positions();
         self.resumed.clear();
-        self.stopped.clear();
         self.unsettled.clear();
         self.accepted = partitions.to_vec();
+        if self.increments.is_some() {
+            return self.accept_increment();
+        }
+        self.stopped.clear();
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for one in partitions {
             list.add_partition_offset(&one.topic, one.partition, NOWHERE).map_err(|error| about.error(&error))?;
@@ -350,11 +449,14 @@ impl GroupConsumer for Member {
         self.answer_owed = false;
         self.forget_positions();
         self.resumed.clear();
-        self.stopped.clear();
         self.unsettled.clear();
         self.accepted.clear();
         self.probe = None;
         self.troubles.clear();
+        if self.increments.is_some() {
+            return self.release_increment();
+        }
+        self.stopped.clear();
         self.consumer().unassign().map_err(|error| About::new("letting partitions go").error(&error))
     }
 
@@ -394,6 +496,7 @@ impl GroupConsumer for Member {
         let Some(consumer) = self.consumer.take() else { return };
         let parting = Parted {
             answer_owed: self.answer_owed,
+            increments: self.increments.take(),
             leave: how == Parting::Leave,
             group: self.group.clone(),
             instance: self.instance.clone(),
@@ -401,6 +504,7 @@ impl GroupConsumer for Member {
         };
         let (done, closed) = mpsc::channel();
         let closing = spawn("kafka-close", move || {
+            let mut parting = parting;
             parting.part(consumer);
             // Nobody waits any more when the deadline is over.
             let _ = done.send(());
@@ -415,8 +519,8 @@ impl Drop for Member {
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
             let (group, instance) = (self.group.clone(), None);
-            let answer_owed = self.answer_owed;
-            Parted { answer_owed, leave: false, group, instance, deadline: Duration::ZERO }.part(consumer);
+            let (answer_owed, increments) = (self.answer_owed, self.increments.take());
+            Parted { answer_owed, increments, leave: false, group, instance, deadline: Duration::ZERO }.part(consumer);
         }
     }
 }
@@ -424,6 +528,7 @@ impl Drop for Member {
 /// How a member ends.
 struct Parted {
     answer_owed: bool,
+    increments: Option<Increments>,
     leave: bool,
     group: Text,
     instance: Option<Text>,
@@ -431,8 +536,13 @@ struct Parted {
 }
 
 impl Parted {
-    fn part(&self, consumer: Arc<BaseConsumer<MemberContext>>) {
+    fn part(&mut self, consumer: Arc<BaseConsumer<MemberContext>>) {
         consumer.context().role.closing.store(true, Ordering::Release);
+        if let Some(increments) = &mut self.increments {
+            // A member without a name leaves by closing, whatever its parting.
+            answer_all(&consumer, increments);
+            return drop(consumer);
+        }
         let noted = lock(&consumer.context().role.rebalances).drain(..).count() > 0;
         if (self.answer_owed || noted)
             && let Err(error) = consumer.unassign()
@@ -467,6 +577,47 @@ impl Parted {
             }
         }
     }
+}
+
+/// Answers what the group waits for, so that the client can be closed.
+fn answer_all(consumer: &BaseConsumer<MemberContext>, increments: &mut Increments) {
+    let noted = std::mem::take(&mut *lock(&consumer.context().role.rebalances));
+    let mut answers: Vec<Answer> = increments.parting().into_iter().collect();
+    for change in noted {
+        answers.extend(match increments.noted(change) {
+            Told::Nothing(answer) => Some(answer),
+            Told::Revoked { .. } | Told::Granted => increments.parting(),
+        });
+    }
+    for answer in answers {
+        if let Err(error) = give(consumer, &answer) {
+            // The session's end gives it then.
+            tracing::debug!("{error}");
+        }
+    }
+}
+
+/// Gives the client its answer; what comes in is paused.
+fn give(consumer: &BaseConsumer<MemberContext>, answer: &Answer) -> KafkaResult<()> {
+    match answer {
+        Answer::Drop(partitions) => consumer.incremental_unassign(&list_of(partitions)),
+        Answer::Take(partitions) => {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for one in partitions {
+                list.add_partition_offset(&one.topic, one.partition, NOWHERE)?;
+            }
+            consumer.incremental_assign(&list)?;
+            if partitions.is_empty() { Ok(()) } else { consumer.pause(&list) }
+        }
+    }
+}
+
+fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for one in partitions {
+        list.add_partition(&one.topic, one.partition);
+    }
+    list
 }
 
 /// The topic of `Subscribed topic not available: <topic>: <why>`: the one error text that names an input.

@@ -14,7 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub(super) enum Rebalance {
     Assigned(Vec<TopicPartition>),
-    Revoked { lost: bool },
+    /// `lost`: the group has already given them away.
+    Revoked {
+        partitions: Vec<TopicPartition>,
+        lost: bool,
+    },
 }
 
 /// For members of a group.
@@ -28,6 +32,8 @@ pub(super) struct Membership {
     pub(super) noted: AtomicU64,
     /// Nobody answers rebalances any more: the context does, or dropping the consumer would wait for ever.
     pub(super) closing: AtomicBool,
+    /// Partitions come and go one by one, and the member's epoch moves on its own: the consumer protocol.
+    pub(super) incremental: bool,
 }
 
 impl ConsumerContext for MemberContext {
@@ -44,7 +50,7 @@ impl ConsumerContext for MemberContext {
         let noted = if assigned {
             Rebalance::Assigned(names(partitions))
         } else {
-            Rebalance::Revoked { lost: consumer.assignment_lost() }
+            Rebalance::Revoked { partitions: names(partitions), lost: consumer.assignment_lost() }
         };
         self.role.noted.fetch_add(1, Ordering::AcqRel);
         lock(&self.role.rebalances).push_back(noted);

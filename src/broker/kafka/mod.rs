@@ -9,6 +9,7 @@ mod consumer;
 mod context;
 mod deliveries;
 mod error;
+mod increments;
 mod intake;
 mod lane;
 mod lookups;
@@ -23,7 +24,7 @@ mod reader;
 mod trim;
 mod trouble;
 
-pub use properties::{Properties, PropertyRefused};
+pub use properties::{GroupProtocol, Properties, PropertyRefused};
 
 use crate::broker::{
     Admin, Broker, ConsumerSettings, Error, ErrorClass, GroupConsumer, Isolation, LogReader, Producer, Result,

@@ -314,7 +314,9 @@ impl Operator {
         let token = Token::from(ownership, &about)?;
         if self.is_transactional() {
             let metadata = token.metadata(&about)?;
-            self.producer()?.send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT).map_err(|error| about.error(&error))?;
+            let sent = self.producer()?.send_offsets_to_transaction(&list, metadata, CALL_TIMEOUT);
+            sent.map_err(|error| token.refused(&error, &about))?;
+            token.taken();
         } else if !offsets.is_empty() {
             self.to_commit = Some((list, ownership.clone()));
         }

@@ -9,9 +9,14 @@ use super::membership::MemberContext;
 use crate::broker::{Error, ErrorClass, Ownership, Result};
 use crate::record::{Offset, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+
+/// So often in a row a member's standing epoch is refused before its cluster is taken for one that never takes it. A coordinator
+/// that has really moved on says so to the member within that.
+const REFUSALS: u32 = 10;
 
 /// What an [`Ownership`] of this broker holds.
 pub(super) struct Token {
@@ -21,13 +26,16 @@ pub(super) struct Token {
     member: Weak<BaseConsumer<MemberContext>>,
     /// Rebalances of the member up to then.
     noted: u64,
+    /// How often its epoch was refused in a row, where epochs move without an assignment.
+    refusals: Option<AtomicU32>,
 }
 
 impl Token {
     /// The ownership of what the member holds now.
     pub(super) fn of(member: &Arc<BaseConsumer<MemberContext>>) -> Self {
         let noted = member.context().role.noted.load(Ordering::Acquire);
-        Self { metadata: member.group_metadata(), member: Arc::downgrade(member), noted }
+        let refusals = member.context().role.incremental.then(AtomicU32::default);
+        Self { metadata: member.group_metadata(), member: Arc::downgrade(member), noted, refusals }
     }
 
     /// The token of an ownership that this broker gave.
@@ -40,6 +48,30 @@ impl Token {
     pub(super) fn metadata(&self, about: &About) -> Result<&ConsumerGroupMetadata> {
         let message = "the consumer was in no group when it was captured";
         self.metadata.as_ref().ok_or_else(|| Error::new(ErrorClass::Abortable, about.what.clone(), message))
+    }
+
+    /// The transaction has taken offsets that showed it.
+    pub(super) fn taken(&self) {
+        if let Some(refusals) = &self.refusals {
+            refusals.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The error of a transaction that did not take offsets that showed it. With the consumer protocol a member's epoch moves while
+    /// its assignment stands: from 4.3 on Kafka takes offsets from the epoch in which a partition was assigned, before it never again.
+    pub(super) fn refused(&self, error: &KafkaError, about: &About) -> Error {
+        let code = match error {
+            KafkaError::Transaction(inner) => Some(inner.code()),
+            other => other.rdkafka_error_code(),
+        };
+        let (Some(refusals), Some(Code::IllegalGeneration | Code::StaleMemberEpoch)) = (&self.refusals, code) else {
+            return about.error(error);
+        };
+        if refusals.fetch_add(1, Ordering::Relaxed) + 1 < REFUSALS {
+            return about.error(error);
+        }
+        let message = format!("{error}; the consumer protocol needs Kafka 4.3: with older brokers use the classic one");
+        Error::new(ErrorClass::Fatal, about.what.clone(), message)
     }
 
     /// Commits offsets as the member, as long as it holds what it held.

@@ -27,10 +27,22 @@ pub struct PropertyRefused {
     pub reason: String,
 }
 
+/// How members of a group share partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// The members agree; a member keeps its place over a restart.
+    #[default]
+    Classic,
+    /// The cluster assigns (KIP-848). Members come and go under names of their own, because it would refuse a restarted one under
+    /// the dead one's name for as long as a session lasts, and how long that is the cluster says.
+    Consumer,
+}
+
 /// Where the brokers are, and the user's properties for the clients.
 #[derive(Clone)]
 pub struct Properties {
     bootstrap: Text,
+    protocol: GroupProtocol,
     entries: Vec<Entry>,
 }
 
@@ -55,9 +67,9 @@ const OWNED: [(&str, &str); 41] = [
     ("client.id", "it tells the members of a group what the others run"),
     ("group.id", "the group is the topology's name"),
     ("group.instance.id", "it is made of the worker's id"),
-    ("group.protocol", "the engine is built on the classic protocol"),
-    ("group.protocol.type", "the engine is built on the classic protocol"),
-    ("group.remote.assignor", "the engine is built on the classic protocol"),
+    ("group.protocol", "it has its own setting"),
+    ("group.protocol.type", "it tells consumers from other members"),
+    ("group.remote.assignor", "tasks rest on the `range` assignor"),
     ("partition.assignment.strategy", "tasks rest on the `range` assignor"),
     ("session.timeout.ms", "it has its own setting"),
     ("max.poll.interval.ms", "it has its own setting"),
@@ -120,12 +132,21 @@ const SECRET_PARTS: [&str; 9] =
 impl Properties {
     /// Clients for these brokers (`host:port`, several separated by commas), with the engine's defaults.
     pub fn new(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.into(), entries: Vec::new() }
+        Self { bootstrap: bootstrap.into(), protocol: GroupProtocol::default(), entries: Vec::new() }
     }
 
     /// The brokers.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// How members of groups share partitions; else by the classic protocol.
+    pub fn set_group_protocol(&mut self, protocol: GroupProtocol) {
+        self.protocol = protocol;
+    }
+
+    pub(super) fn group_protocol(&self) -> GroupProtocol {
+        self.protocol
     }
 
     /// Sets a property for all clients, or with the prefix `consumer.` or `producer.` for those only; the last one holds.
@@ -164,8 +185,14 @@ impl Properties {
         Ok(())
     }
 
-    /// Are the properties safe together? Passwords and tokens do not travel in the clear, except on this host.
+    /// Do the properties go together, and safely? Passwords and tokens do not travel in the clear, except on this host.
     pub fn check(&self) -> Result<(), PropertyRefused> {
+        if self.protocol == GroupProtocol::Consumer && self.user(Role::Consumer, "heartbeat.interval.ms").is_some() {
+            return Err(PropertyRefused {
+                key: "heartbeat.interval.ms".into(),
+                reason: "with the consumer protocol the cluster says how often".into(),
+            });
+        }
         for role in [Role::Consumer, Role::Producer] {
             let last = |name| self.user(role, name).map(str::to_ascii_lowercase);
             let protocol = last("security.protocol").unwrap_or_else(|| "plaintext".into());
@@ -196,22 +223,32 @@ impl Properties {
 
     pub(super) fn group_member(&self, settings: &ConsumerSettings) -> ClientConfig {
         let mut config = self.start(Role::Consumer);
-        // A third of the session at most, or the group would lose healthy members.
-        let heartbeat = (settings.session_timeout / 4).min(Duration::from_millis(500));
-        config.set("heartbeat.interval.ms", millis(heartbeat));
         self.own(&mut config);
         config
             .set("group.id", settings.group.as_str())
             .set("client.id", settings.client_id.as_str())
-            .set("group.protocol", "classic")
-            .set("partition.assignment.strategy", "range")
-            .set("session.timeout.ms", millis(settings.session_timeout))
             .set("max.poll.interval.ms", millis(settings.max_poll_interval.max(settings.session_timeout)));
-        if let Some(instance) = &settings.instance {
-            config.set("group.instance.id", instance.as_str());
+        match self.protocol {
+            GroupProtocol::Classic => Self::classic_member(&mut config, settings),
+            GroupProtocol::Consumer => {
+                config.set("group.protocol", "consumer").set("group.remote.assignor", "range");
+            }
         }
         reads(&mut config, Isolation::ReadCommitted);
         config
+    }
+
+    fn classic_member(config: &mut ClientConfig, settings: &ConsumerSettings) {
+        // A third of the session at most, or the group would lose healthy members.
+        let heartbeat = (settings.session_timeout / 4).min(Duration::from_millis(500));
+        config
+            .set("heartbeat.interval.ms", millis(heartbeat))
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "range")
+            .set("session.timeout.ms", millis(settings.session_timeout));
+        if let Some(instance) = &settings.instance {
+            config.set("group.instance.id", instance.as_str());
+        }
     }
 
     /// For a client that reads partitions or committed offsets without ever joining the group it names.
@@ -425,6 +462,49 @@ mod tests {
             };
             assert_eq!(properties.transactional(&settings, "id").get("batch.size"), Some(size), "{user:?}, {bound}");
         }
+    }
+
+    #[test]
+    fn a_member_has_the_properties_of_its_protocol_and_no_other() {
+        let settings = ConsumerSettings {
+            group: "g".into(),
+            instance: Some("00.a".into()),
+            client_id: "c".into(),
+            topics: vec!["in".into()],
+            patterns: Vec::new(),
+            session_timeout: Duration::from_secs(6),
+            max_poll_interval: Duration::from_secs(60),
+            wake: std::sync::Arc::new(|| {}),
+        };
+        let own = [
+            ("group.protocol", "classic", "consumer"),
+            ("partition.assignment.strategy", "range", ""),
+            ("session.timeout.ms", "6000", ""),
+            ("heartbeat.interval.ms", "500", ""),
+            ("group.instance.id", "00.a", ""),
+            ("group.remote.assignor", "", "range"),
+            ("max.poll.interval.ms", "60000", "60000"),
+            ("group.id", "g", "g"),
+            ("isolation.level", "read_committed", "read_committed"),
+        ];
+        let mut properties = Properties::new("localhost:9092");
+        for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+            properties.set_group_protocol(protocol);
+            let config = properties.group_member(&settings);
+            for (name, classic, consumer) in own {
+                let value = if protocol == GroupProtocol::Classic { classic } else { consumer };
+                assert_eq!(config.get(name).unwrap_or_default(), value, "{name}, {protocol:?}");
+            }
+            // Checked as a whole: librdkafka refuses what does not go with the protocol.
+            let made: Result<rdkafka::consumer::BaseConsumer, KafkaError> = config.create();
+            assert!(made.is_ok(), "{protocol:?}: {:?}", made.err());
+            assert_eq!(properties.reader("g", Isolation::ReadCommitted).get("group.protocol"), Some("classic"));
+        }
+        assert!(properties.check().is_ok());
+        properties.set("consumer.heartbeat.interval.ms", "100").expect("a property");
+        assert_eq!(properties.check().expect_err("the cluster's").key, "heartbeat.interval.ms");
+        properties.set_group_protocol(GroupProtocol::Classic);
+        assert!(properties.check().is_ok());
     }
 
     #[test]

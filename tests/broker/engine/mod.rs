@@ -7,6 +7,7 @@ mod ends;
 mod faults;
 mod letters;
 mod measure;
+mod protocol;
 mod purge;
 mod restore;
 mod rights;
