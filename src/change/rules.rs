@@ -78,7 +78,11 @@ pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason
             }
             // What a change of these means was said by what they come to.
             (_, "key" | "schema" | "snapshots") => reason(Verdict::Compatible, NEW_RECORDS.to_owned()),
-            ("sagas", _) => reason(Verdict::Compatible, "it holds for new instances".to_owned()),
+            ("sagas", _) => reason(
+                Verdict::Compatible,
+                "it holds for new instances; those that have begun must end before (`skald saga drain`), or their task halts"
+                    .to_owned(),
+            ),
             _ => reason(Verdict::Compatible, NEW_RECORDS.to_owned()),
         };
         found.at.clone_from(&one.at);
