@@ -1,7 +1,7 @@
 //! What stands between an operator and an instance.
 
 use crate::broker;
-use crate::record::{Partition, Text};
+use crate::record::Text;
 
 /// Result with this room's error.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -48,16 +48,6 @@ pub enum Error {
         id: Text,
         /// Why.
         why: String,
-    },
-    /// A partition cannot be read.
-    #[error("partition {partition} of `{topic}` cannot be read: {why}")]
-    Unreachable {
-        /// Topic.
-        topic: Text,
-        /// Partition.
-        partition: Partition,
-        /// Why.
-        why: &'static str,
     },
     /// The cluster does not answer, or refuses.
     #[error(transparent)]

@@ -12,7 +12,6 @@ mod filter;
 mod open;
 mod timeline;
 mod view;
-mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,13 @@
 //! The desk in a cluster: finds instances and histories, sends acts.
 
-use super::whole::Whole;
 use super::{Entry, Error, Result, Timeline, View, Wanted};
-use crate::broker::Broker;
+use crate::broker::{Broker, Isolation};
 use crate::codec::{Contract, Decoder, Draft, Encoder};
+use crate::reading::Log;
 use crate::record::{Header, Millis, Partition, Record, Text, Value, json, partition_of};
 use crate::saga::{ACT, Act, Status};
 use crate::state::layout::{Tag, entity};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Longest wait until an act lies in its inbox.
@@ -75,6 +74,10 @@ impl<'b> Desk<'b> {
         format!("{}.{}.{kind}", self.topology, self.saga).into()
     }
 
+    fn log(&self, kind: &str, partitions: &[Partition]) -> Result<Log> {
+        Ok(Log::of(self.broker, &self.topic(kind), partitions, Isolation::ReadCommitted)?)
+    }
+
     fn partition(&self, id: &str) -> Partition {
         partition_of(id.as_bytes(), self.partitions)
     }
@@ -113,16 +116,16 @@ impl<'b> Desk<'b> {
 
     /// What an instance went through since a moment.
     pub fn timeline(&self, id: &str, since: Millis) -> Result<Timeline> {
-        let mut whole = Whole::open(self.broker, &self.topic("history"), &[self.partition(id)], Some(since))?;
+        let mut log = self.log("history", &[self.partition(id)])?;
+        log.since(since)?;
         let decoder = Decoder::new(Contract::default());
         let mut entries = Vec::new();
-        whole.each(&mut |record| {
+        log.read_all(&mut |record| {
             if record.key == Some(id.as_bytes())
                 && let Ok(Some(event)) = decoder.decode(record)
             {
                 entries.extend(Entry::read(&event.data));
             }
-            ControlFlow::Continue(())
         })?;
         Ok(Timeline::new(entries))
     }
@@ -184,18 +187,18 @@ impl<'b> Desk<'b> {
             Some((partition, _)) => vec![partition],
             None => (0..self.partitions).map(|at| Partition::try_from(at).expect("a cluster counts in 31 bits")).collect(),
         };
-        let mut whole = Whole::open(self.broker, &self.topic("changelog"), &all, None)?;
-        let (mut read, total, mut unreadable) = (0, whole.span(), 0);
-        whole.each(&mut |record| {
+        let mut log = self.log("changelog", &all)?;
+        let (mut read, total, mut unreadable) = (0, log.span(), 0);
+        log.read_all(&mut |record| {
             read += 1;
             progress(read, total);
             let id = record.key.and_then(|key| key.strip_prefix(&[Tag::State as u8]));
             let Some(id) = id.filter(|id| only.is_none_or(|(_, only)| *id == only.as_bytes())) else {
-                return ControlFlow::Continue(());
+                return;
             };
             let Ok(id) = std::str::from_utf8(id) else {
                 unreadable += 1;
-                return ControlFlow::Continue(());
+                return;
             };
             match record.value.map(|stored| read_row(id, stored)) {
                 Some(Some(view)) => each(id.into(), view),
@@ -205,7 +208,6 @@ impl<'b> Desk<'b> {
                 }
                 None => each(id.into(), None),
             }
-            ControlFlow::Continue(())
         })?;
         Ok(unreadable)
     }

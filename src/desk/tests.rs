@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, TopicSpec};
+use crate::broker::{Broker, Isolation, TopicSpec};
 use crate::clock::SystemClock;
 use crate::codec::{Contract, Decoder};
+use crate::reading::Log;
 use crate::record::{Record, Text, Value, json, partition_of};
 use crate::saga::{Act, Deed, Status};
 use crate::state::Entity;
 use crate::state::layout::{Tag, entity};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,13 +165,13 @@ fn an_act_lies_in_the_inbox_where_the_owner_reads_it() {
         Act { id: "act-1".into(), deed: Deed::Skip, reason: "by hand".into(), by: "ada".into(), step: Some("charge".into()) };
     desk.send("b", &act, 1_795_248_000_000).expect("sent");
     let partition = partition_of(b"b", PARTITIONS);
-    let mut inbox = whole::Whole::open(&cluster, &"shop.orders.inbox".into(), &[partition], None).expect("it is there");
+    let inbox = Log::of(&cluster, &"shop.orders.inbox".into(), &[partition], Isolation::ReadCommitted);
+    let mut inbox = inbox.expect("it is there");
     let mut found = Vec::new();
     inbox
-        .each(&mut |record| {
+        .read_all(&mut |record| {
             let event = Decoder::new(Contract::default()).decode(record).expect("an event").expect("with a value");
             found.push((record.key.map(<[u8]>::to_vec), Act::read(&event).expect("an act")));
-            ControlFlow::Continue(())
         })
         .expect("read");
     assert_eq!(found, [(Some(b"b".to_vec()), act)]);

@@ -37,16 +37,6 @@ pub enum Error {
         /// Offset.
         offset: Offset,
     },
-    /// A partition cannot be read.
-    #[error("partition {partition} of `{topic}` cannot be read: {why}")]
-    Unreachable {
-        /// Topic.
-        topic: Text,
-        /// Partition.
-        partition: Partition,
-        /// Why.
-        why: &'static str,
-    },
     /// The cluster does not answer, or refuses.
     #[error(transparent)]
     Broker(#[from] broker::Error),

@@ -4,28 +4,17 @@
 //! is added while a reading is under way is not waited for: it ends where the topic ended when it was opened.
 
 use super::{Error, Filter, Found, Result, recognise};
-use crate::broker::{
-    self, Broker, Guarantee, Isolation, Limit, LogReader, Op, Outcome, Span, TransactionSettings, Transactions, TroubleKind,
-};
+use crate::broker::{Broker, Isolation, Span};
+use crate::reading::Log;
 use crate::record::{Millis, Offset, Partition, Record, RecordRef, Text, TopicPartition};
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-/// Longest wait for an answer about offsets.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for records that are known to be there.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-const POLL: Limit = Limit { records: 10_000, time: Duration::from_millis(200) };
 /// Letters that a first look at the end of each partition takes, for each that is wanted.
 const FIRST_LOOK: Offset = 2;
 
 /// A topic of dead letters, as it was when it was opened.
 pub struct Shelf {
-    topic: Text,
-    parts: Vec<(TopicPartition, Span)>,
-    reader: Box<dyn LogReader>,
+    log: Log,
 }
 
 /// A letter taken from its topic.
@@ -42,28 +31,18 @@ pub struct Filed {
 impl Shelf {
     /// Opens a topic.
     pub fn open(broker: &dyn Broker, topic: &str) -> Result<Self> {
-        let topic = Text::new(topic);
-        let known = broker.admin()?.topics()?;
-        let partitions = known.iter().find(|known| known.name == topic).map(|known| known.partitions);
-        let Some(partitions) = partitions else { return Err(Error::NoTopic { topic }) };
-        let all = (0..partitions).map(|number| TopicPartition {
-            topic: topic.clone(),
-            partition: Partition::try_from(number).expect("a cluster counts partitions in 31 bits"),
-        });
-        let mut look_ups = look_ups(broker, &topic)?;
-        let op = Op::Ends { partitions: all.collect(), isolation: Isolation::ReadCommitted };
-        let Outcome::Ends(parts) = look_ups.ask(op)? else { unreachable!("ends are answered with ends") };
-        Ok(Self { topic, parts, reader: broker.log_reader(Isolation::ReadCommitted)? })
+        let log = Log::open(broker, topic, Isolation::ReadCommitted)?;
+        log.map(|log| Self { log }).ok_or_else(|| Error::NoTopic { topic: Text::new(topic) })
     }
 
     /// Offsets from the first letter to the last: at least as many as there are letters.
     pub fn span(&self) -> u64 {
-        self.parts.iter().map(|(_, span)| (span.end - span.start).max(0).unsigned_abs()).sum()
+        self.log.span()
     }
 
     /// Hands every record over, with what it tells, until `each` breaks; those of a partition in order.
     pub fn each(&mut self, each: &mut dyn FnMut(&RecordRef<'_>, Result<Found>) -> ControlFlow<()>) -> Result<()> {
-        let spans = self.parts.clone();
+        let spans = self.log.parts().to_vec();
         self.read(&spans, each)
     }
 
@@ -74,7 +53,7 @@ impl Shelf {
             return Ok(found);
         }
         let mut window = Offset::try_from(limit).unwrap_or(Offset::MAX).saturating_mul(FIRST_LOOK);
-        let mut before: Vec<(TopicPartition, Span)> = self.parts.clone();
+        let mut before: Vec<(TopicPartition, Span)> = self.log.parts().to_vec();
         loop {
             let look: Vec<_> = before
                 .iter()
@@ -117,14 +96,14 @@ impl Shelf {
 
     /// The letter at a place.
     pub fn at(&mut self, partition: Partition, offset: Offset) -> Result<Filed> {
-        let absent = Error::NoLetter { topic: self.topic.clone(), partition, offset };
-        let part = self.parts.iter().find(|(part, _)| part.partition == partition);
+        let absent = Error::NoLetter { topic: self.log.topic().clone(), partition, offset };
+        let part = self.log.parts().iter().find(|(part, _)| part.partition == partition).cloned();
         let Some((part, span)) = part.filter(|(_, span)| (span.start..span.end).contains(&offset)) else {
             return Err(absent);
         };
         let mut taken = None;
         // Of a compacted topic, or at a control marker, the next record is another one.
-        self.read(&[(part.clone(), Span { start: offset, end: span.end })], &mut |record, told| {
+        self.read(&[(part, Span { start: offset, end: span.end })], &mut |record, told| {
             taken = (record.offset == offset).then(|| (record.to_record(), told));
             ControlFlow::Break(())
         })?;
@@ -137,32 +116,7 @@ impl Shelf {
         spans: &[(TopicPartition, Span)],
         each: &mut dyn FnMut(&RecordRef<'_>, Result<Found>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let spans: Vec<_> = spans.iter().filter(|(_, span)| span.start < span.end).cloned().collect();
-        let from: Vec<_> = spans.iter().map(|(part, span)| (part.clone(), span.start)).collect();
-        self.reader.assign(&from)?;
-        let mut stopped = false;
-        let mut silent = Duration::ZERO;
-        while !stopped && spans.iter().any(|(part, span)| self.reader.position(part) < span.end) {
-            let before: Vec<Offset> = spans.iter().map(|(part, _)| self.reader.position(part)).collect();
-            let polled = self.reader.poll(POLL, &mut |record| {
-                let end = spans.iter().find(|(part, _)| part.partition == record.partition).map(|(_, span)| span.end);
-                if !stopped && end.is_some_and(|end| record.offset < end) {
-                    stopped = each(&record, recognise(record.headers)).is_break();
-                }
-            });
-            polled.map_err(|trouble| Error::Unreachable {
-                topic: trouble.input.topic,
-                partition: trouble.input.partition,
-                why: said(trouble.kind),
-            })?;
-            let moved = spans.iter().zip(before).any(|((part, _), before)| self.reader.position(part) > before);
-            silent = if moved { Duration::ZERO } else { silent + POLL.time };
-            if silent >= SILENCE_MAX {
-                let (topic, partition) = (self.topic.clone(), spans[0].0.partition);
-                return Err(Error::Unreachable { topic, partition, why: "nothing comes from the cluster" });
-            }
-        }
-        Ok(())
+        Ok(self.log.records(spans, &mut |record| each(record, recognise(record.headers)))?)
     }
 }
 
@@ -170,53 +124,5 @@ impl Filed {
     /// When it failed last.
     pub fn last_at(&self) -> Millis {
         self.found.times(self.record.timestamp).1
-    }
-}
-
-fn said(kind: TroubleKind) -> &'static str {
-    match kind {
-        TroubleKind::OffsetOutOfRange => "its log was cut while it was read",
-        TroubleKind::Missing => "it is gone",
-        TroubleKind::Denied => "reading it is not allowed (ACL: Read on the topic)",
-        TroubleKind::Other => "the cluster cannot read it",
-    }
-}
-
-/// A lane that only looks offsets up, its producer is never made; and what rings when it has an answer.
-fn look_ups(broker: &dyn Broker, topic: &Text) -> Result<LookUps> {
-    let (ring, answered) = channel();
-    let lane = broker.transactions(&TransactionSettings {
-        guarantee: Guarantee::default(),
-        group: topic.clone(),
-        transactional_id: topic.clone(),
-        client_id: "skald-dlq".into(),
-        transaction_timeout: Duration::from_secs(10),
-        max_message_bytes: 1 << 20,
-        max_batch_bytes: 1 << 20,
-        wake: Arc::new(move || {
-            // Nobody listens once the shelf is closed.
-            let _ = ring.send(());
-        }),
-    })?;
-    Ok(LookUps { lane, answered })
-}
-
-struct LookUps {
-    lane: Box<dyn Transactions>,
-    answered: Receiver<()>,
-}
-
-impl LookUps {
-    fn ask(&mut self, op: Op) -> Result<Outcome> {
-        self.lane.submit(op);
-        loop {
-            if let Some(reply) = self.lane.reply() {
-                return Ok(reply.result?);
-            }
-            if self.answered.recv_timeout(LOOK_UP_TIMEOUT).is_err() {
-                let message = format!("no answer within {LOOK_UP_TIMEOUT:?}");
-                return Err(broker::Error::new(broker::ErrorClass::Retry, "looking offsets up", message).into());
-            }
-        }
     }
 }

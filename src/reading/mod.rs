@@ -41,11 +41,36 @@ impl Log {
         let Some(partitions) = known.iter().find(|known| known.name == topic).map(|known| known.partitions) else {
             return Ok(None);
         };
-        let all =
-            (0..partitions).filter_map(|number| Some(TopicPartition::new(topic.clone(), Partition::try_from(number).ok()?)));
+        let all: Vec<Partition> = (0..partitions).filter_map(|number| Partition::try_from(number).ok()).collect();
+        Self::of(broker, &topic, &all, isolation).map(Some)
+    }
+
+    /// Opens these partitions of a topic.
+    pub fn of(broker: &dyn Broker, topic: &Text, partitions: &[Partition], isolation: Isolation) -> Result<Self> {
         let mut lookup = Lookup::new(broker)?;
+        let all = partitions.iter().map(|partition| TopicPartition::new(topic.clone(), *partition));
         let parts = lookup.ends(all.collect(), isolation)?;
-        Ok(Some(Self { topic, parts, lookup, reader: broker.log_reader(isolation)? }))
+        Ok(Self { topic: topic.clone(), parts, lookup, reader: broker.log_reader(isolation)? })
+    }
+
+    /// Leaves out what lies before the first record at or after a moment.
+    pub fn since(&mut self, at: Millis) -> Result<()> {
+        for (part, offset) in self.offsets_at(at)? {
+            for (_, span) in self.parts.iter_mut().filter(|(known, _)| *known == part) {
+                span.start = offset.clamp(span.start, span.end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn topic(&self) -> &Text {
+        &self.topic
+    }
+
+    /// Offsets from the beginnings to the ends: at least as many as there are records.
+    pub fn span(&self) -> u64 {
+        self.parts.iter().map(|(_, span)| (span.end - span.start).max(0).unsigned_abs()).sum()
     }
 
     /// Its partitions, with the first and the next offset of each.
@@ -104,13 +129,23 @@ impl Log {
         }
     }
 
+    /// The records of these spans up to their ends, until `each` breaks.
+    pub fn records(
+        &mut self,
+        spans: &[(TopicPartition, Span)],
+        each: &mut dyn FnMut(&RecordRef<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.read(spans, false, &mut |step| match step {
+            Step::Record(record) => each(record),
+            Step::Pause => ControlFlow::Continue(()),
+        })
+    }
+
     /// All records from the beginnings to the ends.
     pub fn read_all(&mut self, each: &mut dyn FnMut(&RecordRef<'_>)) -> Result<()> {
         let spans = self.parts.clone();
-        self.read(&spans, false, &mut |step| {
-            if let Step::Record(record) = step {
-                each(record);
-            }
+        self.records(&spans, &mut |record| {
+            each(record);
             ControlFlow::Continue(())
         })
     }
@@ -122,7 +157,7 @@ fn said(trouble: &Trouble) -> Error {
     let (class, message) = match trouble.kind {
         TroubleKind::OffsetOutOfRange => (ErrorClass::Retry, "its log was cut while it was read"),
         TroubleKind::Missing => (ErrorClass::Missing(input.topic.clone()), "it is not there"),
-        TroubleKind::Denied => (ErrorClass::Denied(right()), "reading it is not allowed"),
+        TroubleKind::Denied => (ErrorClass::Denied(right()), "reading it is not allowed (ACL: Read on the topic)"),
         TroubleKind::Other => (ErrorClass::Retry, "the cluster cannot read it"),
     };
     Error::new(class, format!("reading `{}-{}`", input.topic, input.partition), message)
