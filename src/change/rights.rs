@@ -39,6 +39,8 @@ pub enum Operation {
     DescribeConfigs,
     /// Make it.
     Create,
+    /// Delete it, or records of it.
+    Delete,
 }
 
 /// A right.
@@ -56,8 +58,8 @@ pub struct Right {
     pub provisioning: bool,
 }
 
-/// All rights that running a topology needs, sorted; then those that creating its topics needs. No other right on the cluster, and
-/// none to delete.
+/// All rights that running a topology needs, sorted; then those that creating its topics needs. No other right on the cluster: Delete
+/// only where the records that were committed are deleted, on topics that nobody else reads.
 pub fn rights(topology: &Topology, plan: &Plan) -> Vec<Right> {
     let prefix = format!("{}.", plan.topology);
     let own = |name: &str| name.starts_with(&prefix);
@@ -88,6 +90,9 @@ pub fn rights(topology: &Topology, plan: &Plan) -> Vec<Right> {
                 _ => allow(Pattern::Literal, &topic.name, &[Operation::Write]),
             }
         }
+    }
+    for topic in plan.topics.iter().filter(|topic| topic.purged) {
+        allow(Pattern::Literal, &topic.name, &[Operation::Delete]);
     }
     for (index, node) in plan.nodes.iter().enumerate() {
         for pattern in &node.patterns {
@@ -154,6 +159,7 @@ impl Operation {
             Self::Describe => "Describe",
             Self::DescribeConfigs => "DescribeConfigs",
             Self::Create => "Create",
+            Self::Delete => "Delete",
         }
     }
 }

@@ -112,11 +112,25 @@ fn bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 
 /// All of a regular file, if it has at most `limit` bytes.
 pub(super) fn whole(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let bytes = bounded(path, limit + 1)?;
-    if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+    within(bounded(path, limit + 1)?, limit)
+}
+
+/// All that a file, a pipe or, for `-`, stdin gives, if that is at most `limit` bytes. It waits for what a pipe has not yet given.
+pub(super) fn given(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = limit as u64 + 1;
+    match path == Path::new("-") {
+        true => io::stdin().lock().take(most).read_to_end(&mut bytes)?,
+        false => File::open(path)?.take(most).read_to_end(&mut bytes)?,
+    };
+    within(bytes, limit)
+}
+
+fn within(bytes: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
+    match bytes.len() > limit {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes"))),
+        false => Ok(bytes),
     }
-    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
@@ -177,5 +191,25 @@ mod tests {
         assert_eq!(found[0].bytes.len(), FILE_BYTES_MAX + 1);
         assert!(whole(&folder.path().join("big.yaml"), 100).is_err());
         assert_eq!(whole(&folder.path().join("a.yaml"), 8).unwrap(), b"skald: 1");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_gives_what_is_written_into_it_up_to_the_bound() {
+        let folder = folder(&[("a.json", "{}")]);
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let given_by = |text: &'static str, limit| {
+            let writer = pipe.clone();
+            // Opening a pipe waits for its other end.
+            let writer = std::thread::spawn(move || fs::write(writer, text));
+            let bytes = given(&pipe, limit);
+            writer.join().unwrap().unwrap();
+            bytes
+        };
+        assert_eq!(given_by("{\"a\":1}", 7).unwrap(), b"{\"a\":1}");
+        assert_eq!(given_by("{\"a\":12}", 7).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(given(&folder.path().join("a.json"), 2).unwrap(), b"{}");
+        assert!(given(Path::new("/dev/zero"), 100).is_err());
     }
 }

@@ -200,15 +200,15 @@ pub struct Eval {
     #[arg(value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub expression: Option<String>,
 
-    /// JSON file for `data`; `-`: stdin
+    /// JSON for `data`: a file, a pipe, or `-` for stdin
     #[arg(long, env = "SKALD_DATA", value_name = "FILE")]
     pub data: Option<PathBuf>,
 
-    /// JSON file for `state`
+    /// JSON for `state`, likewise
     #[arg(long, env = "SKALD_STATE", value_name = "FILE")]
     pub state: Option<PathBuf>,
 
-    /// JSON file of a message with its envelope, for `event` and `data`
+    /// JSON of a message with its envelope, likewise, for `event` and `data`
     #[arg(long, env = "SKALD_EVENT", value_name = "FILE")]
     pub event: Option<PathBuf>,
 

@@ -9,17 +9,17 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store cannot be trusted: set it aside and restore it from the changelog (`pitfalls.md` P30).
-    #[error("store `{store}` is damaged: {reason}")]
+    #[error("{} damaged: {reason}", if store.is_empty() { "all stores are".to_owned() } else { format!("store `{store}` is") })]
     Damaged {
-        /// Which store.
+        /// Which store; empty: the database that all are in.
         store: String,
         /// What was found.
         reason: String,
     },
     /// The disk is full; reads go on, the task waits for room and writes the same again.
-    #[error("no room left for store `{store}`")]
+    #[error("no room left for {}", if store.is_empty() { "the stores".to_owned() } else { format!("store `{store}`") })]
     Full {
-        /// Which store.
+        /// Which store; empty: the database that all are in.
         store: String,
     },
     /// Another process holds the state directory.

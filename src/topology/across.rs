@@ -1,7 +1,7 @@
 //! What several files say of the same topics: types that nothing emits, or nothing handles (W202).
 //!
 //! Only topics that are both written and read within these files are looked at: what happens with others is nobody's business
-//! here.
+//! here. Commands are expected from outside as well: that nothing here emits one tells nothing.
 
 use super::diagnostic::{Diagnostic, SourceText};
 use super::load::Loaded;
@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Traffic {
     emitted: BTreeMap<Text, (usize, Position)>,
     handled: BTreeMap<Text, (usize, Position)>,
+    /// Types that an aggregate decides about: commands, which whoever asks may send, from outside of these files too.
+    decided: BTreeSet<Text>,
+    /// Is it the topic of an aggregate's own events? Then nobody else writes to it.
+    own: bool,
     /// Types of messages to it, or from it, that cannot be told.
     emits_any: bool,
     handles_any: bool,
@@ -28,6 +32,7 @@ pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
         if let Some(topology) = file.checked.as_ref().map(|(topology, _)| topology).or(file.traffic.as_ref()) {
             emitted(index, topology, &mut topics);
             handled(index, topology, &mut topics);
+            decided(topology, &mut topics);
         } else if file.marked {
             // A file that was not understood may do anything.
             return Vec::new();
@@ -40,7 +45,8 @@ pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
         }
         if !traffic.emits_any {
             let handled: BTreeSet<&Text> = traffic.handled.keys().collect();
-            for kind in handled.into_iter().filter(|kind| !traffic.emitted.contains_key(*kind)) {
+            let from_outside = |kind: &Text| traffic.decided.contains(kind) && !traffic.own;
+            for kind in handled.into_iter().filter(|kind| !traffic.emitted.contains_key(*kind) && !from_outside(kind)) {
                 let (file, at) = &traffic.handled[kind];
                 let message = format!("nothing emits `{kind}` to `{topic}`");
                 findings.push(warning(&files[*file], at, message));
@@ -92,6 +98,21 @@ fn emitted(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic
             }
         }
     });
+}
+
+/// Which types are commands, and which topics belong to an aggregate.
+fn decided(topology: &Topology, topics: &mut BTreeMap<Text, Traffic>) {
+    for aggregate in &topology.aggregates {
+        for source in &aggregate.sources {
+            if let SourceFrom::Topic(topic) = source.from {
+                let traffic = topics.entry(topology.topics[topic].name.clone()).or_default();
+                traffic.decided.extend(aggregate.decide.iter().map(|handler| handler.kind.clone()));
+            }
+        }
+        if let Some(events) = aggregate.events {
+            topics.entry(topology.topics[events].name.clone()).or_default().own = true;
+        }
+    }
 }
 
 fn handled(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic>) {

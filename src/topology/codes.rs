@@ -131,7 +131,12 @@ pub fn of_scenarios() -> impl Iterator<Item = (&'static str, &'static str)> {
     SCENARIO.iter().copied()
 }
 
-/// All codes that this build can say of topologies, with what each is about.
-pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+/// The codes of topology files alone, with what each is about.
+pub fn of_topologies() -> impl Iterator<Item = (&'static str, &'static str)> {
     CODES.iter().copied()
+}
+
+/// All codes that this build can say, with what each is about.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CODES.iter().chain(SCENARIO).copied()
 }

@@ -147,8 +147,28 @@ fn mistakes_in_files_are_found_all_at_once() {
         expect(&path.with_extension("expected"), &render::lines(&reading.findings));
     }
     for (code, _) in skald::topology::codes::of_scenarios() {
-        // A type of several topics is in none of the files.
+        // A type of several topics is in none of the files, but in the example of its page.
         assert!(codes.contains(code) || code == "E1005", "nothing says {code}");
+    }
+}
+
+/// The examples of `skald explain`: the bad one is told, the good one runs.
+#[test]
+fn the_examples_of_every_code_are_what_they_say() {
+    for (code, _) in skald::topology::codes::of_scenarios() {
+        let example = |kind: &str| here(&format!("tests/scenario/codes/{code}.{kind}.yaml"));
+        let read_as =
+            |name: &str, path: PathBuf| read(name, &std::fs::read(&path).unwrap(), &Folder(path.parent().unwrap().to_owned()));
+        let bad = read_as("bad.yaml", example("bad"));
+        assert!(bad.findings.iter().all(|found| found.code == code) && !bad.findings.is_empty(), "{code}: {:?}", bad.findings);
+        expect(&here(&format!("tests/scenario/codes/{code}.expected")), &render::lines(&bad.findings));
+        let good = read_as("good.yaml", example("good"));
+        assert!(good.findings.is_empty(), "{code}: {:?}", good.findings);
+        let suite = good.suite.unwrap();
+        for case in 0..suite.len() {
+            let failed = failures(&suite, case);
+            assert!(failed.is_empty(), "{code}: {failed}");
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::config::{Eval, Exit};
 use crate::expr::{Field, Object, Type, names};
 use crate::record::{HeaderRef, Map, RecordRef, Value, json};
 use crate::topology::yaml;
-use std::io::Read as _;
 use std::path::Path;
 
 /// Largest file of a value.
@@ -88,15 +87,9 @@ fn value(path: &Path) -> Result<Value, Problem> {
     })
 }
 
-/// A file, or stdin for `-`.
+/// What a file, a pipe or, for `-`, stdin gives.
 fn bytes(path: &Path) -> Result<Vec<u8>, Problem> {
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().take(FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        files::whole(path, FILE_BYTES_MAX)
-    };
-    read.map_err(|error| {
+    files::given(path, FILE_BYTES_MAX).map_err(|error| {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
         Problem::new(exit, format!("`{}` cannot be read: {error}", path.display()))
     })

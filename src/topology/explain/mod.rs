@@ -1,7 +1,8 @@
 //! A page for every diagnostic: what it means and why, an example that provokes it, the same mended, and how one mends it.
 //!
 //! The examples are whole files of `tests/topology/codes`; a test holds each bad one to give its code, and each good one to
-//! give nothing. The reference page `docs/reference/diagnostics.md` and `skald explain` are made from here.
+//! give nothing. Examples that need more than their file (a scenario file has a topology beside it) stand with what is said of
+//! them, and whoever reads such files holds them to it. The reference page `docs/reference/diagnostics.md` and `skald explain` are made from here.
 
 mod contracts;
 mod expressions;
@@ -15,7 +16,7 @@ mod topics;
 
 pub use reference::{page_text, reference_page};
 
-use super::{Diagnostic, NoSources, Severity, across, codes, load};
+use super::{Diagnostic, NoSources, Severity, across, codes, load, render};
 use std::borrow::Cow;
 
 /// What there is to know about one code.
@@ -29,6 +30,8 @@ pub struct Page {
     pub mend: &'static str,
     bad: &'static [u8],
     good: &'static str,
+    /// What is said of the bad example, where that cannot be found out from the file alone.
+    said: Option<&'static str>,
 }
 
 /// A page whose examples are the files of its code.
@@ -40,15 +43,23 @@ macro_rules! entry {
             mend: $mend,
             bad: include_bytes!(concat!("../../../tests/topology/codes/", $code, ".bad.yaml")),
             good: include_str!(concat!("../../../tests/topology/codes/", $code, ".good.yaml")),
+            said: None,
         }
     };
 }
 use entry;
 
-/// A page of a code that is not about topology files: it has no examples here.
+/// A page whose examples have something beside them: they are in a folder of their own, with what is said of the bad one.
 macro_rules! told {
-    ($code:literal, $why:literal, $mend:literal $(,)?) => {
-        crate::topology::explain::Page { code: $code, why: $why, mend: $mend, bad: &[], good: "" }
+    ($folder:literal, $code:literal, $why:literal, $mend:literal $(,)?) => {
+        crate::topology::explain::Page {
+            code: $code,
+            why: $why,
+            mend: $mend,
+            bad: include_bytes!(concat!("../../../tests/", $folder, "/", $code, ".bad.yaml")),
+            good: include_str!(concat!("../../../tests/", $folder, "/", $code, ".good.yaml")),
+            said: Some(include_str!(concat!("../../../tests/", $folder, "/", $code, ".expected"))),
+        }
     };
 }
 use told;
@@ -87,11 +98,6 @@ impl Page {
         if self.code.starts_with('E') { Severity::Error } else { Severity::Warning }
     }
 
-    /// Are there examples?
-    pub fn has_examples(&self) -> bool {
-        !self.good.is_empty()
-    }
-
     /// A file that gives the code. What is not UTF-8 in it is replaced.
     pub fn bad(&self) -> Cow<'static, str> {
         String::from_utf8_lossy(self.bad)
@@ -102,14 +108,15 @@ impl Page {
         self.good
     }
 
-    /// What is found in the bad example.
-    pub fn findings_of_bad(&self) -> Vec<Diagnostic> {
-        findings("bad.yaml", self.bad)
+    /// What is said of the bad example, one finding per line.
+    pub fn said_of_bad(&self) -> String {
+        self.said.map_or_else(|| render::lines(&findings("bad.yaml", self.bad)), str::to_owned)
     }
 
-    /// What is found in the good example: nothing.
-    pub fn findings_of_good(&self) -> Vec<Diagnostic> {
-        findings("good.yaml", self.good.as_bytes())
+    /// The same as a terminal shows it.
+    fn shown_of_bad(&self, colour: bool) -> String {
+        let bad = self.bad();
+        self.said.map_or_else(|| render::text(&findings("bad.yaml", self.bad), |_| Some(&bad), colour), str::to_owned)
     }
 }
 
@@ -127,7 +134,6 @@ fn findings(name: &str, bytes: &[u8]) -> Vec<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::render;
     use super::*;
     use std::path::Path;
 
@@ -140,28 +146,24 @@ mod tests {
             for text in [page.why, page.mend] {
                 assert!(text.ends_with('.') && text.len() > 10, "`{code}`: {text}");
             }
-            if !is_of_topologies(code) {
-                assert!(!page.has_examples(), "`{code}`");
-                continue;
+            let said = page.said_of_bad();
+            let told = |line: &str| line.starts_with("  ") || line.contains(&format!(": {code}: "));
+            assert!(!said.is_empty() && said.lines().all(told), "the bad example of `{code}` gives\n{said}");
+            if page.said.is_none() {
+                let good = findings("good.yaml", page.good.as_bytes());
+                assert!(good.is_empty(), "the good example of `{code}`: {}", render::text(&good, |_| Some(page.good()), false));
             }
-            let said: Vec<&str> = page.findings_of_bad().iter().map(|found| found.code).collect();
-            assert!(said.iter().all(|said| *said == code) && !said.is_empty(), "the bad example of `{code}` gives {said:?}");
-            let good = page.findings_of_good();
-            assert!(good.is_empty(), "the good example of `{code}`: {}", render::text(&good, |_| Some(page.good()), false));
         }
-    }
-
-    /// Codes of four characters are about topology files, those of five about files beside them.
-    fn is_of_topologies(code: &str) -> bool {
-        code.len() == 4
     }
 
     #[test]
     fn every_example_and_every_page_belongs_to_a_code() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/topology/codes");
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-            assert!(codes::title(&name[..4]).is_some(), "{name}");
+        for folder in ["tests/topology/codes", "tests/scenario/codes"] {
+            for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+                let code = name.split('.').next().unwrap_or_default();
+                assert!(codes::title(code).is_some() || name == "shop.yaml", "{name}");
+            }
         }
         let lists = [
             file::PAGES,

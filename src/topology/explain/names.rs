@@ -60,7 +60,7 @@ pub(super) const PAGES: &[Page] = &[
     ),
     entry!(
         "W202",
-        "Over all files that are checked together, a topic is written and read, and one of its types is emitted by nothing or handled by nothing. Messages of a type that nothing handles are counted and passed over.",
+        "Over all files that are checked together, a topic is written and read, and one of its types is emitted by nothing or handled by nothing. Messages of a type that nothing handles are counted and passed over. Commands, which an aggregate decides about, may come from outside of the files.",
         "Correct the type, handle it, or leave it out. Where another system writes or reads it, the warning may stand.",
     ),
     entry!(

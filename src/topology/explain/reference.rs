@@ -1,17 +1,12 @@
 //! The pages as text: one for a terminal, all of them for the reference.
 
 use super::{Page, pages};
-use crate::topology::render;
 use std::fmt::Write as _;
 
 /// A page for a terminal; with `colour` the finding of the example has its colours.
 pub fn page_text(page: &Page, colour: bool) -> String {
     let head = format!("{}: {} ({})\n\n{}", page.code, page.title(), page.severity().name(), wrapped(page.why));
-    if !page.has_examples() {
-        return format!("{head}\n\nHow to mend it: {}\n", wrapped(page.mend));
-    }
-    let bad = page.bad();
-    let said = render::text(&page.findings_of_bad(), |_| Some(&bad), colour);
+    let (bad, said) = (page.bad(), page.shown_of_bad(colour));
     format!(
         "{head}\n\nAn example:\n\n{bad}\nIt is told as\n\n{said}\nHow to mend it: {mend}\n\n{good}",
         mend = wrapped(page.mend),
@@ -40,12 +35,7 @@ pub fn reference_page() -> String {
         let _ = writeln!(out, "| [{}](#{anchor}) | {} |", page.code, page.title());
     }
     for page in pages() {
-        if !page.has_examples() {
-            let (why, mend) = (wrapped(page.why), wrapped(page.mend));
-            let _ = write!(out, "\n## {}: {}\n\n{why}\n\n{mend}\n", page.code, page.title());
-            continue;
-        }
-        let said = render::lines(&page.findings_of_bad());
+        let said = page.said_of_bad();
         let _ = write!(
             out,
             "\n## {code}: {title}\n\n{why}\n\n```yaml bad\n{bad}```\n\n```text\n{said}```\n\n{mend}\n\n```diff\n{good}```\n",

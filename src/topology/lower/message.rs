@@ -144,7 +144,11 @@ impl Lower<'_> {
             None => None,
         };
         if own_event && delay.is_some() {
-            let found = finding("E604", "an event of the aggregate's own is not delayed");
+            let what = match &kind {
+                MessageKind::Named(name) => format!("`{name}`"),
+                MessageKind::Current => "this".to_owned(),
+            };
+            let found = finding("E604", format!("{what} is an event of the aggregate's own, and these are not delayed"));
             let found = found.cause("it changes the state, and the next decision would not see it");
             self.say(fields.key_range("delay"), found.hint("delay a command, and decide the event then"));
         }

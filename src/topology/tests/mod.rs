@@ -23,14 +23,20 @@ fn good_files_check_without_errors() {
 }
 
 #[test]
-fn the_samples_check_without_errors() {
-    let mut loaded = Vec::new();
-    for name in ["analytics", "fulfilment", "journey", "order-saga", "order-totals", "payment-saga", "product", "shop", "users"]
-    {
-        loaded.extend(files(&format!("topologies/{name}")).iter().map(|path| load_file(path)));
+fn nothing_is_found_in_the_samples_alone_and_together() {
+    let folders = std::fs::read_dir(here("topologies")).unwrap().map(|folder| folder.unwrap().file_name());
+    let mut names: Vec<String> = folders.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    let files = names.iter().flat_map(|name| files(&format!("topologies/{name}")));
+    let loaded: Vec<Loaded> = files.map(|path| load_file(&path)).collect();
+    assert!(loaded.len() >= 9);
+    let together = across(&loaded);
+    for one in &loaded {
+        let found: Vec<_> =
+            one.findings.iter().chain(together.iter().filter(|found| found.file == one.file)).cloned().collect();
+        assert!(found.is_empty(), "{}", render::text(&found, |_| Some(&one.text), false));
+        assert!(one.checked.is_some());
     }
-    assert!(loaded.len() >= 5);
-    loaded.iter().for_each(no_errors);
 }
 
 fn no_errors(loaded: &Loaded) {
@@ -62,8 +68,7 @@ fn every_code_is_found_in_a_bad_file() {
     }
     // Of params given from outside, and of several files.
     let elsewhere = ["E210", "W202", "W203"];
-    // Codes of five characters are about other files.
-    let of_topologies = codes::all().map(|(code, _)| code).filter(|code| code.len() == 4);
+    let of_topologies = codes::of_topologies().map(|(code, _)| code);
     let missing: Vec<&str> = of_topologies.filter(|code| !found.contains(code) && !elsewhere.contains(code)).collect();
     assert_eq!(missing, Vec::<&str>::new());
 }
@@ -136,6 +141,21 @@ fn types_that_go_nowhere_are_found_over_all_files() {
     assert!(across(std::slice::from_ref(&sends)).is_empty() && across(std::slice::from_ref(&reads)).is_empty());
     let found: Vec<String> = across(&[sends, reads]).iter().map(|found| format!("{} {}", found.file, found.message)).collect();
     assert_eq!(found, ["two.yaml nothing emits `c.v1` to `x`", "one.yaml nothing handles `a.v1` of `x`"]);
+}
+
+#[test]
+fn commands_come_from_outside_too_but_nobody_else_emits_an_aggregates_events() {
+    let file = |name: &str, text: &str| super::load(name, text.as_bytes(), &[], &super::NoSources);
+    let topics = "topics: { in: { key: data.k, types: [do.v1, undo.v1] }, out: { key: data.k, retention: forever, types: [done.v1, undone.v1] } }";
+    let decides = format!(
+        "skald: 1\ntopology: one\n{topics}\naggregates:\n  a:\n    from: in\n    events: out\n    decide:\n      do.v1: {{ emit: {{ type: done.v1, data: =data }} }}\n      undo.v1: {{ emit: {{ type: done.v1, data: =data }} }}\n"
+    );
+    let follows = format!(
+        "skald: 1\ntopology: two\n{topics}\naggregates:\n  b:\n    from: out\n    decide:\n      done.v1: {{ emit: {{ to: in, type: undo.v1, data: =data }} }}\n      undone.v1: {{ emit: {{ to: in, type: undo.v1, data: =data }} }}\n"
+    );
+    let found = across(&[file("one.yaml", &decides), file("two.yaml", &follows)]);
+    let found: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(found, ["nothing emits `undone.v1` to `out`"]);
 }
 
 /// A path of this repository.

@@ -5,6 +5,7 @@ use super::support::{Folder, files};
 use crate::topology::yaml::{self, Kind, Node};
 use crate::topology::{Diagnostic, Findings, Severity, SourceText, load};
 use proptest::prelude::*;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// A file as a tree, and its text.
@@ -172,6 +173,49 @@ struct Writer<'a> {
     seen: usize,
     grafts: &'a [&'a Node],
     out: String,
+    /// Maps and lists around the place where it writes.
+    depth: usize,
+    /// What was changed: the map or the list that it stood in, and its words.
+    changed: Option<Changed>,
+}
+
+/// How deep the nodes of a topology stand: in the file, in its section.
+const NODE_DEPTH: usize = 2;
+
+/// A part that was changed.
+struct Changed {
+    /// The bytes of the node of the topology that it stands in, else of the map around it, in the text that was written: what is
+    /// wrong behind it in a pipeline may follow from it.
+    around: Range<usize>,
+    /// Its key and every key and text in it.
+    words: Vec<String>,
+}
+
+impl Changed {
+    fn words_of(key: Option<&str>, node: &Node) -> Vec<String> {
+        let mut words: Vec<String> = key.into_iter().map(str::to_owned).collect();
+        let mut all = Vec::new();
+        nodes(node, &mut all);
+        for node in all {
+            match &node.kind {
+                Kind::Scalar(scalar) => words.push(scalar.text.clone()),
+                Kind::List(_) => {}
+                Kind::Map(entries) => words.extend(entries.iter().map(|entry| entry.key.clone())),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    /// Does a finding lead to what was changed: by where it stands, or by a name?
+    fn is_told(&self, found: &Diagnostic, text: &str) -> bool {
+        let near = found.range.start <= self.around.end && self.around.start <= found.range.end;
+        let said = [Some(found.message.as_str()), found.cause.as_deref(), found.hint.as_deref(), text.get(found.range.clone())];
+        near || said
+            .into_iter()
+            .flatten()
+            .any(|said| self.words.iter().any(|word| said.contains(word.as_str()) || word.contains(said)))
+    }
 }
 
 impl Writer<'_> {
@@ -182,25 +226,46 @@ impl Writer<'_> {
                 self.out.push_str(&json.to_string());
             }
             Kind::List(items) => {
+                let (start, changed) = (self.out.len(), self.changed.is_some());
                 self.out.push('[');
+                self.depth += 1;
                 for item in items {
                     self.part(None, item);
                 }
                 self.out.push_str("]\n");
+                self.depth -= 1;
+                self.around(start, changed);
             }
             Kind::Map(entries) => {
+                let (start, changed) = (self.out.len(), self.changed.is_some());
                 self.out.push('{');
+                self.depth += 1;
                 for entry in entries {
                     self.part(Some(&entry.key), &entry.node);
                 }
                 self.out.push_str("}\n");
+                self.depth -= 1;
+                self.around(start, changed);
             }
+        }
+    }
+
+    /// A map or a list that the change stands in is closed.
+    fn around(&mut self, start: usize, changed_before: bool) {
+        let end = self.out.len();
+        if let (Some(changed), false) = (&mut self.changed, changed_before)
+            && (changed.around.is_empty() || self.depth >= NODE_DEPTH)
+        {
+            changed.around = start..end;
         }
     }
 
     fn part(&mut self, key: Option<&str>, node: &Node) {
         let chosen = self.seen == self.at;
         self.seen += 1;
+        if chosen {
+            self.changed = Some(Changed { around: 0..0, words: Changed::words_of(key, node) });
+        }
         let write = |writer: &mut Self, key: Option<&str>, node: &Node| {
             if let Some(key) = key {
                 writer.out.push_str(&serde_json::Value::from(key).to_string());
@@ -250,9 +315,10 @@ proptest! {
         let file = which.get(&files);
         let mut all = Vec::new();
         nodes(&file.tree, &mut all);
-        let mut writer = Writer { change: &change, at: at.index(all.len().max(2) - 1), seen: 0, grafts: &all, out: String::new() };
+        let at = at.index(all.len().max(2) - 1);
+        let mut writer = Writer { change: &change, at, seen: 0, grafts: &all, out: String::new(), depth: 0, changed: None };
         writer.node(&file.tree);
-        let mut text = writer.out;
+        let (mut text, changed) = (writer.out, writer.changed);
         if let Change::Cut(index) = &change {
             let mut end = index.index(text.len());
             while !text.is_char_boundary(end) {
@@ -260,8 +326,40 @@ proptest! {
             }
             text.truncate(end);
         }
-        errors(file, &text);
+        let found = errors(file, &text);
+        if let (Some(changed), false) = (&changed, matches!(change, Change::Graft(_) | Change::Cut(_))) {
+            let led = found.is_empty() || found.iter().any(|found| changed.is_told(found, &text));
+            prop_assert!(led, "{change:?} of {:?} gives {found:#?}\n{text}", changed.words);
+        }
     }
+}
+
+/// Every third part of every file is dropped, every third has another name: what that breaks leads back to it. The other thirds
+/// are left to chance, above.
+#[test]
+fn what_is_missing_or_has_another_name_is_told_at_its_place_or_by_its_name() {
+    let (mut broken, mut tried) = (0, 0);
+    let mut lost = Vec::new();
+    for file in good() {
+        let mut all = Vec::new();
+        nodes(&file.tree, &mut all);
+        for at in (0..all.len() - 1).filter(|at| at % 3 < 2) {
+            let change = if at % 3 == 0 { Change::Drop } else { Change::Rename("zzz-other") };
+            let mut writer = Writer { change: &change, at, seen: 0, grafts: &all, out: String::new(), depth: 0, changed: None };
+            writer.node(&file.tree);
+            let (text, changed) = (writer.out, writer.changed.expect("one part of them was written"));
+            let found = errors(&file, &text);
+            let led = found.is_empty() || found.iter().any(|found| changed.is_told(found, &text));
+            if !led {
+                let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+                lost.push(format!("{change:?} of {:?} gives {said:#?}", changed.words));
+            }
+            broken += usize::from(!found.is_empty());
+            tried += 1;
+        }
+    }
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
+    assert!(tried > 500 && broken > tried / 4, "{broken} of {tried}");
 }
 
 #[test]
