@@ -4,16 +4,20 @@
 //! content of the file ([`Definition::record`]), its hash and when and by which engine it was applied. It is for everybody to read
 //! and has no secrets.
 //!
+//! Instances of sagas keep the definition that they began with: [`Known`] finds it for a worker, loaded when the first of them comes.
+//!
 //! [`read`] gives what is there, [`standing`] says how a file stands to it, [`record`] adds to it. Of two that record the same
 //! version at once with other content the first one holds.
 
 mod entry;
+mod known;
 mod standing;
 
 #[cfg(test)]
 mod tests;
 
 pub use entry::Applied;
+pub use known::{Known, Other, others};
 pub use standing::{Standing, standing};
 
 use crate::broker::{self, Admin, Broker, Isolation, TopicSpec};
@@ -125,7 +129,7 @@ fn write(broker: &dyn Broker, topic: &Text, version: u32, value: Vec<u8>, now: M
     producer.flush(FLUSH_TIMEOUT)
 }
 
-/// What is recorded of a file.
+/// What is recorded of a file; its sagas are yet to be noted ([`Applied::note`]).
 pub fn applied(topology: &str, version: u32, definition: &Definition, now: Millis) -> Applied {
     Applied {
         topology: topology.into(),
@@ -136,5 +140,6 @@ pub fn applied(topology: &str, version: u32, definition: &Definition, now: Milli
         definition: definition.record(),
         kept: Vec::new(),
         discarded: Vec::new(),
+        sagas: BTreeMap::new(),
     }
 }

@@ -80,3 +80,62 @@ fn a_file_stands_to_what_was_applied_by_version_and_content() {
     let older = [Applied { hash: "other".into(), ..all[0].clone() }];
     assert_eq!(standing(&older, 1, &definition(1)), Standing::Same(&older[0]));
 }
+
+fn trips(version: u32, step: &str, kind: &str) -> crate::topology::Loaded {
+    let text = format!(
+        "skald: 1\ntopology: app\nversion: {version}\ntopics:\n  trips: {{ key: data.trip, types: [asked.v1, {kind}] }}\nsagas:\n  trip:\n    \
+         from: trips\n    key: data.trip\n    start: {{ type: asked.v1 }}\n    steps: [{{ name: {step}, success: {{ type: {kind} }} }}]\n"
+    );
+    let loaded = load("app.yaml", text.as_bytes(), &[], &NoSources);
+    assert!(loaded.checked.is_some(), "{:?}", loaded.findings);
+    loaded
+}
+
+fn of_trips(version: u32, step: &str, kind: &str) -> Applied {
+    let loaded = trips(version, step, kind);
+    let mut entry = applied("app", version, loaded.definition.as_ref().unwrap(), 1);
+    entry.note(&loaded.checked.unwrap().0.sagas);
+    entry
+}
+
+fn known(all: Vec<Applied>, cluster: &Cluster) -> Known {
+    let (topology, plan) = trips(3, "three", "three.v1").checked.unwrap();
+    Known::new(all, Arc::new(topology), Arc::new(plan), Arc::new(cluster.clone()), Box::new(NoSources))
+}
+
+#[test]
+fn the_version_of_an_instance_is_found_by_its_definition() {
+    use crate::node::Versions as _;
+    let cluster = cluster();
+    let (one, two) = (of_trips(1, "one", "one.v1"), of_trips(2, "two", "two.v1"));
+    let of = |applied: &Applied| applied.sagas["trip"].iter().next().unwrap().clone();
+    let known = known(vec![one.clone()], &cluster);
+    assert!(known.takes("trip", "one.v1") && !known.takes("trip", "three.v1") && !known.takes("other", "one.v1"));
+    let found = |definition: &str| known.world("trip", definition).map(|world| world.map(|world| world.topology.version));
+    assert_eq!(found(&of(&one)), Ok(Some(1)));
+    // What was applied in the meantime is looked up.
+    assert_eq!(found(&of(&two)), Ok(None));
+    record(&cluster, &one, 1).unwrap();
+    record(&cluster, &two, 2).unwrap();
+    assert_eq!(found(&of(&two)), Ok(Some(2)));
+    assert_eq!(known.world("other", &of(&two)).map(|world| world.is_none()), Ok(true));
+}
+
+#[test]
+fn a_version_that_this_engine_cannot_read_is_named_and_one_without_notes_is_read() {
+    use crate::node::Versions as _;
+    let cluster = cluster();
+    let (mut one, mut two) = (of_trips(1, "one", "one.v1"), of_trips(2, "two", "two.v1"));
+    let definition = two.sagas["trip"].iter().next().unwrap().clone();
+    one.definition["file"]["skald"] = 99.into();
+    let unreadable = one.sagas["trip"].iter().next().unwrap().clone();
+    // As builds wrote it that did not note sagas.
+    two.sagas.clear();
+    record(&cluster, &one, 1).unwrap();
+    record(&cluster, &two, 2).unwrap();
+    let known = known(read(&cluster, "app").unwrap(), &cluster);
+    assert!(known.takes("trip", "two.v1"));
+    assert_eq!(known.world("trip", &definition).unwrap().unwrap().topology.version, 2);
+    let why = known.world("trip", &unreadable).unwrap_err();
+    assert!(why.contains("version 1") && why.contains("E116") && why.contains("skald saga drain"), "{why}");
+}

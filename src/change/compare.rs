@@ -142,7 +142,7 @@ impl Part {
     }
 
     /// Takes reasons in, each text once; the worst is the verdict.
-    fn because(&mut self, reasons: Vec<Reason>) {
+    pub(super) fn because(&mut self, reasons: Vec<Reason>) {
         for reason in reasons {
             if self.reasons.iter().all(|known| known.text != reason.text) {
                 self.verdict = self.verdict.max(reason.verdict);

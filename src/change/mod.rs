@@ -2,12 +2,13 @@
 //!
 //! [`compare`] sets the content of a file against the content that was applied before, both as checked models, and gives every
 //! node a [`Verdict`] with its reasons: the table of `docs/changing-topologies.md`. [`rights`] lists what a worker must be allowed
-//! to do. [`Sheet`] shows all of it, as text and as JSON.
+//! to do; [`lacks`] what instances of sagas would miss that began before. [`Sheet`] shows all of it, as text and as JSON.
 //!
 //! Nothing here asks a cluster: what it has is handed in.
 
 mod compare;
 mod diff;
+mod lacks;
 mod rights;
 mod rules;
 mod sheet;
@@ -17,6 +18,7 @@ mod state;
 mod tests;
 
 pub use compare::compare;
+pub use lacks::lacks;
 pub use rights::{Operation, Pattern, Resource, Right, rights};
 pub use sheet::{Sheet, TopicLine};
 
@@ -154,6 +156,13 @@ impl Comparison {
     /// Does nothing differ?
     pub fn is_same(&self) -> bool {
         self.nodes.iter().chain(&self.others).all(|part| part.mark == Mark::Same)
+    }
+
+    /// Adds a reason to what is said of a node.
+    pub fn add(&mut self, node: &str, reason: Reason) {
+        if let Some(part) = self.nodes.iter_mut().find(|part| part.name == node) {
+            part.because(vec![reason]);
+        }
     }
 
     /// Nodes that are gone and whose state would be left behind.

@@ -1,8 +1,10 @@
 //! The table of changes: what each means for a node, and why.
 
 use super::compare::reason;
+use super::lacks::lacks;
 use super::state::conflicts;
 use super::{Difference, Mark, Reason, Side, Verdict};
+use crate::topology::definition::mentions_param;
 use crate::topology::model::{Aggregate, Contract, MessageKind, Retention, SourceFrom};
 use crate::topology::plan::{PlannedNode, instance_keys};
 use serde_json::Value as Json;
@@ -80,13 +82,19 @@ pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason
             (_, "key" | "schema" | "snapshots") => reason(Verdict::Compatible, NEW_RECORDS.to_owned()),
             ("sagas", _) => reason(
                 Verdict::Compatible,
-                "it holds for new instances; those that have begun must end before (`skald saga drain`), or their task halts"
+                "it holds for new instances; those that have begun go on as they began (`skald saga drain` counts them)"
                     .to_owned(),
             ),
             _ => reason(Verdict::Compatible, NEW_RECORDS.to_owned()),
         };
         found.at.clone_from(&one.at);
         reasons.push(found);
+    }
+    if node.section == "sagas" {
+        let lacks = lacks(node.old, node.new, node.name).into_iter();
+        reasons.extend(
+            lacks.map(|lack| reason(Verdict::Compatible, format!("until the instances that have begun are drained, {lack}"))),
+        );
     }
     reasons
 }
@@ -229,11 +237,12 @@ pub(super) fn params(node: &Node<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (name, _) in changed {
         let word = format!("params.{name}");
-        if node.content.get("initial").is_some_and(|initial| mentions(initial, &word)) {
+        if node.content.get("initial").is_some_and(|initial| mentions_param(initial, name)) {
             let text = format!("states that are there began with the old `{word}`");
             reasons.push(rebuild(node, aggregate(node.new, node.name), text));
-        } else if mentions(node.content, &word) {
-            reasons.push(reason(Verdict::Compatible, format!("`{word}` changed; {NEW_RECORDS}")));
+        } else if mentions_param(node.content, name) {
+            let holds = if node.section == "sagas" { "it holds for new instances" } else { NEW_RECORDS };
+            reasons.push(reason(Verdict::Compatible, format!("`{word}` changed; {holds}")));
         }
     }
     reasons
@@ -264,22 +273,6 @@ pub(super) fn topics(node: &Node<'_>) -> Vec<Reason> {
         }
     }
     reasons
-}
-
-/// Does a word stand in one of the texts, whole?
-fn mentions(value: &Json, word: &str) -> bool {
-    match value {
-        // Expressions are in a form with blanks between their tokens.
-        Json::String(text) => {
-            let text: String = text.split_whitespace().collect();
-            let inside = |c: char| c.is_alphanumeric() || c == '_';
-            text.match_indices(word)
-                .any(|(at, _)| !text[at + word.len()..].starts_with(inside) && !text[..at].ends_with(|c| inside(c) || c == '.'))
-        }
-        Json::Array(items) => items.iter().any(|item| mentions(item, word)),
-        Json::Object(fields) => fields.values().any(|field| mentions(field, word)),
-        _ => false,
-    }
 }
 
 fn aggregate<'a>(side: Side<'a>, name: &str) -> Option<&'a Aggregate> {

@@ -99,7 +99,7 @@ impl Sheet {
                 comparison.others.iter().for_each(|part| out.part(part, &[]));
             }
             if comparison.regroup {
-                let text = "the group reads other topics: stop all workers, then start the new ones";
+                let text = "the group reads other topics, or its sagas other types: stop all workers, then start the new ones";
                 let _ = writeln!(out.out, "\n  note: {text}; the two do not run beside each other");
             }
         }

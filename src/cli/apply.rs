@@ -24,7 +24,9 @@ fn one(broker: &dyn Broker, checked: &Checked, settings: &Apply) -> Result<(), P
     let clock = SystemClock::new();
     let (topology, version) = (&checked.plan.topology, checked.plan.version);
     let survey = gate::survey(broker, checked)?;
-    let weighed = gate::weigh(&gate::applied_to(broker, topology)?, checked, &Reach::of(&survey));
+    let all = gate::applied_to(broker, topology)?;
+    let mut weighed = gate::weigh(&all, checked, &Reach::of(&survey));
+    gate::look_after_instances(broker, &all, checked, &mut weighed)?;
     let nodes = weighed.comparison.as_ref().map_or(&[][..], |comparison| comparison.nodes.as_slice());
     if weighed.records {
         let left_behind = |node: &Part| node.mark == Mark::Removed && node.verdict == Verdict::Refused;
@@ -53,7 +55,9 @@ fn one(broker: &dyn Broker, checked: &Checked, settings: &Apply) -> Result<(), P
         out(&format!("{topology}: {}\n", weighed.text));
     }
     if weighed.comparison.is_some_and(|comparison| comparison.regroup) {
-        out(&format!("{topology}: the group reads other topics: stop all workers, then start the new ones\n"));
+        out(&format!(
+            "{topology}: the group reads other topics, or its sagas other types: stop all workers, then start the new ones\n"
+        ));
     }
     for node in &settings.discard {
         out(&format!("{topology}: `{node}` is gone; its topics `{topology}.{node}.…` are yours to keep or delete\n"));

@@ -104,7 +104,7 @@ impl Bench {
         let engine =
             runtime::Settings { worker: Some("dev".into()), threads: settings.threads, ..runtime::Settings::default() };
         let mut fleet = Fleet::new();
-        fleet.start(&checked, &broker, stores, &clock, engine, true)?;
+        fleet.start(&checked, None, &mut || Ok(()), &broker, stores, &clock, engine, true)?;
         let (prepared, watch) = (fleet.members[0].prepared.clone(), fleet.members[0].watch.clone());
         let mut bench = Self {
             is_sample: settings.path.is_none(),

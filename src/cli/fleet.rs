@@ -8,7 +8,7 @@ use crate::api;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Exit, Listen};
-use crate::node::World;
+use crate::node::{Versions, World};
 use crate::runtime::{self, Engine, Prepared, Program, Running, Settings, Watch};
 use crate::state::Stores;
 use crate::telemetry::Telemetry;
@@ -45,10 +45,14 @@ impl Fleet {
         Self { members: Vec::new(), telemetry: Telemetry::new() }
     }
 
-    /// Compares a topology with the cluster, creates what it needs, and starts its engine.
+    /// Compares a topology with the cluster, creates what it needs, and starts its engine; before that, `record` notes what is to
+    /// begin. Instances of its sagas may have begun under these versions.
+    #[allow(clippy::too_many_arguments, reason = "each is another thing that an engine is started with")]
     pub(super) fn start(
         &mut self,
         checked: &Checked,
+        versions: Option<Arc<dyn Versions>>,
+        record: &mut dyn FnMut() -> Result<(), Problem>,
         broker: &Arc<dyn Broker>,
         stores: Arc<dyn Stores>,
         clock: &Arc<dyn Clock>,
@@ -61,8 +65,13 @@ impl Fleet {
         for topic in &prepared.created {
             tracing::info!(topology = %checked.plan.topology, %topic, "topic created");
         }
+        record()?;
         let prepared = Arc::new(prepared);
-        let world = World::new(checked.topology.clone(), checked.plan.clone());
+        let (topology, plan) = (checked.topology.clone(), checked.plan.clone());
+        let world = match versions {
+            Some(versions) => World::with_versions(topology, plan, versions),
+            None => World::new(topology, plan),
+        };
         let program = Arc::new(Program::compile(&world).with_letters(settings.letters));
         let engine = Engine {
             program,

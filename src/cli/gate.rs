@@ -5,9 +5,10 @@ use super::cluster::failed;
 use super::load::Checked;
 use crate::applied::{self, Applied, Standing, standing};
 use crate::broker::Broker;
-use crate::change::{Comparison, Mark, Side, Verdict, compare};
+use crate::change::{Comparison, Mark, Reason, Side, Verdict, compare, lacks};
 use crate::clock::Clock;
 use crate::config::Exit;
+use crate::desk::{self, Desk};
 use crate::record::Text;
 use crate::runtime::Survey;
 use crate::topology::Loaded;
@@ -93,8 +94,99 @@ pub(super) fn compared(old: Option<Loaded>, checked: &Checked, reach: &Reach) ->
         let first = old.findings.iter().find(|found| found.code.starts_with('E'));
         return Err(first.map_or_else(|| "it has findings".to_owned(), ToString::to_string));
     };
-    let new = Side { topology: &checked.topology, plan: &checked.plan, definition: &checked.definition };
-    Ok(compare(Side { topology, plan, definition }, new, &|topic| reach.cut(topic)))
+    Ok(compare(Side { topology, plan, definition }, checked.side(), &|topic| reach.cut(topic)))
+}
+
+/// Adds to what was weighed which running instances of sagas would lack something, or be left behind. Only where something is lacking
+/// are they counted: that takes a look at each.
+pub(super) fn look_after_instances(
+    broker: &dyn Broker,
+    all: &[Applied],
+    checked: &Checked,
+    weighed: &mut Weighed,
+) -> Result<(), Problem> {
+    let mut census = Census { broker, checked, open: BTreeMap::new() };
+    for (saga, text) in census.lacking(all, weighed.records)? {
+        match &mut weighed.comparison {
+            Some(comparison) if comparison.nodes.iter().any(|node| node.name == saga) => {
+                comparison.add(&saga, Reason { verdict: Verdict::Refused, text, at: None });
+            }
+            _ => weighed.refusal = weighed.refusal.take().or(Some(text)),
+        }
+    }
+    let Some(comparison) = &mut weighed.comparison else { return Ok(()) };
+    let gone = comparison.left_behind().filter(|node| node.kind == "saga").map(|node| node.name.clone());
+    for saga in gone.collect::<Vec<_>>() {
+        let open: u64 = census.open_of(&saga)?.values().sum();
+        if open > 0 {
+            let text = format!("{open} of its instances are under way (`skald saga drain`)");
+            comparison.add(&saga, Reason { verdict: Verdict::Refused, text, at: None });
+        }
+    }
+    Ok(())
+}
+
+/// Instances under way, looked at once per saga.
+struct Census<'a> {
+    broker: &'a dyn Broker,
+    checked: &'a Checked,
+    open: BTreeMap<String, BTreeMap<Text, u64>>,
+}
+
+impl Census<'_> {
+    /// What instances of other versions would lack, by saga. Of a file that was taken before (`anew` says it was not) only what cannot be
+    /// read at all: what it lacks was weighed then.
+    fn lacking(&mut self, all: &[Applied], anew: bool) -> Result<Vec<(String, String)>, Problem> {
+        let mut lines = Vec::new();
+        for other in applied::others(all, &self.checked.topology, &self.checked.sources()) {
+            let version = other.applied.version;
+            for (saga, definitions) in &other.sagas {
+                if !self.checked.topology.sagas.iter().any(|model| model.name == saga.as_str()) {
+                    continue;
+                }
+                let lacking = match &other.loaded {
+                    Ok(Loaded { checked: Some((topology, plan)), definition: Some(definition), .. }) if anew => {
+                        lacks(Side { topology, plan, definition }, self.checked.side(), saga)
+                    }
+                    Ok(_) => Vec::new(),
+                    Err(why) => {
+                        let engine = &other.applied.engine;
+                        vec![format!(
+                            "this engine cannot read that version ({why}): run {engine}, which applied it, until they are drained"
+                        )]
+                    }
+                };
+                if lacking.is_empty() {
+                    continue;
+                }
+                let open = self.open_of(saga)?;
+                let count: u64 =
+                    open.iter().filter(|(own, _)| definitions.contains(own.as_str())).map(|(_, count)| count).sum();
+                if count > 0 {
+                    let under_way = if count == 1 { "instance is" } else { "instances are" };
+                    lines.extend(lacking.into_iter().map(|lack| {
+                        (saga.clone(), format!("{count} {under_way} under way that began with version {version}: {lack} until `skald saga drain` shows none of them"))
+                    }));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Instances of a saga that are not over, by definition.
+    fn open_of(&mut self, saga: &str) -> Result<&BTreeMap<Text, u64>, Problem> {
+        if !self.open.contains_key(saga) {
+            let found = Desk::open(self.broker, &self.checked.plan.topology, Some(saga));
+            let remains = match found.and_then(|desk| desk.remains(&mut |_, _| {})) {
+                Ok(remains) => remains.into_iter().map(|(own, of)| (own, of.open.values().sum())).collect(),
+                // It never ran.
+                Err(desk::Error::NoSagas { .. } | desk::Error::NoSaga { .. }) => BTreeMap::new(),
+                Err(error) => return Err(Problem::of(Exit::Failed, &error)),
+            };
+            self.open.insert(saga.to_owned(), remains);
+        }
+        Ok(&self.open[saga])
+    }
 }
 
 /// Everything that was applied of a topology.
@@ -109,7 +201,9 @@ pub(super) fn record(broker: &dyn Broker, clock: &dyn Clock, entry: &Applied) ->
 
 /// What is recorded of a topology.
 pub(super) fn entry(checked: &Checked, clock: &dyn Clock) -> Applied {
-    applied::applied(&checked.plan.topology, checked.plan.version, &checked.definition, clock.wall())
+    let mut entry = applied::applied(&checked.plan.topology, checked.plan.version, &checked.definition, clock.wall());
+    entry.note(&checked.topology.sagas);
+    entry
 }
 
 fn problem(error: &applied::Error) -> Problem {
@@ -154,24 +248,40 @@ pub(super) fn refused(weighed: &Weighed, checked: &Checked, lines: &[String]) ->
     }
 }
 
-/// Lets a topology in that is to run: what is then to be recorded, if anything.
-pub(super) fn admit(broker: &dyn Broker, checked: &Checked, clock: &dyn Clock) -> Result<Option<Applied>, Problem> {
+/// What a topology is let in with.
+pub(super) struct Admitted {
+    /// What is to be recorded, if anything.
+    pub(super) to_record: Option<Applied>,
+    /// Everything that was applied.
+    pub(super) all: Vec<Applied>,
+}
+
+/// Lets a topology in that is to run.
+pub(super) fn admit(broker: &dyn Broker, checked: &Checked, clock: &dyn Clock) -> Result<Admitted, Problem> {
     let all = applied_to(broker, &checked.plan.topology)?;
     let reach = if all.is_empty() { Reach::unknown() } else { Reach::of(&survey(broker, checked)?) };
-    let weighed = weigh(&all, checked, &reach);
-    let same =
-        !weighed.records && weighed.refusal.is_none() && all.last().is_some_and(|last| last.version == checked.plan.version);
-    if same {
-        return Ok(None);
-    }
+    let mut weighed = weigh(&all, checked, &reach);
+    let is_last = all.last().is_some_and(|last| last.version == checked.plan.version);
+    let same = !weighed.records && weighed.refusal.is_none() && is_last;
+    look_after_instances(broker, &all, checked, &mut weighed)?;
     let lines = weighed.comparison.as_ref().map_or_else(Vec::new, |comparison| obstacles(comparison, &[], &[]));
     if weighed.refusal.is_some() || !lines.is_empty() {
         return Err(refused(&weighed, checked, &lines));
     }
-    if !weighed.records {
+    if !weighed.records && !same {
         tracing::warn!(topology = %checked.plan.topology, "{}; it runs all the same", weighed.text);
     }
-    Ok(weighed.records.then(|| entry(checked, clock)))
+    let known = all.iter().find(|known| known.version == checked.plan.version);
+    let to_record = match (weighed.records, known) {
+        (true, _) => Some(entry(checked, clock)),
+        // Another engine computed other names for what instances keep.
+        (false, Some(known)) => {
+            let mut again = known.clone();
+            again.note(&checked.topology.sagas).then_some(again)
+        }
+        (false, None) => None,
+    };
+    Ok(Admitted { to_record, all })
 }
 
 /// The topics of a plan beside those of the cluster.

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::files::{self, Found};
+use crate::change::Side;
 use crate::config::{Exit, Param};
 use crate::topology::model::Topology;
 use crate::topology::plan::Plan;
@@ -19,6 +20,18 @@ pub(super) struct Checked {
     pub(super) plan: Arc<Plan>,
     /// Its content, as it is recorded and compared.
     pub(super) definition: Arc<Definition>,
+}
+
+impl Checked {
+    /// To be compared.
+    pub(super) fn side(&self) -> Side<'_> {
+        Side { topology: &self.topology, plan: &self.plan, definition: &self.definition }
+    }
+
+    /// The files that it names.
+    pub(super) fn sources(&self) -> FolderSources {
+        FolderSources { folder: Path::new(&*self.file).parent().unwrap_or(Path::new("")).to_owned() }
+    }
 }
 
 /// Everything that was loaded, with what is found when all files are looked at together.
@@ -153,6 +166,25 @@ fn nothing() -> Problem {
 
 fn overrides(params: &[Param]) -> Vec<(String, String)> {
     params.iter().map(|param| (param.name.clone(), param.value.clone())).collect()
+}
+
+/// The same of a folder that is kept.
+pub(super) struct FolderSources {
+    folder: PathBuf,
+}
+
+impl Sources for FolderSources {
+    fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        FileSources { folder: &self.folder }.schema(path, limit)
+    }
+
+    fn secret(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        FileSources { folder: &self.folder }.secret(path, limit)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        FileSources { folder: &self.folder }.variable(name)
+    }
 }
 
 /// Schemas and secrets from the file system, names relative to the folder of the topology file; variables of this process.

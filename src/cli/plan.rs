@@ -4,7 +4,7 @@ use super::cluster::connect;
 use super::gate::{self, Reach};
 use super::load::{Checked, Reading};
 use super::{Problem, out};
-use crate::change::{Mark, Sheet, Side, TopicLine};
+use crate::change::{Mark, Sheet, TopicLine};
 use crate::config::{Against, Colors, Exit, OutputFormat, Plan};
 use crate::runtime::Survey;
 use crate::topology::plan::{Owner, PlannedTopic};
@@ -38,7 +38,8 @@ pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
             }
             (Against::Cluster, Some(broker)) => {
                 let applied = gate::applied_to(broker, &checked.plan.topology)?;
-                let weighed = gate::weigh(&applied, checked, &reach);
+                let mut weighed = gate::weigh(&applied, checked, &reach);
+                gate::look_after_instances(broker, &applied, checked, &mut weighed)?;
                 sheet.against = weighed.against;
                 sheet.comparison = weighed.comparison;
                 sheet.refusal = weighed.refusal;
@@ -69,8 +70,7 @@ pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
 }
 
 fn sheet(checked: &Checked) -> Sheet {
-    let side = Side { topology: &checked.topology, plan: &checked.plan, definition: &checked.definition };
-    Sheet::of(&checked.file, side)
+    Sheet::of(&checked.file, checked.side())
 }
 
 /// The topics of a plan beside those of a cluster, those that need something first.

@@ -3,13 +3,15 @@
 use super::cluster;
 use super::fleet::{Fleet, serve};
 use super::gate;
-use super::load::Reading;
+use super::load::{Checked, Reading};
 use super::problem::Problem;
 use super::signals::Signals;
+use crate::applied::{Applied, Known};
 use crate::broker::{self, Broker, Parting, kafka};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Colors, Exit, GroupProtocol, Guarantee, LetterHeaders, Run};
 use crate::dlq::Spelling;
+use crate::node::Versions;
 use crate::runtime;
 use crate::state::{Directory, Disk};
 use std::sync::Arc;
@@ -38,8 +40,8 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     let broker: Arc<dyn Broker> = Arc::new(kafka);
     let mut fleet = Fleet::new();
     for checked in &all {
-        let to_record = match gate::admit(&*broker, checked, &*clock) {
-            Ok(to_record) => to_record,
+        let gate::Admitted { to_record, all: applied } = match gate::admit(&*broker, checked, &*clock) {
+            Ok(admitted) => admitted,
             Err(problem) => {
                 fleet.stop();
                 return Err(problem);
@@ -71,21 +73,17 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
             },
             ..runtime::Settings::default()
         };
-        let started = fleet.start(checked, &broker, Arc::new(disk), &clock, engine, settings.create_topics);
+        let versions = (!checked.topology.sagas.is_empty()).then(|| {
+            let (topology, plan, secrets) = (checked.topology.clone(), checked.plan.clone(), Box::new(checked.sources()));
+            Arc::new(Known::new(applied, topology, plan, broker.clone(), secrets)) as Arc<dyn Versions>
+        });
+        let mut record = || to_record.as_ref().map_or(Ok(()), |entry| recorded(&*broker, checked, &*clock, entry));
+        let disk = Arc::new(disk);
+        let started = fleet.start(checked, versions, &mut record, &broker, disk, &clock, engine, settings.create_topics);
         if let Err(problem) = started {
             // What runs already lets go in order.
             fleet.stop();
             return Err(problem.within(&format!("topology `{}`", checked.plan.topology)));
-        }
-        if let Some(entry) = to_record
-            && let Err(problem) = gate::record(&*broker, &*clock, &entry)
-        {
-            // Whoever may not make or write the topic applies by `skald apply`; what another has applied meanwhile holds.
-            if gate::admit(&*broker, checked, &*clock).is_err() {
-                fleet.stop();
-                return Err(problem);
-            }
-            tracing::warn!(topology = %checked.plan.topology, "the definition is not recorded: {problem}");
         }
         tracing::info!(topology = %checked.plan.topology, %worker, threads = settings.threads, "started");
     }
@@ -100,6 +98,23 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
     drop(server);
     drop(directory);
     ended.problem.map_or(Ok(ended.exit), Err)
+}
+
+/// Records what is to run, before it begins. Whoever may not make or write the topic applies by `skald apply`; what another has applied
+/// meanwhile holds. Instances of sagas keep what they began with, so these wait until it is recorded.
+fn recorded(broker: &dyn Broker, checked: &Checked, clock: &dyn Clock, entry: &Applied) -> Result<(), Problem> {
+    let Err(problem) = gate::record(broker, clock, entry) else { return Ok(()) };
+    let Ok(admitted) = gate::admit(broker, checked, clock) else { return Err(problem) };
+    if admitted.to_record.is_none() {
+        return Ok(());
+    }
+    if !checked.topology.sagas.is_empty() {
+        return Err(
+            problem.hint("instances of sagas keep the definition that they began with: record it by `skald apply` first")
+        );
+    }
+    tracing::warn!(topology = %checked.plan.topology, "the definition is not recorded: {problem}");
+    Ok(())
 }
 
 /// A core dump would put records and credentials on disk.

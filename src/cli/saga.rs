@@ -3,6 +3,7 @@
 use super::cluster::connect;
 use super::text::{cut, plain, table};
 use super::{Problem, out};
+use crate::applied::Applied;
 use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::moment;
@@ -51,7 +52,7 @@ pub(super) fn saga(settings: &Saga) -> Result<Exit, Problem> {
             };
             send(&desk, id, act, now)
         }
-        SagaWish::Drain => drain(&desk, settings),
+        SagaWish::Drain => drain(&desk, settings, &kafka),
     }
 }
 
@@ -212,21 +213,36 @@ fn send(desk: &Desk<'_>, id: &str, mut act: Act, now: Millis) -> Result<Exit, Pr
     Ok(Exit::Ok)
 }
 
-fn drain(desk: &Desk<'_>, settings: &Saga) -> Result<Exit, Problem> {
+/// What remains, by the definition that instances keep and the versions that have it.
+fn drain(desk: &Desk<'_>, settings: &Saga, broker: &dyn Broker) -> Result<Exit, Problem> {
     let bar = progress();
     let remains = desk.remains(&mut |read, total| tick(&bar, read, total));
     bar.finish_and_clear();
     let remains = remains.map_err(|error| told(&error))?;
-    let open: Vec<(&str, Status, u64, Millis)> = remains
+    let applied = match remains.is_empty() {
+        true => Vec::new(),
+        false => super::gate::applied_to(broker, &settings.topology)?,
+    };
+    let versions = |definition: &str| -> Vec<u32> {
+        let has = |applied: &&Applied| applied.has(desk.saga(), definition);
+        applied.iter().filter(has).map(|applied| applied.version).collect()
+    };
+    let open: Vec<(&str, Vec<u32>, Status, u64, Millis)> = remains
         .iter()
-        .flat_map(|(version, of)| of.open.iter().map(|(status, count)| (version.as_str(), *status, *count, of.oldest)))
+        .flat_map(|(definition, of)| {
+            let versions = versions(definition);
+            of.open.iter().map(move |(status, count)| (definition.as_str(), versions.clone(), *status, *count, of.oldest))
+        })
         .collect();
     match settings.output {
         OutputFormat::Json => {
             let open: Vec<_> = open
                 .iter()
-                .map(|(version, status, count, oldest)| {
-                    object!({ "definition": version, "status": status.name(), "instances": count, "oldest": time(*oldest) })
+                .map(|(definition, versions, status, count, oldest)| {
+                    object!({
+                        "definition": definition, "versions": versions, "status": status.name(), "instances": count,
+                        "oldest": time(*oldest),
+                    })
                 })
                 .collect();
             out(&format!("{:#}\n", object!({ "saga": desk.saga(), "open": open })));
@@ -235,11 +251,12 @@ fn drain(desk: &Desk<'_>, settings: &Saga) -> Result<Exit, Problem> {
         OutputFormat::Table => {
             let rows: Vec<_> = open
                 .iter()
-                .map(|(version, status, count, oldest)| {
-                    [plain(version), status.name().to_owned(), count.to_string(), time(*oldest)]
+                .map(|(definition, versions, status, count, oldest)| {
+                    let versions: Vec<String> = versions.iter().map(u32::to_string).collect();
+                    [versions.join(", "), plain(definition), status.name().to_owned(), count.to_string(), time(*oldest)]
                 })
                 .collect();
-            out(&table(["DEFINITION", "STATUS", "INSTANCES", "OLDEST"], &rows));
+            out(&table(["VERSION", "DEFINITION", "STATUS", "INSTANCES", "OLDEST"], &rows));
         }
     }
     Ok(Exit::Ok)

@@ -18,6 +18,7 @@ mod stop;
 #[doc(hidden)]
 pub mod testing;
 mod trail;
+mod versions;
 mod world;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use reply::{Answer, asker};
 pub use require::{Refusal, first_refusal};
 pub use stop::Stop;
 pub use trail::{Spot, Trail, Way};
+pub use versions::Versions;
 pub use world::World;
 
 use crate::codec::Event;

@@ -375,10 +375,10 @@ impl<'a> Outbox<'a> {
         each(Outgoing { value: some.then_some(&value), headers: &headers, ..self.outgoing(to, key, &event.id) })
     }
 
-    fn outgoing<'o>(&self, to: &'o To, key: Option<&'o [u8]>, id: &'o Text) -> Outgoing<'o> {
+    fn outgoing<'o>(&'o self, to: &'o To, key: Option<&'o [u8]>, id: &'o Text) -> Outgoing<'o> {
         Outgoing {
             target: match to {
-                To::Planned(topic) => Target::Planned(*topic),
+                To::Planned(topic) => self.world.target(*topic),
                 To::Named(name) => Target::Named(name),
             },
             key,

@@ -62,7 +62,10 @@ impl Repartition {
         match self.behind {
             Behind::Aggregate(index) => aggregate_handles(self.aggregate(index), kind),
             Behind::Pipeline(index) => self.pipeline(index).handles(kind),
-            Behind::Saga(index) => self.saga(index).taken(kind).is_some(),
+            Behind::Saga(index) => {
+                let saga = self.saga(index);
+                saga.taken(kind).is_some() || self.world.is_taken_elsewhere(&saga.name, kind)
+            }
         }
     }
 

@@ -209,7 +209,11 @@ impl Bench {
 
     /// The nodes that `compile` and the repartitioning make of a plan.
     pub fn new(topology: Topology, plan: Plan, compile: Compile) -> Self {
-        let world = World::new(Arc::new(topology), Arc::new(plan));
+        Self::of_world(World::new(Arc::new(topology), Arc::new(plan)), compile)
+    }
+
+    /// The same of what is ready.
+    pub fn of_world(world: Arc<World>, compile: Compile) -> Self {
         let nodes = 0..world.plan.nodes.len();
         let nodes = nodes.map(|node| compile(&world, node).or_else(|| super::repartition(&world, node))).collect();
         let topics: Vec<Text> = world.plan.topics.iter().map(|topic| topic.name.clone()).collect();

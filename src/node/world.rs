@@ -1,6 +1,6 @@
 //! What all nodes of a topology share: its model and plan, and how each of its topics is read and written.
 
-use super::Trail;
+use super::{Target, Trail, Versions};
 use crate::codec::{self, Contract, Decoder, Encoder, KeyFormat};
 use crate::record::{Text, Value};
 use crate::topology::model::{self, Envelope, Expr, Topology};
@@ -20,6 +20,9 @@ pub struct World {
     undeclared: Outlet,
     topics: FxHashMap<Text, usize>,
     trail: Option<Arc<Trail>>,
+    versions: Option<Arc<dyn Versions>>,
+    /// Of a version that runs beside another one: where its topics stand in the other's plan, if they do.
+    places: Option<Vec<Option<usize>>>,
 }
 
 /// How messages are written to a topic.
@@ -34,22 +37,41 @@ pub(super) struct Outlet {
 impl World {
     /// Makes a topology ready.
     pub fn new(topology: Arc<Topology>, plan: Arc<Plan>) -> Arc<Self> {
-        Self::with_trail(topology, plan, None)
+        Arc::new(Self::made(topology, plan))
+    }
+
+    /// The same; instances of its sagas may have begun under these versions.
+    pub fn with_versions(topology: Arc<Topology>, plan: Arc<Plan>, versions: Arc<dyn Versions>) -> Arc<Self> {
+        Arc::new(Self { versions: Some(versions), ..Self::made(topology, plan) })
+    }
+
+    /// A version that runs beside the one of another plan: what it sends to a topic of both is sent to the other's, the rest by name.
+    pub fn beside(topology: Arc<Topology>, plan: Arc<Plan>, in_force: &Plan) -> Arc<Self> {
+        let world = Self::made(topology, plan);
+        let place = |name: &Text| in_force.topics.iter().position(|topic| topic.name == *name);
+        let places = world.plan.topics.iter().map(|topic| place(&topic.name)).collect();
+        Arc::new(Self { places: Some(places), ..world })
     }
 
     /// The same; its nodes note there what they pass.
     pub fn with_trail(topology: Arc<Topology>, plan: Arc<Plan>, trail: Option<Arc<Trail>>) -> Arc<Self> {
+        Arc::new(Self { trail, ..Self::made(topology, plan) })
+    }
+
+    fn made(topology: Arc<Topology>, plan: Arc<Plan>) -> Self {
         let outlets = topology.topics.iter().map(outlet).collect();
         let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
-        Arc::new(Self {
+        Self {
             params: Value::Map(topology.params.clone()),
             outlets,
             undeclared: outlet(&model::Contract::undeclared(Text::default())),
             topics,
             topology,
             plan,
-            trail,
-        })
+            trail: None,
+            versions: None,
+            places: None,
+        }
     }
 
     /// Reads the records of a topic of the plan, by index; `None`: of one that only a pattern found. A repartitioned record is
@@ -72,6 +94,24 @@ impl World {
     /// Format of the keys of a topic.
     pub fn key_format(&self, topic: Option<usize>) -> KeyFormat {
         self.contract(topic).map_or(KeyFormat::String, |contract| contract.key_format)
+    }
+
+    /// The other versions, where they are known.
+    pub fn versions(&self) -> Option<&dyn Versions> {
+        self.versions.as_deref()
+    }
+
+    /// Does a saga take this type in another version?
+    pub fn is_taken_elsewhere(&self, saga: &str, kind: &str) -> bool {
+        self.versions().is_some_and(|versions| versions.takes(saga, kind))
+    }
+
+    /// Where a topic of the plan is written to: in the plan that is in force.
+    pub(super) fn target(&self, topic: usize) -> Target<'_> {
+        match &self.places {
+            None => Target::Planned(topic),
+            Some(places) => places[topic].map_or(Target::Named(&self.plan.topics[topic].name), Target::Planned),
+        }
     }
 
     pub(super) fn trail(&self) -> Option<&Trail> {

@@ -9,10 +9,10 @@ pub enum Error {
     /// Bytes that are no row of this form. The task halts: the store or its changelog is damaged.
     #[error("the saga's row is unreadable: {0}")]
     Malformed(String),
-    /// The instance keeps the definition that it began with, and this is another one. The task halts.
+    /// The instance keeps the definition that it began with, and no version that was applied is known to have it. The task halts.
     #[error(
-        "the saga began with definition `{own}` and keeps it, this file has `{loaded}`: run the file that it began with until \
-         `skald saga drain` shows that none is left"
+        "the saga began with definition `{own}` and keeps it, this file has `{loaded}`, and no version that was applied has it: \
+         apply the file that it began with under a version of its own, or run that one until `skald saga drain` shows that none is left"
     )]
     OtherDefinition {
         /// The instance's.

@@ -7,7 +7,8 @@
 //! Promises: an instance moves only as [`Status`] says, and its end is absorbing; a command's id follows from saga, step, element,
 //! direction and answered tries, so a try that was not answered is repeated under its id; an answer is taken only by the operation
 //! that waits for it; whatever succeeded, or may have, is undone before an instance is "compensated". An instance keeps the
-//! definition that it began with: under another one it is not stepped ([`Error::OtherDefinition`]).
+//! definition that it began with, whichever version of the file runs: it is led by that one's edition, and where no version is known
+//! to have it, it is not stepped ([`Error::OtherDefinition`]).
 //!
 //! Left to others: when timers fire and what commits (`runtime`), what a file may say (`topology`).
 
@@ -16,6 +17,7 @@ mod action;
 mod answer;
 mod counts;
 mod drive;
+mod edition;
 mod ending;
 mod error;
 mod follow;

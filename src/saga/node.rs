@@ -1,11 +1,12 @@
 //! The node of a saga: finds the instance that a record or timer is about, steps it, carries out what it wants.
 
-use super::action::{Action, Input, What};
+use super::action::{Action, Input, What, asker};
 use super::counts::{COUNTS_KEY, Counts, Standing};
 use super::drive::{Hands, KeptMessage, drive};
+use super::edition::{Edition, Editions};
 use super::instance::{Asker, Row};
-use super::step::orphan;
-use super::stepper::{Setting, later};
+use super::step::{exists, orphan};
+use super::stepper::later;
 use super::{Act, Error, Summary, Timer, decode, encode, summary};
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
@@ -31,41 +32,76 @@ pub const HISTORY: &str = "saga.history.v1";
 pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     let planned = world.plan.nodes.get(node)?;
     let (NodeKind::Saga(index), Some(store)) = (planned.kind, planned.store) else { return None };
-    let definition = world.topology.sagas[index].definition.clone();
-    Some(Box::new(SagaNode { world: Arc::clone(world), index, store, inbox: planned.inbox, definition }))
+    let own = Edition::own(Arc::clone(world), index);
+    let (world, others) = (Arc::clone(world), Editions::default());
+    Some(Box::new(SagaNode { world, store, inbox: planned.inbox, own, others }))
 }
 
 struct SagaNode {
     world: Arc<World>,
-    /// Of the model.
-    index: usize,
     /// Of the plan.
     store: usize,
     /// Topic of operators' acts.
     inbox: Option<usize>,
-    definition: Text,
+    /// What the file that runs says.
+    own: Edition,
+    /// What leads instances that began before, or elsewhere under a newer file.
+    others: Editions,
 }
 
 impl SagaNode {
     fn model(&self) -> &Saga {
-        &self.world.topology.sagas[self.index]
+        self.own.model()
     }
 
-    fn setting(&self) -> Setting<'_> {
-        Setting { world: &self.world, saga: self.model(), definition: &self.definition }
-    }
-
-    /// Steps the instance `id` and keeps what becomes of it.
+    /// Steps the instance `id` by the definition that it keeps.
     fn run(&self, id: &Text, input: &Input<'_>, context: &mut dyn Context) -> Result<Outcome, Stop> {
-        let row = self.load(id, context)?;
+        let definition = match self.load(&self.own, id, context)? {
+            Ok(row) => return self.run_by(&self.own, id, row, input, context),
+            Err(Error::OtherDefinition { own, .. }) => own,
+            Err(error) => return Err(Failure::from(error).into()),
+        };
+        let Some(edition) = self.others.of(&self.model().name, &definition, self.world.versions())? else {
+            let loaded = self.own.definition().clone();
+            return Err(Failure::from(Error::OtherDefinition { own: definition, loaded }).into());
+        };
+        let is_message = matches!(input.what, What::Message(None));
+        if is_message && !edition.reads(input.record.topic, &input.event.kind) {
+            return Ok(self.not_for_it(&edition, id, input, context));
+        }
+        let row = self.load(&edition, id, context)?.map_err(Failure::from)?;
+        self.run_by(&edition, id, row, input, context)
+    }
+
+    /// A message that is nothing to the edition of an instance. Where it would begin one, its id is taken.
+    fn not_for_it(&self, edition: &Edition, id: &Text, input: &Input<'_>, context: &mut dyn Context) -> Outcome {
+        if !self.model().taken(&input.event.kind).is_some_and(|taken| taken.starts) {
+            return Outcome::PassedOver;
+        }
+        let refusal = exists();
+        let code = refusal.code.clone();
+        if let Some(asker) = asker(input, id) {
+            NodeHands { node: self, edition, id, context }.answer(input, &asker, Answer::Rejected(refusal));
+        }
+        Outcome::Refused(code)
+    }
+
+    fn run_by(
+        &self,
+        edition: &Edition,
+        id: &Text,
+        row: Option<Row>,
+        input: &Input<'_>,
+        context: &mut dyn Context,
+    ) -> Result<Outcome, Stop> {
         let (was_there, before) = (row.is_some(), Standing::of(row.as_ref()));
-        let mut hands = NodeHands { node: self, id, context };
-        let (changed, outcome) = drive(self.setting(), id, row, input, &mut hands)?;
+        let mut hands = NodeHands { node: self, edition, id, context };
+        let (changed, outcome) = drive(edition.setting(), id, row, input, &mut hands)?;
         // One that ended under another definition stays as it was kept.
-        let is_ours = |row: &Option<Row>| !matches!(row, Some(Row::Instance(saga)) if saga.definition != self.definition);
+        let is_ours = |row: &Option<Row>| !matches!(row, Some(Row::Instance(saga)) if saga.definition != *edition.definition());
         if let Some(row) = changed.filter(is_ours) {
             self.note(before, Standing::of(row.as_ref()), context)?;
-            self.save(id, row, was_there, &input.event.id, context)?;
+            self.save(edition.model(), id, row, was_there, &input.event.id, context)?;
         }
         Ok(outcome)
     }
@@ -82,22 +118,29 @@ impl SagaNode {
         Ok(())
     }
 
-    fn load(&self, id: &Text, context: &mut dyn Context) -> Result<Option<Row>, Stop> {
-        let Some(entity) = context.entity(self.store, id.as_bytes())? else { return Ok(None) };
-        let row = decode(&entity.value, id, self.model(), &self.definition).map_err(Failure::from)?;
-        Ok(Some(row))
+    fn load(&self, edition: &Edition, id: &Text, context: &mut dyn Context) -> Result<Result<Option<Row>, Error>, Stop> {
+        let Some(entity) = context.entity(self.store, id.as_bytes())? else { return Ok(Ok(None)) };
+        Ok(decode(&entity.value, id, edition.model(), edition.definition()).map(Some))
     }
 
-    fn save(&self, id: &Text, row: Option<Row>, was_there: bool, event: &Text, context: &mut dyn Context) -> Result<(), Stop> {
+    fn save(
+        &self,
+        model: &Saga,
+        id: &Text,
+        row: Option<Row>,
+        was_there: bool,
+        event: &Text,
+        context: &mut dyn Context,
+    ) -> Result<(), Stop> {
         let entity = row.map(|row| {
             let (version, expires_at) = match &row {
                 Row::Instance(saga) => {
-                    let ended = saga.status.is_final().then(|| later(saga.changed_at, self.model().retain));
+                    let ended = saga.status.is_final().then(|| later(saga.changed_at, model.retain));
                     (u64::from(saga.entries), ended)
                 }
                 Row::Early(early) => (u64::from(early.next), None),
             };
-            let value = encode(&row, self.model());
+            let value = encode(&row, model);
             Entity { value, version, last_event: Some(event.clone()), state_version: STATE_VERSION, expires_at }
         });
         if entity.is_some() || was_there {
@@ -150,7 +193,7 @@ impl Node for SagaNode {
             let id = self.own_id(record, context)?;
             return self.run(&id, &told(What::Act(&act), KeyFormat::String), context);
         }
-        if model.taken(&event.kind).is_none() {
+        if model.taken(&event.kind).is_none() && !self.world.is_taken_elsewhere(&model.name, &event.kind) {
             return Ok(Outcome::PassedOver);
         }
         let key = instance_key(&self.world, &model.sources, model.key.as_ref(), input)?;
@@ -232,10 +275,15 @@ impl SagaNode {
         };
         let kept = context.expiring(self.store, Tag::Early, expired.key)?;
         context.put_expiring(self.store, Tag::Early, expired.key, None)?;
-        if let Some(Row::Early(mut early)) = self.load(&id, context)? {
+        let row = match self.load(&self.own, &id, context)? {
+            // One that began elsewhere has taken its early messages over.
+            Err(Error::OtherDefinition { .. }) => None,
+            row => row.map_err(Failure::from)?,
+        };
+        if let Some(Row::Early(mut early)) = row {
             early.kept.retain(|kept| kept.number != number);
             let row = (!early.kept.is_empty()).then_some(Row::Early(early));
-            self.save(&id, row, true, &Text::default(), context)?;
+            self.save(self.model(), &id, row, true, &Text::default(), context)?;
         }
         let Some(kept) = kept else { return Ok(()) };
         match self.model().early.then {
@@ -254,6 +302,7 @@ impl SagaNode {
 /// Carries out what one instance wants.
 struct NodeHands<'a> {
     node: &'a SagaNode,
+    edition: &'a Edition,
     id: &'a Text,
     context: &'a mut dyn Context,
 }
@@ -269,11 +318,15 @@ impl Hands for NodeHands<'_> {
         let key = SagaNode::kept_key(self.id, number);
         let Some(stored) = self.context.row(self.node.store, Tag::Own, &key)? else { return Ok(None) };
         let record = KeptRecord::read(&stored).map_err(Error::from).map_err(Failure::from)?;
-        let (world, topic) = (&self.node.world, self.node.world.topic(&record.topic));
         let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
+        let read = |world: &World| {
+            let topic = world.topic(&record.topic);
+            let event = world.decoder(topic).decode(&record.as_ref(&headers)).ok().flatten()?;
+            Some((event, world.key_format(topic)))
+        };
         // What could be read once may not fit a schema that has changed since.
-        let event = world.decoder(topic).decode(&record.as_ref(&headers)).ok().flatten();
-        Ok(event.map(|event| KeptMessage { key_format: world.key_format(topic), event, record }))
+        let read = read(&self.node.world).or_else(|| read(&self.edition.world));
+        Ok(read.map(|(event, key_format)| KeptMessage { key_format, event, record }))
     }
 }
 
@@ -283,9 +336,9 @@ impl NodeHands<'_> {
         match action {
             Action::Send(message) => self.send(input, &message),
             Action::Command { mut message, wants_reply } => {
-                let replies = self.node.model().replies.filter(|_| wants_reply);
+                let replies = self.edition.model().replies.filter(|_| wants_reply);
                 if let Some(replies) = replies {
-                    let topic = &self.node.world.plan.topics[replies].name;
+                    let topic = &self.edition.world.plan.topics[replies].name;
                     message.headers.push(Header::text("reply-to", topic));
                     message.headers.push(Header::text("reply-key", id));
                 }
@@ -303,7 +356,7 @@ impl NodeHands<'_> {
             }
             Action::KeepEarly(number) => {
                 let key = SagaNode::kept_key(id, number);
-                let expires_at = later(input.now, self.node.model().early.within);
+                let expires_at = later(input.now, self.edition.model().early.within);
                 let row = Expiring { expires_at, value: stored(input.record) };
                 self.context.put_expiring(store, Tag::Early, &key, Some(row))?;
             }
@@ -330,7 +383,7 @@ impl NodeHands<'_> {
     /// Sends a message. One that its topic does not take is counted: the instance must not stand still for it. A command that
     /// was not sent is not answered, and goes that road.
     fn send(&mut self, input: &Input<'_>, message: &Drafted) {
-        let (world, name) = (&self.node.world, &self.node.model().name);
+        let (world, name) = (&self.edition.world, &self.edition.model().name);
         let outbox = Outbox::new(world, name, input.record, input.event);
         if outbox.send(message, self.context).is_err() {
             self.context.count("saga_message_not_sent");
@@ -346,7 +399,7 @@ impl NodeHands<'_> {
         let mut cause = nobodys_event(input.record.timestamp);
         (cause.id, cause.correlation_id) = (asker.request.clone(), asker.correlation_id.clone());
         let deed = [Part::Text(self.id), Part::Text("reply"), Part::Text(&asker.request)];
-        let (world, name) = (&self.node.world, &self.node.model().name);
+        let (world, name) = (&self.edition.world, &self.edition.model().name);
         let mut outbox = Outbox::new(world, name, &record, &cause).of_deed(&deed);
         if outbox.reply(answer, None, self.context).is_err() {
             self.context.count("saga_answer_not_sent");
@@ -354,7 +407,7 @@ impl NodeHands<'_> {
     }
 
     fn entry(&mut self, input: &Input<'_>, entry: Map) {
-        let (topology, model) = (&self.node.world.topology.name, self.node.model());
+        let (topology, model) = (&self.edition.world.topology.name, self.edition.model());
         let number = entry.get("entry").and_then(Value::as_int).unwrap_or_default();
         let parts =
             [Part::Text(topology), Part::Text(&model.name), Part::Text(self.id), Part::Text("history"), Part::Number(number)];

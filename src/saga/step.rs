@@ -163,7 +163,7 @@ fn started_again(stepper: &mut Stepper<'_>, taken: &Taken) -> Outcome {
         if taken.moves || !taken.answers.is_empty() || taken.cancels {
             return stepper.message(taken, None);
         }
-        let refusal = Refusal::new("SAGA_EXISTS", "a saga of this id began with another input");
+        let refusal = exists();
         let code = refusal.code.clone();
         if let Some(asker) = asker {
             stepper.actions.push(Action::Answer(asker, Answer::Rejected(refusal)));
@@ -208,6 +208,11 @@ fn keep_early(setting: Setting<'_>, taken: &Taken, mut early: Early, input: &Inp
     early.kept.push(Kept { number, kind: kind.clone() });
     let actions = vec![Action::KeepEarly(number)];
     Ok(Stepped { row: Some(Row::Early(early)), actions, changed: true, outcome: Outcome::Processed, offers: Vec::new() })
+}
+
+/// What whoever asked for a start is told whose id is taken.
+pub(super) fn exists() -> Refusal {
+    Refusal::new("SAGA_EXISTS", "a saga of this id began with another input")
 }
 
 /// Why a message is a dead letter whose saga did not begin.

@@ -26,3 +26,4 @@ mod members;
 mod readers;
 mod tools;
 mod transactions;
+mod upgrade;

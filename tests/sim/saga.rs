@@ -7,6 +7,7 @@ use crate::faults::{Fired, Rates, SeededFaults};
 use crate::process::Process;
 use crate::world::pick;
 use crate::{Sum, setting};
+use skald::applied::{self, Known};
 use skald::broker::embedded::{Cluster, Options};
 use skald::broker::{Broker, ErrorClass, Isolation, Limit, Producer};
 use skald::clock::{Clock, ManualClock};
@@ -15,7 +16,7 @@ use skald::record::{Map, Record, RecordRef, TopicPartition, Value, json, partiti
 use skald::runtime::crash::{self, Armed};
 use skald::runtime::worker::Wait;
 use skald::runtime::{Error, Prepared, Program, Settings, prepare};
-use skald::topology::{NoSources, load};
+use skald::topology::{Loaded, NoSources, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,19 +28,61 @@ const PARTITIONS: u32 = 2;
 const LIVENESS: Duration = Duration::from_secs(900);
 const SESSION: Duration = Duration::from_secs(6);
 
-fn program() -> Program {
-    // The shop of the tests of sagas, under the name that the simulation's processes have.
-    let yaml =
-        include_str!("../saga/shop.yaml").replace("topology: shop", "topology: sim").replace("partitions: 6", "partitions: 2");
+/// The shop of the tests of sagas, under the name that the simulation's processes have.
+fn shop() -> Loaded {
+    loaded(
+        &include_str!("../saga/shop.yaml").replace("topology: shop", "topology: sim").replace("partitions: 6", "partitions: 2"),
+    )
+}
+
+/// A later version of it: steps have other names and tries, and another message cancels.
+fn later_shop() -> Loaded {
+    let yaml = include_str!("../saga/shop.yaml").replace("topology: shop", "topology: sim\nversion: 2");
+    let edits = [
+        ("partitions: 6", "partitions: 2"),
+        ("order.cancelled.v1: {}", "order.cancelled.v1: {}, order.withdrawn.v1: {}"),
+        ("cancel: { type: order.cancelled.v1", "cancel: { type: order.withdrawn.v1"),
+        ("name: charge", "name: pay"),
+        ("name: sell", "name: deliver"),
+        ("timeout: 10s\n        retry: { attempts: 3 }", "timeout: 7s\n        retry: { attempts: 4 }"),
+    ];
+    loaded(&edits.into_iter().fold(yaml, |yaml, (from, to)| {
+        assert!(yaml.contains(from), "`{from}` is in the file");
+        yaml.replace(from, to)
+    }))
+}
+
+fn loaded(yaml: &str) -> Loaded {
     let loaded = load("shop.yaml", yaml.as_bytes(), &[], &NoSources);
-    let (topology, plan) = loaded.checked.unwrap_or_else(|| panic!("{:?}", loaded.findings));
-    Program::compile(&node::World::new(Arc::new(topology), Arc::new(plan)))
+    assert!(loaded.checked.is_some(), "{:?}", loaded.findings);
+    loaded
+}
+
+/// What a worker runs of it: it knows all versions that were applied.
+fn program(loaded: Loaded, cluster: &Cluster) -> Program {
+    let (topology, plan) = loaded.checked.expect("it was checked");
+    let (topology, plan) = (Arc::new(topology), Arc::new(plan));
+    let applied = applied::read(cluster, "sim").expect("the definitions are there");
+    let known = Known::new(applied, topology.clone(), plan.clone(), Arc::new(cluster.clone()), Box::new(NoSources));
+    Program::compile(&node::World::with_versions(topology, plan, Arc::new(known)))
+}
+
+fn apply(loaded: &Loaded, cluster: &Cluster) {
+    let (topology, _) = loaded.checked.as_ref().expect("it was checked");
+    let definition = loaded.definition.as_ref().expect("it was checked");
+    let mut entry = applied::applied("sim", topology.version, definition, 0);
+    entry.note(&topology.sagas);
+    applied::record(cluster, &entry, 0).expect("nothing goes wrong yet");
 }
 
 struct Shop {
     cluster: Cluster,
     clock: Arc<ManualClock>,
     program: Arc<Program>,
+    /// When a later version takes over: all workers die, and others start with it.
+    upgrade_at: Option<Duration>,
+    /// Wall time of that.
+    upgraded_at: Option<i64>,
     prepared: Arc<Prepared>,
     settings: Settings,
     processes: Vec<Process>,
@@ -58,6 +101,9 @@ struct Shop {
 struct Ends {
     completed: u64,
     compensated: u64,
+    /// Instances that began with the version before and ended after the upgrade, and those of them that were cancelled then.
+    outlived: u64,
+    cancelled: u64,
     fired: BTreeMap<&'static str, u64>,
     crashes: BTreeMap<&'static str, u64>,
 }
@@ -87,7 +133,9 @@ impl Shop {
         };
         let clock = Arc::new(ManualClock::new(1_700_000_000_000, random.u64(..)));
         let cluster = Cluster::new(clock.clone(), options);
-        let program = Arc::new(program());
+        apply(&shop(), &cluster);
+        apply(&later_shop(), &cluster);
+        let program = Arc::new(program(shop(), &cluster));
         let admin = cluster.admin().expect("an embedded broker has an admin");
         let prepared = Arc::new(prepare(&program.plan, &*admin, true).expect("an empty cluster takes every topic"));
         let processes = (0..random.usize(1..3))
@@ -102,11 +150,14 @@ impl Shop {
         };
         cluster.set_faults(SeededFaults::new(random.u64(..), rates, fired.clone(), clock.clone(), trouble.clone()));
         let producer = cluster.producer().expect("an embedded broker has producers");
+        let upgrade_at = random.bool().then(|| Duration::from_millis(random.u64(2_000..12_000)));
         let (crashes, orders, steps) = (BTreeMap::new(), BTreeMap::new(), 0);
         Self {
             cluster,
             clock,
             program,
+            upgrade_at,
+            upgraded_at: None,
             prepared,
             settings,
             processes,
@@ -136,6 +187,9 @@ impl Shop {
                 to_place.pop();
                 self.place_order()?;
             }
+            if self.upgrade_at.take_if(|at| *at <= now).is_some() {
+                self.upgrade()?;
+            }
             if troubled && now >= next_disturbance {
                 self.disturb();
                 next_disturbance = now + self.moment(Duration::from_secs(2));
@@ -149,7 +203,11 @@ impl Shop {
             if now > horizon + LIVENESS {
                 return Err(format!("not all sagas have ended {LIVENESS:?} after the last fault: {}", self.outlook()?));
             }
-            let next = [to_place.last().copied(), Some(if troubled { next_disturbance.min(horizon) } else { next_look })];
+            let next = [
+                to_place.last().copied(),
+                self.upgrade_at,
+                Some(if troubled { next_disturbance.min(horizon) } else { next_look }),
+            ];
             self.turn(now, next.into_iter().flatten().min())?;
         }
     }
@@ -188,7 +246,10 @@ impl Shop {
             self.send("order.placed.v1", &order, &data)?;
         }
         if cancelled == 1 {
-            self.send("order.cancelled.v1", &order, &cancel)?;
+            // Those that are under way are cancelled as the version that they began with has it.
+            let kind =
+                if self.upgraded_at.is_none() || self.random.bool() { "order.cancelled.v1" } else { "order.withdrawn.v1" };
+            self.send(kind, &order, &cancel)?;
         }
         self.orders.insert(order, amount);
         Ok(())
@@ -217,6 +278,20 @@ impl Shop {
                 }
             }
         }
+    }
+
+    /// A later version takes over while instances of the one before are under way.
+    fn upgrade(&mut self) -> Result<(), String> {
+        self.fired.note("upgrade");
+        self.upgraded_at = Some(self.clock.wall());
+        // What the newer file takes no more is still for those that began before.
+        let under_way: Vec<String> = self.orders.keys().filter(|_| self.random.u8(..4) == 0).cloned().collect();
+        for order in under_way {
+            self.send("order.cancelled.v1", &order, &format!(r#"{{"orderId":"{order}","reason":"CHANGED"}}"#))?;
+        }
+        (0..self.processes.len()).for_each(|process| self.kill(process));
+        self.program = Arc::new(program(later_shop(), &self.cluster));
+        Ok(())
     }
 
     fn kill(&mut self, target: usize) {
@@ -388,10 +463,38 @@ impl Shop {
         if let Some(letter) = self.read("sim.dlq")?.first() {
             return Err(format!("a dead letter: {letter:?}"));
         }
+        let (outlived, cancelled) = self.outlived(&histories)?;
         let all = self.orders.len() as u64;
         let completed = completed.len() as u64;
         let (fired, crashes) = (self.fired.all(), self.crashes.clone());
-        Ok(Some(Ends { completed, compensated: all - completed, fired, crashes }))
+        Ok(Some(Ends { completed, compensated: all - completed, outlived, cancelled, fired, crashes }))
+    }
+}
+
+impl Shop {
+    /// Every instance went on as it began: how many of the version before ended after the upgrade, and were cancelled then.
+    fn outlived(&self, histories: &BTreeMap<String, Vec<Map>>) -> Result<(u64, u64), String> {
+        let (mut outlived, mut cancelled) = (0, 0);
+        for (id, lines) in histories {
+            let at = |line: &Map| line.get("at").map(|at| json::text(at).unwrap_or_default()).unwrap_or_default();
+            let steps: BTreeSet<&str> = lines.iter().map(|line| word(line, "step")).collect();
+            let (before, after) = (["charge", "sell"], ["pay", "deliver"]);
+            let has = |names: [&str; 2]| names.iter().any(|name| steps.contains(name));
+            if has(before) && has(after) {
+                return Err(format!("`{id}` began with one version and went on with another: {steps:?}"));
+            }
+            let Some(upgraded) = self.upgraded_at else { continue };
+            let upgraded = json::text(&Value::Timestamp(skald::codec::moment(upgraded))).unwrap_or_default();
+            let (first, last) = (lines.first().map(at).unwrap_or_default(), lines.last().map(at).unwrap_or_default());
+            if first >= upgraded || last < upgraded {
+                continue;
+            }
+            outlived += 1;
+            let is_cancel =
+                |line: &Map| word(line, "what") == "compensating" && word(line, "reason") == "CHANGED" && at(line) >= upgraded;
+            cancelled += u64::from(lines.iter().any(is_cancel));
+        }
+        Ok((outlived, cancelled))
     }
 }
 
@@ -420,12 +523,13 @@ fn every_saga_ends_once_and_goods_and_money_add_up() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_writer(std::io::stderr).init();
     }
     let (first, count) = (setting("SIM_FIRST").unwrap_or(0), setting("SIM_SAGA_SEEDS").unwrap_or(30));
-    let (mut completed, mut compensated) = (0, 0);
+    let (mut completed, mut compensated, mut outlived, mut cancelled) = (0, 0, 0, 0);
     let mut sum = Sum::default();
     for seed in first..first + count {
         match run(seed) {
             Ok(ends) => {
                 (completed, compensated) = (completed + ends.completed, compensated + ends.compensated);
+                (outlived, cancelled) = (outlived + ends.outlived, cancelled + ends.cancelled);
                 ends.fired.into_iter().for_each(|(kind, count)| *sum.fired.entry(kind).or_default() += count);
                 ends.crashes.into_iter().for_each(|(label, count)| *sum.crashes.entry(label).or_default() += count);
             }
@@ -434,9 +538,13 @@ fn every_saga_ends_once_and_goods_and_money_add_up() {
             }
         }
     }
-    println!("{completed} completed, {compensated} compensated; {:?}; crashes {:?}", sum.fired, sum.crashes);
+    println!(
+        "{completed} completed, {compensated} compensated; {outlived} outlived their version, {cancelled} of them were cancelled then; {:?}; crashes {:?}",
+        sum.fired, sum.crashes
+    );
     if count >= 30 {
         assert!(completed > 0 && compensated > 0, "{completed} completed, {compensated} compensated");
+        assert!(outlived > 0, "no instance outlived its version");
         assert!(sum.fired.contains_key("kill") && !sum.crashes.is_empty(), "{:?} {:?}", sum.fired, sum.crashes);
     }
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod desk;
 mod early;
+mod editions;
 mod exhaustive;
 mod golden;
 mod node;

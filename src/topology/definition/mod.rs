@@ -49,9 +49,16 @@ impl Definition {
         hash(&self.content, 16)
     }
 
-    /// Hash of what the file says of a saga, likewise: its instances keep what they began with, and are known by it.
+    /// Hash of what the file says of a saga and of the params that it reads, likewise: its instances keep what they began with,
+    /// and are known by it.
     pub(super) fn hash_of_saga(&self, name: &str) -> Text {
-        hash(&self.content["sagas"][name], 8).into()
+        let saga = &self.content["sagas"][name];
+        let mut read = self.content["params"].as_object().cloned().unwrap_or_default();
+        read.retain(|param, _| mentions_param(saga, param));
+        match read.is_empty() {
+            true => hash(saga, 8).into(),
+            false => hash(&json!({ "params": read, "saga": saga }), 8).into(),
+        }
     }
 
     /// What is recorded: the file, and the schemas that it names.
@@ -76,28 +83,72 @@ impl Definition {
     }
 }
 
-/// Reads a recorded definition. `None`: it is no record of one; what its file says wrong is in the findings.
+/// Do expressions within a content read the param?
+pub fn mentions_param(content: &Json, param: &str) -> bool {
+    match content {
+        // Expressions are in a form with blanks between their tokens.
+        Json::String(text) => {
+            let text: String = text.split_whitespace().collect();
+            let inside = |c: char| c.is_alphanumeric() || c == '_';
+            let word = format!("params.{param}");
+            let indexed = [format!("params['{param}']"), format!("params[\"{param}\"]")];
+            indexed.iter().any(|indexed| text.contains(indexed))
+                || text.match_indices(&word).any(|(at, _)| {
+                    !text[at + word.len()..].starts_with(inside) && !text[..at].ends_with(|c| inside(c) || c == '.')
+                })
+        }
+        Json::Array(items) => items.iter().any(|item| mentions_param(item, param)),
+        Json::Object(fields) => fields.values().any(|field| mentions_param(field, param)),
+        _ => false,
+    }
+}
+
+/// Reads a recorded definition, of secrets only that they are texts. `None`: it is no record of one; what its file says wrong is in
+/// the findings.
 pub fn reload(name: &str, record: &Json) -> Option<Loaded> {
+    reload_with(name, record, &EmptySecrets)
+}
+
+/// The same with the secrets that `secrets` gives: to be run.
+pub fn reload_with(name: &str, record: &Json, secrets: &dyn Sources) -> Option<Loaded> {
     let file = record.get("file")?;
     let schemas = record.get("schemas")?.as_object()?.clone();
     let text = serde_json::to_vec(file).ok()?;
-    Some(load(name, &text, &[], &Recorded { schemas }))
+    Some(load(name, &text, &[], &Recorded { schemas, secrets }))
 }
 
-/// Schemas from the record; of secrets only that they are texts.
-struct Recorded {
+/// Secrets that are texts, and that is all.
+struct EmptySecrets;
+
+impl Sources for EmptySecrets {
+    fn schema(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn secret(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Schemas from the record, secrets from elsewhere.
+struct Recorded<'a> {
     schemas: serde_json::Map<String, Json>,
+    secrets: &'a dyn Sources,
 }
 
-impl Sources for Recorded {
+impl Sources for Recorded<'_> {
     fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let schema = self.schemas.get(path).ok_or(io::ErrorKind::NotFound)?;
         let bytes = serde_json::to_vec(schema)?;
         if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
-    fn secret(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
-        Ok(Vec::new())
+    fn secret(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        self.secrets.secret(path, limit)
     }
 
     fn variable(&self, _: &str) -> Option<String> {

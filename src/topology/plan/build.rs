@@ -35,7 +35,7 @@ pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -
         subscription: String::new(),
     };
     plan.count_tasks(&building.feeds);
-    plan.subscription = plan.subscription_text();
+    plan.subscription = plan.subscription_text(topology);
     super::check::check(topology, &plan, findings);
     plan
 }

@@ -2,6 +2,7 @@
 
 use super::build::Feed;
 use super::{Partitions, Plan, TaskCount};
+use crate::topology::model::Topology;
 
 impl Plan {
     pub(super) fn count_tasks(&mut self, feeds: &[Feed]) {
@@ -67,8 +68,9 @@ impl Plan {
         }
     }
 
-    /// The topics that each part reads, one part per line, in an order that does not depend on that of the file.
-    pub(super) fn subscription_text(&self) -> String {
+    /// The topics that each part reads, one part per line, in an order that does not depend on that of the file; then the types that
+    /// each saga takes: a worker that passes over what an instance waits for would lose it.
+    pub(super) fn subscription_text(&self, topology: &Topology) -> String {
         let mut lines: Vec<String> = self
             .subtopologies
             .iter()
@@ -79,6 +81,10 @@ impl Plan {
                 names.join(" ")
             })
             .collect();
+        lines.extend(topology.sagas.iter().map(|saga| {
+            let types: Vec<&str> = saga.takes.iter().map(|taken| taken.kind.as_str()).collect();
+            format!("{}: {}", saga.name, types.join(" "))
+        }));
         lines.sort();
         lines.join("\n")
     }
