@@ -95,6 +95,8 @@ pub(super) struct State {
     pub(super) changed_topics: BTreeSet<Text>,
     /// Something that lanes wait for has happened.
     pub(super) lanes_may_go_on: bool,
+    /// Topics whose records reach no member of a group.
+    pub(super) held: BTreeSet<Text>,
     faults: Box<dyn Faults>,
     calls: BTreeMap<(Text, CallKind), u64>,
     cleaning: bool,
@@ -134,6 +136,7 @@ impl Cluster {
             changed: BTreeSet::new(),
             changed_topics: BTreeSet::new(),
             lanes_may_go_on: false,
+            held: BTreeSet::new(),
             faults: Box::new(NoFaults),
             calls: BTreeMap::new(),
             cleaning: false,
@@ -145,6 +148,20 @@ impl Cluster {
     /// What goes wrong from now on.
     pub fn set_faults(&self, faults: impl Faults + 'static) {
         self.shared.with(|state| state.faults = Box::new(faults));
+    }
+
+    /// From now on the records of a topic reach no member of a group, as if whoever reads it stood still. Readers outside groups
+    /// see them.
+    pub fn hold(&self, topic: &str) {
+        self.shared.with(|state| state.held.insert(topic.into()));
+    }
+
+    /// Undoes [`Cluster::hold`].
+    pub fn release(&self, topic: &str) {
+        self.shared.with(|state| {
+            state.held.remove(topic);
+            state.clients.wake_readers();
+        });
     }
 
     /// Does what is due and tells when the next work will be (monotonic time of the clock), if any is known.

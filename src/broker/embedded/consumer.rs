@@ -220,14 +220,17 @@ impl GroupConsumer for Consumer {
         let until = shared.mono().saturating_add(limit.time);
         let found = shared.with(|state| match self.look(state) {
             Some(event) => Err(event),
-            None => match self.fetcher.fetch(state, limit.records) {
-                Fetched::Trouble(trouble) => Err(Polled::Trouble(trouble)),
-                Fetched::All => {
-                    state.clients.set_idle(self.key);
-                    Ok(Polled::Idle)
+            None => {
+                let held = state.held.clone();
+                match self.fetcher.fetch(state, &held, limit.records) {
+                    Fetched::Trouble(trouble) => Err(Polled::Trouble(trouble)),
+                    Fetched::All => {
+                        state.clients.set_idle(self.key);
+                        Ok(Polled::Idle)
+                    }
+                    Fetched::Part => Ok(Polled::Full),
                 }
-                Fetched::Part => Ok(Polled::Full),
-            },
+            }
         });
         match found {
             Err(event) => event,

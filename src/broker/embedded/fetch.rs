@@ -4,7 +4,8 @@ use super::cluster::State;
 use super::log::{Piece, ReadError};
 use super::storage::Storage;
 use crate::broker::{Isolation, Trouble, TroubleKind};
-use crate::record::{Offset, RecordRef, TopicPartition};
+use crate::record::{Offset, RecordRef, Text, TopicPartition};
+use std::collections::BTreeSet;
 
 /// How many records are delivered between two looks at the clock.
 const RECORDS_PER_LOOK: u32 = 16;
@@ -83,8 +84,8 @@ impl Fetcher {
         self.sources.iter_mut().find(|source| source.partition == *partition).map(change).is_some()
     }
 
-    /// Collects about `wanted` records.
-    pub(super) fn fetch(&mut self, state: &mut State, mut wanted: usize) -> Fetched {
+    /// Collects about `wanted` records, of all but these topics.
+    pub(super) fn fetch(&mut self, state: &mut State, held: &BTreeSet<Text>, mut wanted: usize) -> Fetched {
         self.pieces.clear();
         let count = self.sources.len();
         if count == 0 {
@@ -94,7 +95,7 @@ impl Fetcher {
         let mut all = true;
         for place in (self.first..count).chain(0..self.first) {
             let source = &mut self.sources[place];
-            if !source.running {
+            if !source.running || held.contains(&source.partition.topic) {
                 continue;
             }
             let Some(log) = state.topics.log(&source.partition) else {

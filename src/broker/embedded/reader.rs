@@ -6,6 +6,7 @@ use super::faults::{CallKind, PollFault};
 use super::fetch::{Fetched, Fetcher};
 use crate::broker::{Isolation, Limit, LogReader, Result, Trouble};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `client.id` of all log readers, for fault plans.
@@ -42,7 +43,7 @@ impl LogReader for Reader {
             Some(PollFault::Trouble(kind)) if let Some(input) = self.fetcher.stop_first() => {
                 Some(Fetched::Trouble(Trouble { input, kind }))
             }
-            _ => Some(self.fetcher.fetch(state, limit.records)),
+            _ => Some(self.fetcher.fetch(state, &BTreeSet::new(), limit.records)),
         });
         match fetched {
             None => Ok(()),

@@ -135,3 +135,27 @@ fn a_pattern_matches_whole_names_whatever_its_alternatives() {
     let broken = ConsumerSettings { patterns: vec!["(".into()], ..consumer_settings("group", None, &[]) };
     assert!(world.cluster.consumer(&broken).is_err());
 }
+
+#[test]
+fn a_held_topic_reaches_no_member_until_it_is_released() {
+    let world = World::new(Options::default());
+    world.topic("in", 1, &[]);
+    world.topic("other", 1, &[]);
+    let mut consumer = world.consumer("group", Some("00.a"), &["in", "other"]);
+    let assigned: Vec<_> = assigned(&world, consumer.as_mut()).into_iter().map(|partition| (partition, 0)).collect();
+    consumer.resume_at(&assigned).unwrap();
+    let mut read = |limit: usize| {
+        let mut read = Vec::new();
+        let limit = Limit { records: limit, time: Duration::from_secs(1) };
+        consumer.poll(limit, &mut |record| read.push(record.topic.to_owned()));
+        read
+    };
+    world.cluster.hold("in");
+    let mut lane = world.ready("t");
+    lane.commit("in", &[("k", "1")]);
+    lane.commit("other", &[("k", "2")]);
+    assert_eq!(read(10), ["other"]);
+    assert_eq!(world.committed_values("in"), ["1"], "a reader outside groups sees it");
+    world.cluster.release("in");
+    assert_eq!(read(10), ["in"]);
+}
