@@ -206,9 +206,7 @@ impl<'a> Frame<'a> {
     /// Notes that a place of the file was passed, where somebody wants to know.
     #[inline]
     pub fn passed(&self, at: &Position, what: &str, way: Way) {
-        if let Some(trail) = self.world.trail() {
-            trail.note(at, what, way);
-        }
+        self.world.passed(at, what, way);
     }
 
     /// Evaluates an expression.

@@ -1,9 +1,9 @@
 //! What all nodes of a topology share: its model and plan, and how each of its topics is read and written.
 
-use super::{Target, Trail, Versions};
+use super::{Target, Trail, Versions, Way};
 use crate::codec::{self, Contract, Decoder, Encoder, KeyFormat};
 use crate::record::{Text, Value};
-use crate::topology::model::{self, Envelope, Expr, Topology};
+use crate::topology::model::{self, Envelope, Expr, Position, Topology};
 use crate::topology::plan::{Plan, Role};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -114,8 +114,12 @@ impl World {
         }
     }
 
-    pub(super) fn trail(&self) -> Option<&Trail> {
-        self.trail.as_deref()
+    /// Notes that a place of the file was passed, where somebody wants to know.
+    #[inline]
+    pub fn passed(&self, at: &Position, what: &str, way: Way) {
+        if let Some(trail) = &self.trail {
+            trail.note(at, what, way);
+        }
     }
 
     pub(super) fn params(&self) -> &Value {

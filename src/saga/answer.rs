@@ -5,9 +5,9 @@ use super::forward::{Failing, TIMEOUT};
 use super::ids::id_hash;
 use super::instance::{KEPT_MAX, Kept, OpState, SEEN_MAX};
 use super::stepper::{Stepper, Which};
-use super::{Status, Timer};
+use super::{Status, Timer, passed};
 use crate::failure::Stage;
-use crate::node::Outcome;
+use crate::node::{Outcome, Way};
 use crate::record::{Millis, Text};
 use crate::topology::model::saga::{Awaits, Cancel, Direction, Outcome as Expected, Taken};
 
@@ -136,7 +136,10 @@ impl Stepper<'_> {
         let names = self.names(None, Default::default());
         let holds = self.frame(&names, None).holds_if_given(cancel.when.as_ref(), Stage::Step);
         let reason = match holds {
-            Ok(false) => return None,
+            Ok(false) => {
+                self.setting.world.passed(&self.setting.saga.at, passed::CANCELLED, Way::Passed);
+                return None;
+            }
             Ok(true) => self.reason(cancel.reason.as_ref(), None, self.input.event.kind.clone()),
             Err(failure) => Err(failure),
         };
@@ -148,6 +151,7 @@ impl Stepper<'_> {
         }
         // Somebody wants it undone; a reason that cannot be told is no reason not to.
         let reason = reason.unwrap_or_else(|failure| failure.code().clone());
+        self.passed(&self.setting.saga.at, passed::CANCELLED);
         self.start_undo(reason, None);
         Some(Fate::Taken)
     }
@@ -251,7 +255,10 @@ impl Stepper<'_> {
             _ if self.saga.status.is_final() => self.count(remark::TIMER),
             Timer::Op(step, item) if is_led => self.op_timer(step, item, due),
             Timer::Saga if is_led => self.saga_timer(),
-            Timer::Saga => self.fail_states(TIMEOUT, None),
+            Timer::Saga => {
+                self.passed(&self.setting.saga.at, passed::OVERTIME);
+                self.fail_states(TIMEOUT, None)
+            }
             Timer::After(transition) if !is_led => self.after_timer(transition, due),
             Timer::Anywhere(transition) if !is_led => self.anywhere_timer(transition),
             _ => self.count(remark::TIMER),
@@ -278,6 +285,7 @@ impl Stepper<'_> {
     fn saga_timer(&mut self) {
         match self.saga.status {
             Status::Running if !self.progress().pivoted => {
+                self.passed(&self.setting.saga.at, passed::OVERTIME);
                 self.start_undo(TIMEOUT, None);
                 self.advance();
             }

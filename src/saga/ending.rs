@@ -13,6 +13,7 @@ impl<'a> Stepper<'a> {
     /// Ends the instance. What cannot be said about it is counted: it ends all the same.
     pub(super) fn end(&mut self, status: Status) {
         self.become_(status);
+        self.passed_end(status);
         self.disarm_all();
         let kept = std::mem::take(&mut self.saga.kept);
         for kept in kept {

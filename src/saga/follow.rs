@@ -4,8 +4,9 @@ use super::action::{Action, remark};
 use super::answer::Fate;
 use super::instance::Place;
 use super::stepper::{Stepper, later, text};
-use super::{Status, Timer};
+use super::{Status, Timer, passed};
 use crate::failure::{Failure, Stage};
+use crate::node::Way;
 use crate::record::{Millis, Text};
 use crate::topology::model::saga::{End, State, Transition, Trigger};
 use jiff::SignedDuration;
@@ -51,7 +52,10 @@ impl<'a> Stepper<'a> {
 
     fn is_taken(&self, transition: &Transition) -> Result<bool, Failure> {
         let names = self.names(None, Default::default());
-        self.frame(&names, None).holds_if_given(transition.when.as_ref(), Stage::Step)
+        let holds = self.frame(&names, None).holds_if_given(transition.when.as_ref(), Stage::Step)?;
+        let way = if holds { Way::Taken } else { Way::Passed };
+        self.setting.world.passed(&transition.at, passed::TRANSITION, way);
+        Ok(holds)
     }
 
     fn take(&mut self, transition: &Transition) {
@@ -95,14 +99,14 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    /// The first state, at the start.
-    pub(super) fn enter_first(&mut self) {
+    /// The state that an instance begins in.
+    pub(super) fn enter_at(&mut self, state: usize) {
         for (index, transition) in self.states().everywhere.iter().enumerate() {
             if let Trigger::After(length) = transition.on {
                 self.arm(Timer::Anywhere(index), self.after(length));
             }
         }
-        if let Err(failure) = self.enter(self.states().start) {
+        if let Err(failure) = self.enter(state) {
             self.fail_states(failure.code().clone(), Some(&failure));
         }
     }
@@ -111,6 +115,7 @@ impl<'a> Stepper<'a> {
         self.saga.place = Place::State { state: index, since: self.input.now };
         self.opened = true;
         let state = self.state();
+        self.passed(&state.at, passed::ENTERED);
         self.entry("entered", [("state", text(&state.name))]);
         let sent = self.draft_of_whole(&state.emit, "state")?;
         self.send(sent);

@@ -4,7 +4,7 @@ use super::action::Action;
 use super::ids::{Deed, wait_millis};
 use super::instance::{Op, OpState, Run, RunState};
 use super::stepper::{Stepper, Which, text};
-use super::{Status, Timer};
+use super::{Status, Timer, passed};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::first_refusal;
 use crate::record::{Text, Value, json};
@@ -93,6 +93,7 @@ impl Stepper<'_> {
             Err(failure) => self.fail_step(index, failure.code().clone(), Some(&failure)),
             Ok(None) => {
                 self.run_mut(index).state = RunState::Skipped;
+                self.passed(&step.at, passed::SKIPPED);
                 self.entry("skipped", [("step", text(&step.name))]);
                 self.settle_outer(step);
             }
@@ -125,7 +126,7 @@ impl Stepper<'_> {
     }
 
     /// The elements of a step, one that is null where it has no list; `None`: it is not to be done.
-    fn elements(&self, index: usize, step: &Step) -> Result<Option<Vec<Value>>, Failure> {
+    pub(super) fn elements(&self, index: usize, step: &Step) -> Result<Option<Vec<Value>>, Failure> {
         let whole = Which { step: index, item: 0, direction: Direction::Forward };
         let names = self.names(Some(whole), Value::Null);
         let frame = self.frame(&names, Some(whole));
@@ -169,6 +170,7 @@ impl Stepper<'_> {
         let run = self.run_mut(index);
         run.state = RunState::Failed;
         run.reason = reason.clone();
+        self.passed(&step.at, passed::FAILED);
         let message = failure.map(|failure| Value::from(failure.message()));
         self.entry("failed", [("step", text(&step.name)), ("reason", text(&reason)), ("message", message)]);
         self.settle_outer(step);
@@ -251,6 +253,7 @@ impl Stepper<'_> {
             Direction::Forward => op.order = order,
             Direction::Back => op.state = OpState::Undone,
         }
+        self.passed_op(which);
         self.wait(which, None);
         self.op_entry("succeeded", which, &Text::default());
         self.settle_op(which);
@@ -265,6 +268,9 @@ impl Stepper<'_> {
         match how {
             Failing::Unanswered => {
                 op.unknown = true;
+                if which.direction == Direction::Forward {
+                    self.passed(&self.steps().steps[which.step].at, passed::UNANSWERED);
+                }
                 if may_try {
                     self.op_entry("unanswered", which, &reason);
                     return self.attempt(which);
@@ -293,6 +299,7 @@ impl Stepper<'_> {
             Direction::Forward => (op.state, op.order) = (OpState::Failed, order),
             Direction::Back => op.state = OpState::UndoFailed,
         }
+        self.passed_op(which);
         self.wait(which, None);
         let reason = self.op(which).reason.clone();
         self.op_entry("failed", which, &reason);
@@ -318,6 +325,9 @@ impl Stepper<'_> {
             Direction::Back => OpState::UndoResting,
         };
         self.wait(which, Some(due));
+        if direction == Direction::Forward {
+            self.passed(&self.steps().steps[which.step].at, passed::RETRIED);
+        }
         self.op_entry("rests", which, reason);
     }
 

@@ -325,6 +325,30 @@ impl Progress {
 }
 
 impl Instance {
+    /// One that has just begun.
+    pub(super) fn new(id: &Text, definition: &Text, start: Start, data: Map, place: Place) -> Self {
+        Self {
+            id: id.clone(),
+            definition: definition.clone(),
+            status: Status::Running,
+            changed_at: start.at,
+            start,
+            reason: Text::default(),
+            failed_step: Text::default(),
+            data,
+            place,
+            overdue: false,
+            aborted: false,
+            entries: 0,
+            kept: Vec::new(),
+            next_kept: 0,
+            seen: Vec::new(),
+            acts: Vec::new(),
+            askers: Vec::new(),
+            answer: Value::Null,
+        }
+    }
+
     /// How far the steps are, of a saga that is led.
     pub fn progress(&self) -> Option<&Progress> {
         match &self.place {

@@ -7,7 +7,7 @@ use super::edition::{Edition, Editions};
 use super::instance::{Asker, Row};
 use super::step::{exists, orphan};
 use super::stepper::later;
-use super::{Act, Error, Summary, Timer, decode, encode, summary};
+use super::{Act, Error, Given, Summary, Timer, decode, encode, given, summary};
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{
@@ -30,11 +30,18 @@ pub const HISTORY: &str = "saga.history.v1";
 
 /// Compiles the plan's node `node`, if it is a saga.
 pub fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
-    let planned = world.plan.nodes.get(node)?;
-    let (NodeKind::Saga(index), Some(store)) = (planned.kind, planned.store) else { return None };
-    let own = Edition::own(Arc::clone(world), index);
-    let (world, others) = (Arc::clone(world), Editions::default());
-    Some(Box::new(SagaNode { world, store, inbox: planned.inbox, own, others }))
+    Some(Box::new(SagaNode::of(world, node)?))
+}
+
+/// Keeps an instance of the plan's saga `node` as a test gives it, in place of what is there. What it sends on the last of its way, and
+/// the times it waits for, go into the context.
+pub fn give(world: &Arc<World>, node: usize, id: &Text, given: Given, context: &mut dyn Context) -> Result<(), Stop> {
+    let Some(node) = SagaNode::of(world, node) else { return Ok(()) };
+    let (record, event) = (stand_in(context.now(), &[]), nobodys_event(context.now()));
+    let input = Input { now: context.now(), record: &record, key_format: KeyFormat::String, event: &event, what: given::BY };
+    let stepped = given::put(node.own.setting(), id, given, &input)?;
+    NodeHands { node: &node, edition: &node.own, id, context }.carry_out(&input, stepped.actions)?;
+    node.save(node.model(), id, stepped.row, true, &Text::default(), context)
 }
 
 struct SagaNode {
@@ -50,6 +57,14 @@ struct SagaNode {
 }
 
 impl SagaNode {
+    fn of(world: &Arc<World>, node: usize) -> Option<Self> {
+        let planned = world.plan.nodes.get(node)?;
+        let (NodeKind::Saga(index), Some(store)) = (planned.kind, planned.store) else { return None };
+        let own = Edition::own(Arc::clone(world), index);
+        let (world, others) = (Arc::clone(world), Editions::default());
+        Some(Self { world, store, inbox: planned.inbox, own, others })
+    }
+
     fn model(&self) -> &Saga {
         self.own.model()
     }

@@ -7,7 +7,7 @@ use super::instance::{ASKERS_MAX, Early, Instance, Kept, Place, Progress, Row, S
 use super::stepper::{Setting, Stepper, TRACE};
 use super::{Status, Timer};
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Answer, Frame, Outcome, Refusal};
+use crate::node::{Answer, Frame, Outcome, Refusal, Way};
 use crate::record::{Map, Text, Value};
 use crate::topology::model::saga::{Body, Direction, EarlyThen, Taken};
 
@@ -77,7 +77,10 @@ fn finish(stepper: Stepper<'_>, changed: bool, outcome: Outcome) -> Stepped {
 
 fn starts(setting: Setting<'_>, input: &Input<'_>) -> Result<bool, Failure> {
     let Some(when) = &setting.saga.start.when else { return Ok(true) };
-    frame(setting, input).holds(when, Stage::Step)
+    let frame = frame(setting, input);
+    let starts = frame.holds(when, Stage::Step)?;
+    frame.passed(&when.at, "", if starts { Way::Taken } else { Way::Passed });
+    Ok(starts)
 }
 
 fn frame<'f>(setting: Setting<'f>, input: &'f Input<'_>) -> Frame<'f> {
@@ -92,32 +95,15 @@ fn start(setting: Setting<'_>, id: &Text, early: Early, input: &Input<'_>) -> Re
         Body::States(states) => Place::State { state: states.start, since: input.now },
     };
     let trace = input.record.header(TRACE).and_then(|trace| std::str::from_utf8(trace).ok());
-    let saga = Instance {
-        id: id.clone(),
-        definition: setting.definition.clone(),
-        status: Status::Running,
-        start: Start {
-            at: input.now,
-            id: event.id.clone(),
-            correlation_id: event.correlation_id.clone(),
-            input: input_hash(&event.kind, &event.data),
-            trace: trace.unwrap_or_default().into(),
-        },
-        changed_at: input.now,
-        reason: Text::default(),
-        failed_step: Text::default(),
-        data,
-        place,
-        overdue: false,
-        aborted: false,
-        entries: 0,
-        kept: early.kept,
-        next_kept: early.next,
-        seen: Vec::new(),
-        acts: Vec::new(),
-        askers: Vec::new(),
-        answer: Value::Null,
+    let begun = Start {
+        at: input.now,
+        id: event.id.clone(),
+        correlation_id: event.correlation_id.clone(),
+        input: input_hash(&event.kind, &event.data),
+        trace: trace.unwrap_or_default().into(),
     };
+    let mut saga = Instance::new(id, setting.definition, begun, data, place);
+    (saga.kept, saga.next_kept) = (early.kept, early.next);
     let mut stepper = Stepper::new(setting, input, Box::new(saga));
     stepper.actions.push(Action::Moved(None, Some(Status::Running)));
     for number in stepper.saga.kept.iter().map(|kept| kept.number).collect::<Vec<_>>() {
@@ -148,7 +134,7 @@ fn start(setting: Setting<'_>, id: &Text, early: Early, input: &Input<'_>) -> Re
     }
     match &setting.saga.body {
         Body::Steps(_) => stepper.advance(),
-        Body::States(_) => stepper.enter_first(),
+        Body::States(states) => stepper.enter_at(states.start),
     }
     Ok(finish(stepper, true, Outcome::Processed))
 }
