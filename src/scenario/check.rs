@@ -5,6 +5,7 @@
 //! one that comes nearest is shown beside it.
 
 use super::driver::{Driver, Letter, Message, Observed};
+use super::instance;
 use super::model::{Emitted, Expected, Halted, Part, State, What};
 use super::names::Known;
 use super::pattern::{Mismatch, compare, text_of};
@@ -34,6 +35,7 @@ pub(super) fn check(
     for expected in then {
         match &expected.what {
             What::State(wanted) => failures.extend(state(expected, wanted, driver, known)),
+            What::Saga(wanted) => failures.extend(instance::check(expected, wanted, observed, driver, known)),
             What::Halted(wanted) => {
                 standing.insert(wanted.subtopology);
                 failures.extend(halted(expected, wanted, driver, known));
@@ -284,24 +286,28 @@ fn none_of(expected: &Expected, kinds: &[Text], observed: &Observed) -> Option<F
     Some(Failure::new(format!("a `{}` was emitted", first.kind), mark).notes(found.iter().map(|message| told(message))))
 }
 
+/// A failure about the whole of what was expected.
+pub(super) fn bare(expected: &Expected, title: String, label: String) -> Failure {
+    Failure::new(title, Mark::at(&expected.head, label))
+}
+
 fn state(expected: &Expected, wanted: &State, driver: &Driver<'_>, known: &mut Known) -> Option<Failure> {
     let State { node: aggregate, key, exists, version, value } = wanted;
     let name = driver.node(*aggregate);
-    let bare = |title: String, label: String| Some(Failure::new(title, Mark::at(&expected.head, label)));
     let key = match key.fill(known) {
         Ok(key) => as_text(&key),
         Err((range, why)) => return Some(Failure::new("the key cannot be computed", Mark::at(&range, why))),
     };
     let entity = match driver.state(*aggregate, key.as_bytes()) {
         Ok(entity) => entity,
-        Err(why) => return bare(format!("the state of `{name}` `{key}` cannot be read"), why),
+        Err(why) => return Some(bare(expected, format!("the state of `{name}` `{key}` cannot be read"), why)),
     };
     match entity {
-        None if *exists => bare(format!("there is no `{name}` `{key}`"), "this is not there".into()),
+        None if *exists => Some(bare(expected, format!("there is no `{name}` `{key}`"), "this is not there".into())),
         None => None,
         Some(entity) if !exists => {
             let shown = text_of(&entity.value);
-            bare(format!("there is a `{name}` `{key}`"), format!("version {}: {shown}", entity.version))
+            Some(bare(expected, format!("there is a `{name}` `{key}`"), format!("version {}: {shown}", entity.version)))
         }
         Some(entity) => {
             let mut found = Vec::new();
@@ -349,7 +355,7 @@ fn count(number: usize, what: &str) -> String {
 
 impl Failure {
     /// One with a mark at every place that differs, and the values that could be written there.
-    fn of(title: String, found: Vec<Mismatch>) -> Self {
+    pub(super) fn of(title: String, found: Vec<Mismatch>) -> Self {
         let mut marks = found.iter().map(|found| Mark::at(&found.range, found.label.clone()));
         let first = marks.next().unwrap_or_else(|| Mark::at(&(0..0), ""));
         let mut failure = Self::new(title, first);

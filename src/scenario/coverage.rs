@@ -1,4 +1,6 @@
-//! What of a topology its scenarios have tried: handlers, rules, branches, conditions.
+//! What of a topology its scenarios have tried: handlers, rules, branches, conditions; steps, states and ends of sagas.
+
+mod sagas;
 
 use super::Suite;
 use crate::node::{Spot, Way};
@@ -43,11 +45,20 @@ pub enum Kind {
     Rule,
     /// A way through a `branch`, a `filter` or a condition.
     Branch,
+    /// A step of a saga ends in one of its ways.
+    Step,
+    /// A step of a saga is undone.
+    Compensation,
+    /// A state of a saga, or a way between two.
+    Transition,
+    /// A saga ends, or is made to.
+    End,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Decide, Self::Evolve, Self::Rule, Self::Branch];
+    pub const ALL: [Self; 8] =
+        [Self::Decide, Self::Evolve, Self::Rule, Self::Branch, Self::Step, Self::Compensation, Self::Transition, Self::End];
 
     /// As reports name it.
     pub fn name(self) -> &'static str {
@@ -56,6 +67,10 @@ impl Kind {
             Self::Evolve => "evolve",
             Self::Rule => "rules",
             Self::Branch => "branches",
+            Self::Step => "steps",
+            Self::Compensation => "compensations",
+            Self::Transition => "transitions",
+            Self::End => "ends",
         }
     }
 }
@@ -150,6 +165,9 @@ fn places(topology: &Topology, spots: &BTreeSet<Spot>) -> Vec<Place> {
             walk.add(&handler.at, &handler.kind, Way::Taken, Kind::Evolve, what);
         }
         walk.messages(&aggregate.updates, name);
+    }
+    for saga in &topology.sagas {
+        walk.saga(saga);
     }
     for pipeline in &topology.pipelines {
         walk.steps(&pipeline.steps, &pipeline.name);

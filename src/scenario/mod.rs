@@ -10,6 +10,7 @@
 mod check;
 pub mod coverage;
 mod driver;
+mod instance;
 mod model;
 mod names;
 mod pattern;

@@ -4,6 +4,7 @@ use super::tree::Tree;
 use crate::node::{Trail, World};
 use crate::record::{Millis, Text};
 use crate::runtime::Program;
+use crate::saga::At;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,37 @@ pub(super) struct Case {
 pub(super) enum Given {
     Message(Box<Message>),
     State(Box<GivenState>),
+    Saga(Box<GivenSaga>),
+    Answer(Box<Answer>),
+}
+
+/// An instance of a saga that is there.
+pub(super) struct GivenSaga {
+    /// Index of the node in the plan.
+    pub(super) node: usize,
+    pub(super) key: Tree,
+    pub(super) at: At,
+    pub(super) data: Option<Tree>,
+    pub(super) reason: Option<Tree>,
+}
+
+/// The answer of somebody who was asked.
+pub(super) struct Answer {
+    /// Type of the request.
+    pub(super) kind: Text,
+    /// What its payload must be like.
+    pub(super) data: Option<Tree>,
+    pub(super) told: Told,
+    pub(super) id: Text,
+    pub(super) times: u32,
+    pub(super) delay: Duration,
+    pub(super) range: Range<usize>,
+}
+
+/// What whoever asked is told.
+pub(super) enum Told {
+    Accepted(Tree),
+    Rejected { code: Text, message: Option<Tree>, details: Option<Tree> },
 }
 
 /// A state that is there.
@@ -82,11 +114,14 @@ pub(super) struct Action {
 
 pub(super) enum Act {
     Send(Box<Message>),
+    Answer(Box<Answer>),
     Duplicate(u32),
     Advance(Duration),
     Crash(Crash),
     Join,
     Leave,
+    Hold(Text),
+    Release(Text),
 }
 
 /// How a worker dies.
@@ -141,6 +176,7 @@ pub(super) enum What {
     Emitted(Emitted),
     Letter(Vec<Part>),
     State(Box<State>),
+    Saga(Box<Saga>),
     Halted(Box<Halted>),
     /// Nothing else at all.
     NothingElse,
@@ -149,9 +185,20 @@ pub(super) enum What {
     AnyOrder(Vec<Expected>),
 }
 
+/// An instance of a saga that must be there, or not.
+pub(super) struct Saga {
+    /// Index of the node in the plan.
+    pub(super) node: usize,
+    pub(super) key: Tree,
+    pub(super) exists: bool,
+    pub(super) parts: Vec<Part>,
+    /// What it went through.
+    pub(super) history: Option<Vec<Tree>>,
+}
+
 /// A state that must be there, or not.
 pub(super) struct State {
-    /// Index of the node in the plan.
+    /// Index of the aggregate.
     pub(super) node: usize,
     pub(super) key: Tree,
     pub(super) exists: bool,

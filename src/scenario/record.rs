@@ -1,12 +1,19 @@
 //! Records as a scenario sends them, and messages as it sees them.
 
-use super::model::{Content, Message};
+use super::driver::Requests;
+use super::model::{Answer, Content, Message, Told};
 use super::names::Known;
+use super::pattern::compare;
+use super::tree::Tree;
 use crate::codec::{self, Draft, Encoder, Event, moment, write_key};
 use crate::failure::Stage;
 use crate::node::{Frame, World};
 use crate::record::{Header, HeaderRef, Map, Millis, Record, Text, Value, json, partition_of, timestamp_text};
+use crate::topology::model;
 use std::ops::Range;
+
+/// Who sends what does not say who sent it.
+pub(super) const SOURCE: &str = "test";
 
 /// A record about to be sent.
 pub(super) type Sendable = Record;
@@ -25,7 +32,7 @@ pub(super) fn record_of(
     let place = |why: String| (message.range.clone(), why);
     let topic = world.topic(&message.topic);
     let contract = topic.and_then(|topic| world.topology.topics.get(topic));
-    let text = |tree: &super::tree::Tree| Ok::<Text, Unsendable>(as_text(&tree.fill(known)?));
+    let text = |tree: &Tree| Ok::<Text, Unsendable>(as_text(&tree.fill(known)?));
     let correlation_id = message.correlation_id.as_ref().map_or_else(|| Ok(message.id.clone()), text)?;
     let causation_id = message.causation_id.as_ref().map(text).transpose()?;
     let metadata = message.metadata.iter().map(|(name, tree)| Ok((name.clone(), tree.fill(known)?)));
@@ -57,30 +64,7 @@ pub(super) fn record_of(
         Content::Raw(text) => Some(text.clone().into_bytes()),
         Content::Value(_) if event.data.is_null() => None,
         Content::Value(_) => Some(json::text(&event.data).map_err(|error| place(error.to_string()))?.into_bytes()),
-        Content::Data(_) => {
-            let contract = contract.map_or_else(codec::Contract::default, |contract| codec::Contract {
-                envelope: contract.envelope.clone(),
-                format: contract.format,
-                types: None,
-            });
-            let encoder = Encoder::new(contract).map_err(|error| place(error.to_string()))?;
-            let draft = Draft {
-                id: &event.id,
-                kind: &event.kind,
-                source: &event.source,
-                time: event.time,
-                correlation_id: &event.correlation_id,
-                causation_id: event.causation_id.as_deref(),
-                metadata: Some(&event.metadata),
-                data: &event.data,
-            };
-            let mut bytes = Vec::new();
-            let some = encoder.value(&draft, &mut bytes).map_err(|failure| place(failure.message().to_string()))?;
-            let mut written: Vec<HeaderRef<'_>> = Vec::new();
-            encoder.headers(&draft, &mut written);
-            headers.extend(written.iter().map(HeaderRef::to_header));
-            some.then_some(bytes)
-        }
+        Content::Data(_) => encode(&event, contract, &mut headers).map_err(place)?,
     };
     for (name, tree) in &message.headers {
         headers.push(Header::text(name.clone(), as_text(&tree.fill(known)?)));
@@ -122,6 +106,87 @@ pub(super) fn record_of(
         headers,
     };
     Ok((record, shown))
+}
+
+/// A message in the envelope of its topic: its value and headers.
+fn encode(event: &Event, contract: Option<&model::Contract>, headers: &mut Vec<Header>) -> Result<Option<Vec<u8>>, String> {
+    let contract = contract.map_or_else(codec::Contract::default, |contract| codec::Contract {
+        envelope: contract.envelope.clone(),
+        format: contract.format,
+        types: None,
+    });
+    let encoder = Encoder::new(contract).map_err(|error| error.to_string())?;
+    let draft = Draft {
+        id: &event.id,
+        kind: &event.kind,
+        source: &event.source,
+        time: event.time,
+        correlation_id: &event.correlation_id,
+        causation_id: event.causation_id.as_deref(),
+        metadata: Some(&event.metadata),
+        data: &event.data,
+    };
+    let mut bytes = Vec::new();
+    let some = encoder.value(&draft, &mut bytes).map_err(|failure| failure.message().to_owned())?;
+    let mut written: Vec<HeaderRef<'_>> = Vec::new();
+    encoder.headers(&draft, &mut written);
+    headers.extend(written.iter().map(HeaderRef::to_header));
+    Ok(some.then_some(bytes))
+}
+
+/// The record of an answer to a request that was seen, and what `sent` shows of it.
+pub(super) fn answer_of(
+    answer: &Answer,
+    requests: &mut Requests,
+    world: &World,
+    known: &mut Known,
+    now: Millis,
+    partitions: impl Fn(&str) -> u32,
+) -> Result<(Record, Value), Unsendable> {
+    let place = |why: String| (answer.range.clone(), why);
+    let fits = |shown: &Value| {
+        let mut found = Vec::new();
+        if let Some(tree) = &answer.data {
+            compare(tree, shown.get("data"), false, "data", known, &mut found);
+        }
+        found.is_empty()
+    };
+    let request = requests.pick(&answer.kind, fits);
+    let request = request.ok_or_else(|| place(format!("no such `{}` was sent that wants an answer", answer.kind)))?;
+    let text = |value: Option<&Value>| value.map(as_text).unwrap_or_default();
+    let header = |name: &str| request.get("headers").and_then(|headers| headers.get(name));
+    let (topic, key) = (text(header("reply-to")), text(header("reply-key").or_else(|| request.get("key"))));
+    let fill = |tree: &Option<Tree>| tree.as_ref().map_or(Ok(Value::Null), |tree| tree.fill(known));
+    let (kind, data) = match &answer.told {
+        Told::Accepted(result) => ("reply.accepted", result.fill(known)?),
+        Told::Rejected { code, message, details } => {
+            let message = match fill(message)? {
+                Value::Null => Value::from(""),
+                message => message,
+            };
+            let fields: [(Text, Value); 3] =
+                [("code".into(), code.clone().into()), ("details".into(), fill(details)?), ("message".into(), message)];
+            ("reply.rejected", Value::Map(fields.into_iter().collect()))
+        }
+    };
+    let event = Event {
+        id: answer.id.clone(),
+        kind: kind.into(),
+        source: SOURCE.into(),
+        time: moment(now),
+        version: None,
+        correlation_id: text(request.get("correlationId")),
+        causation_id: Some(text(request.get("id"))),
+        metadata: Map::new(),
+        data,
+    };
+    let contract = world.topic(&topic).and_then(|topic| world.topology.topics.get(topic));
+    let mut headers = Vec::new();
+    let value = encode(&event, contract, &mut headers).map_err(place)?;
+    let partition = partition_of(key.as_bytes(), partitions(&topic));
+    let shown = shown(&topic, partition, Some(key.as_bytes()), &event, Value::Null);
+    let key = Some(key.as_bytes().to_vec().into());
+    Ok((Record { topic, partition, timestamp: now, key, value: value.map(Into::into), headers }, shown))
 }
 
 /// A message as expectations and computing texts see it.

@@ -172,6 +172,19 @@ fn happen(
                 known.sent = Value::list(sent.clone());
                 last = Some(record);
             }
+            Act::Answer(answer) => {
+                // Whoever is asked hears of it first.
+                driver.settle().map_err(trouble)?;
+                let (record, shown) = driver
+                    .answer(answer, known)
+                    .map_err(|(range, why)| Box::new(Failure::new("nobody is answered", Mark::at(&range, why))))?;
+                for _ in 0..answer.times {
+                    driver.send(&record, answer.delay).map_err(trouble)?;
+                }
+                sent.push(shown);
+                known.sent = Value::list(sent.clone());
+                last = Some(record);
+            }
             Act::Duplicate(times) => {
                 if let Some(record) = &last {
                     for _ in 0..*times {
@@ -182,6 +195,8 @@ fn happen(
             Act::Advance(by) => driver.advance(*by).map_err(trouble)?,
             Act::Crash(crash) => driver.crash(crash).map_err(trouble)?,
             Act::Join => driver.join(),
+            Act::Hold(topic) => driver.hold(topic),
+            Act::Release(topic) => driver.release(topic),
             Act::Leave => driver.leave(),
         }
     }

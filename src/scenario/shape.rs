@@ -169,6 +169,8 @@ pub(super) const ACTS: Shape = Shape {
         field("duplicate", Kind::Count, "The record before comes again, so often."),
         field("crash", Kind::Crash, "A worker dies, at a point of its work or at once, and is started again."),
         field("rebalance", Kind::Words(&["join", "leave"]), "A further worker joins the group, or the last one leaves it."),
+        field("hold", Kind::Text, "Records of this topic stay unread, as if whoever reads it stood still."),
+        field("release", Kind::Text, "The topic is read again."),
     ],
 };
 
@@ -192,6 +194,38 @@ pub(super) const GIVEN_STATE: Shape = Shape {
         field("value", Kind::Value, "The state."),
     ],
 };
+
+/// The answer of somebody who was asked.
+pub(super) const ANSWER: Shape = Shape {
+    what: "an answer",
+    fields: &[
+        field("answer", Kind::Text, "Type of the request: the first of that type that is not answered yet, else the last one."),
+        field("data", Kind::Value, "Which request: fields of its payload."),
+        field("accepted", Kind::Value, "It is accepted, with this result."),
+        field("rejected", Kind::Text, "It is rejected, with this code."),
+        field("message", Kind::Value, "What the asker is told of a rejection."),
+        field("details", Kind::Value, "What the asker is told of a rejection."),
+        field("times", Kind::Count, "How often the same answer comes."),
+        field("delay", Kind::Duration, "It comes so much later, while `advance` lets time pass."),
+    ],
+};
+
+/// An instance of a saga that is there.
+pub(super) const GIVEN_SAGA: Shape = Shape {
+    what: "a given saga",
+    fields: &[
+        field("saga", Kind::Text, "The saga."),
+        field("key", Kind::Value, "Id of the instance."),
+        field("step", Kind::Text, "The step whose outcome it waits for; those before are done."),
+        field("state", Kind::Text, "The state that it is in."),
+        field("status", Kind::Words(ENDS), "How it has ended."),
+        field("data", Kind::Value, "What it knows: `saga.data`."),
+        field("reason", Kind::Value, "Why: `saga.reason`."),
+    ],
+};
+
+/// The statuses that a given saga may have ended with.
+pub(super) const ENDS: &[&str] = &["completed", "compensated", "failed", "cancelled"];
 
 /// A message that must have been emitted.
 pub(super) const EMITTED: Shape = Shape {
@@ -268,6 +302,28 @@ pub(super) const DEAD_LETTER: Shape = Shape {
     ],
 };
 
+pub(super) const SAGA: Shape = Shape {
+    what: "an expected saga",
+    fields: &[
+        field("saga", Kind::Text, "The saga."),
+        field("key", Kind::Value, "Id of the instance."),
+        field("exists", Kind::Truth, "Is there one at all?"),
+        field("status", Kind::Value, "Where it stands: `running`, `completed`, `compensating`, `compensated`, …"),
+        field("step", Kind::Value, "The step at work; several with commas between."),
+        field("state", Kind::Value, "The state that it is in."),
+        field("failed_step", Kind::Value, "The step that failed."),
+        field("reason", Kind::Value, "Why it is not on its way."),
+        field("data", Kind::Value, "What it knows, or those fields of it that matter."),
+        field(
+            "steps",
+            Kind::Values,
+            "What became of steps: `open`, `done`, `failed`, `skipped`, `undoing`, `undone`, `undo_failed`, `left`.",
+        ),
+        field("history", Kind::Value, "What it went through since the last `then`, in this order: words, or maps of details."),
+        field("exact", Kind::Truth, "Its data has no other fields, and nothing else happened."),
+    ],
+};
+
 pub(super) const HALTED: Shape = Shape {
     what: "an expected standstill",
     fields: &[field("halted", Kind::Text, "The node whose partition stands still."), field("reason", Kind::Value, "Why.")],
@@ -288,14 +344,14 @@ pub(super) const ANY_ORDER: Shape = Shape {
 };
 
 /// What an item of `given` may be.
-pub(super) const GIVEN: [&Shape; 2] = [&GIVEN_STATE, &MESSAGE];
+pub(super) const GIVEN: [&Shape; 4] = [&GIVEN_STATE, &GIVEN_SAGA, &ANSWER, &MESSAGE];
 /// What an item of `when` may be.
-pub(super) const WHEN: [&Shape; 2] = [&ACTS, &MESSAGE];
+pub(super) const WHEN: [&Shape; 3] = [&ACTS, &ANSWER, &MESSAGE];
 /// What an item of `then` may be, each known by its first field.
-pub(super) const THEN: [&Shape; 8] = [&EMITTED, &STATE, &ACCEPTED, &REJECTED, &DEAD_LETTER, &HALTED, &NONE, &ANY_ORDER];
+pub(super) const THEN: [&Shape; 9] = [&EMITTED, &SAGA, &STATE, &ACCEPTED, &REJECTED, &DEAD_LETTER, &HALTED, &NONE, &ANY_ORDER];
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&Shape; 15] = [
+pub(super) const ALL: [&Shape; 18] = [
     &FILE,
     &CASE,
     &STEP,
@@ -303,7 +359,10 @@ pub(super) const ALL: [&Shape; 15] = [
     &ACTS,
     &CRASH,
     &GIVEN_STATE,
+    &GIVEN_SAGA,
+    &ANSWER,
     &EMITTED,
+    &SAGA,
     &STATE,
     &ACCEPTED,
     &REJECTED,

@@ -101,6 +101,25 @@ fn items(observed: &Observed, driver: &Driver<'_>, indent: usize) -> String {
             Err(_) => {}
         }
     }
+    let mut instances: Vec<(usize, &Text)> = observed.histories.iter().map(|entry| (entry.node, &entry.id)).collect();
+    instances.sort();
+    instances.dedup();
+    for (node, id) in instances {
+        // As of states: what cannot be read is no expectation.
+        let Ok(Some(view)) = driver.saga(node, id) else { continue };
+        let place =
+            if view.state.is_empty() { ("step", Value::from(view.step())) } else { ("state", view.state.clone().into()) };
+        let fields = [
+            ("saga", driver.node(node).clone().into()),
+            ("key", id.clone().into()),
+            ("status", view.status.name().into()),
+            place,
+            ("reason", view.reason.clone().into()),
+            ("data", view.data()),
+        ];
+        let said: Vec<(&str, Value)> = fields.into_iter().filter(|(_, value)| *value != Value::from("")).collect();
+        item(&said);
+    }
     item(&[("none", true.into())]);
     out
 }

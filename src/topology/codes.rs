@@ -119,6 +119,7 @@ const SCENARIO: &[(&str, &str)] = &[
     ("E1010", "something that cannot be done to a worker"),
     ("E1011", "two cases of one name"),
     ("E1012", "an answer where nobody asks"),
+    ("E1013", "a status, step or state that the saga does not have"),
 ];
 
 /// What a code is about; `None`: this build never says it.

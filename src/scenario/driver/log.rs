@@ -1,6 +1,6 @@
 //! What the topics hold: messages that were emitted, and dead letters, as a reader of committed records sees them.
 
-use super::Trouble;
+use super::{Requests, Trouble};
 use crate::broker::embedded::Cluster;
 use crate::broker::{Broker, Isolation, Limit, LogReader};
 use crate::codec::Decoder;
@@ -8,7 +8,7 @@ use crate::dlq;
 use crate::node::World;
 use crate::record::{Map, Record, RecordRef, Text, TopicPartition, Value, json, timestamp_text};
 use crate::scenario::record::{headers_value, key_value, shown};
-use crate::topology::plan::Role;
+use crate::topology::plan::{NodeKind, Role};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,19 @@ pub(crate) struct Observed {
     pub(crate) letters: Vec<Letter>,
     /// Instances whose state was written: number of the node, and key.
     pub(crate) states: Vec<(usize, Vec<u8>)>,
+    /// What sagas went through.
+    pub(crate) histories: Vec<Passage>,
+}
+
+/// An entry of a saga's history.
+#[derive(Clone, Debug)]
+pub(crate) struct Passage {
+    /// Number of the node.
+    pub(crate) node: usize,
+    /// The instance.
+    pub(crate) id: Text,
+    /// The entry.
+    pub(crate) data: Value,
 }
 
 /// An emitted message.
@@ -49,6 +62,7 @@ pub(super) struct Log {
     kinds: FxHashMap<Text, Kind>,
     /// Records that the scenario has sent and that were not read back yet.
     own: Vec<Record>,
+    pub(super) requests: Requests,
     observed: Observed,
 }
 
@@ -57,6 +71,8 @@ enum Kind {
     Messages(Decoder),
     Letters,
     Snapshots(usize),
+    /// What the instances of a saga went through, by its node.
+    History(usize, Decoder),
 }
 
 impl Log {
@@ -74,10 +90,13 @@ impl Log {
                     let Some(store) = store else { continue };
                     Kind::Snapshots(store.node)
                 }
-                _ if roles
-                    .iter()
-                    .any(|role| matches!(role, Role::Changelog | Role::Repartition | Role::History | Role::Inbox)) =>
-                {
+                Some(topic) if roles.contains(&Role::History) => {
+                    let is_of =
+                        |kind: NodeKind| matches!(kind, NodeKind::Saga(saga) if world.topology.sagas[saga].history == topic);
+                    let Some(node) = plan.nodes.iter().position(|node| is_of(node.kind)) else { continue };
+                    Kind::History(node, world.decoder(planned))
+                }
+                _ if roles.iter().any(|role| matches!(role, Role::Changelog | Role::Repartition | Role::Inbox)) => {
                     continue;
                 }
                 _ => Kind::Messages(world.decoder(planned)),
@@ -88,7 +107,15 @@ impl Log {
         // In the order of the file, those that it does not know behind.
         partitions.sort_by_key(|partition| (world.topic(&partition.topic).unwrap_or(usize::MAX), partition.clone()));
         let reader = cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
-        let mut log = Self { reader, world: world.clone(), partitions, kinds, own: Vec::new(), observed: Observed::default() };
+        let mut log = Self {
+            reader,
+            world: world.clone(),
+            partitions,
+            kinds,
+            own: Vec::new(),
+            requests: Requests::default(),
+            observed: Observed::default(),
+        };
         log.assign()?;
         Ok(log)
     }
@@ -164,15 +191,23 @@ impl Log {
                     self.observed.states.push(written);
                 }
             }
+            Kind::History(node, decoder) => {
+                let id = key_value(borrowed.key);
+                if let (Ok(Some(event)), Value::Str(id)) = (decoder.decode_unchecked(&borrowed), id) {
+                    self.observed.histories.push(Passage { node: *node, id, data: event.data });
+                }
+            }
             Kind::Messages(decoder) => {
                 let message = message(&borrowed, decoder);
+                self.requests.note(&message.shown);
                 self.observed.messages.push(message);
             }
         }
     }
 }
 
-fn message(record: &RecordRef<'_>, decoder: &Decoder) -> Message {
+/// A message as it was written.
+pub(super) fn message(record: &RecordRef<'_>, decoder: &Decoder) -> Message {
     let headers = headers_value(record.headers);
     let (kind, shown) = match decoder.decode_unchecked(record) {
         Ok(Some(event)) => (event.kind.clone(), shown(record.topic, record.partition, record.key, &event, headers)),

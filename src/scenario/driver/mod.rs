@@ -8,15 +8,19 @@ mod log;
 mod past;
 mod positions;
 mod process;
+mod requests;
 
 pub(super) use log::{Letter, Message, Observed};
+pub(super) use requests::Requests;
 
-use super::model::{Case, Crash, Made};
-use super::record::Sendable;
+use super::model::{Answer, Case, Crash, Made};
+use super::names::Known;
+use super::record::{Sendable, Unsendable, answer_of};
 use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Broker, Producer, TopicSpec};
 use crate::clock::{Clock, ManualClock};
-use crate::record::{Millis, Text, TopicPartition};
+use crate::desk::View;
+use crate::record::{Millis, Text, TopicPartition, Value};
 use crate::runtime::crash::{self, Armed};
 use crate::runtime::worker::Wait;
 use crate::runtime::{Error, Halt, Lookup, Prepared, Settings, TaskPhase, prepare};
@@ -25,7 +29,7 @@ use crate::state::layout::{Index, Tag, entity};
 use log::Log;
 use positions::Positions;
 use process::Process;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +40,7 @@ const STILL: Duration = Duration::from_secs(30);
 /// Steps of the loop without rest: a loop that spins.
 const STEPS_MAX: u64 = 2_000_000;
 /// Time passes in at most so many hops: a week of a scenario must not take minutes.
-const HOPS_MAX: u32 = 5_000;
+const HOPS_MAX: u32 = 250;
 const HOP_MIN: Duration = Duration::from_millis(1);
 
 /// Why a case cannot go on. For people.
@@ -57,6 +61,8 @@ pub(super) struct Driver<'a> {
     armed: Option<Arming>,
     /// Messages that are still on their way, the next one last.
     later: Vec<(Millis, Sendable)>,
+    /// Topics whose records stay unread.
+    held: BTreeSet<Text>,
     steps: u64,
 }
 
@@ -102,6 +108,7 @@ impl<'a> Driver<'a> {
             started: 0,
             armed: None,
             later: Vec::new(),
+            held: BTreeSet::new(),
             steps: 0,
         };
         past::write(&mut driver, case)?;
@@ -139,6 +146,25 @@ impl<'a> Driver<'a> {
         }
         self.log.expect_own(record);
         self.producer.send(record).and_then(|()| self.producer.flush(Duration::ZERO)).map_err(|error| error.to_string())
+    }
+
+    /// The record of an answer to a request that was seen, and what `sent` shows of it.
+    pub(super) fn answer(&mut self, answer: &Answer, known: &mut Known) -> Result<(Sendable, Value), Unsendable> {
+        let (now, topics) = (self.now(), &self.prepared.others);
+        let partitions = |topic: &str| topics.get(topic).copied().unwrap_or(1);
+        answer_of(answer, &mut self.log.requests, &self.made.world, known, now, partitions)
+    }
+
+    /// A topic is not read any more.
+    pub(super) fn hold(&mut self, topic: &Text) {
+        self.cluster.hold(topic);
+        self.held.insert(topic.clone());
+    }
+
+    /// It is read again.
+    pub(super) fn release(&mut self, topic: &Text) {
+        self.cluster.release(topic);
+        self.held.remove(topic);
     }
 
     /// A further worker comes.
@@ -194,7 +220,7 @@ impl<'a> Driver<'a> {
             self.log.read()?;
             let standing = self.positions.ask(&self.cluster)?;
             let tasks = self.tasks();
-            if self.is_at_rest(&standing, &tasks) && !self.is_due()? {
+            if self.is_at_rest(&standing, &tasks) && self.next_due()?.is_none_or(|due| due > self.now()) {
                 return Ok(());
             }
             let now = self.clock.mono();
@@ -219,6 +245,8 @@ impl<'a> Driver<'a> {
         let target = self.now().saturating_add(millis(by));
         let least = (by / HOPS_MAX).max(HOP_MIN);
         let limit = self.steps + STEPS_MAX;
+        // What is due at a moment happens at that moment: it is waited for once.
+        let mut waited = self.now();
         loop {
             self.start_those_due();
             self.send_those_due()?;
@@ -236,7 +264,14 @@ impl<'a> Driver<'a> {
             let (mono, now) = (self.clock.mono(), self.now());
             let sends = self.later.last().map(|(due, _)| *due);
             let starts = self.processes.iter().filter_map(Process::down_until);
-            let due = sends.into_iter().chain(starts).min();
+            let acts = self.next_due()?;
+            let all_up = self.processes.iter().all(|process| process.registry().is_some());
+            if all_up && waited < now && acts.is_some_and(|due| due <= now) {
+                waited = now;
+                self.settle()?;
+                continue;
+            }
+            let due = sends.into_iter().chain(starts).chain(acts.filter(|due| *due > now)).min();
             let due = due.map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(0)));
             let next = self.next_deadline().map(|next| next.saturating_sub(mono)).unwrap_or(left);
             let hop = next.max(least).min(due.unwrap_or(left)).max(HOP_MIN).min(left);
@@ -263,6 +298,12 @@ impl<'a> Driver<'a> {
             return stored.map(|bytes| entity::read(&bytes)).transpose().map_err(|error| error.to_string());
         }
         Err(format!("no worker runs partition {partition} of `{}`", node.name))
+    }
+
+    /// An instance of a saga as it is committed; messages that wait for one are none.
+    pub(super) fn saga(&self, node: usize, key: &str) -> Result<Option<View>, Trouble> {
+        let Some(entity) = self.state(node, key.as_bytes())? else { return Ok(None) };
+        View::read(key, entity.value).map_err(|error| error.to_string())
     }
 
     /// Tasks that stand still: their sub-topology, and why.
@@ -298,13 +339,19 @@ impl<'a> Driver<'a> {
                 .iter()
                 .any(|id| id.partition == partition.partition && self.positions.reads(id.subtopology, &partition.topic))
         };
-        there == wanted as usize && standing.iter().all(|(partition, committed, end)| committed == end || stands(partition))
+        let is_read = |partition: &TopicPartition| !self.held.contains(&partition.topic) && !stands(partition);
+        there == wanted as usize && standing.iter().all(|(partition, committed, end)| committed == end || !is_read(partition))
     }
 
-    /// Is a timer or an expiry due that has not happened yet?
-    fn is_due(&self) -> Result<bool, Trouble> {
+    /// When the first timer or expiry is due that has not happened yet.
+    fn next_due(&self) -> Result<Option<Millis>, Trouble> {
         let plan = &self.made.world.plan;
+        let mut first: Option<Millis> = None;
         for store in &plan.stores {
+            // What lies before it is not read: nothing is due yet.
+            if self.held.iter().any(|topic| self.positions.reads(plan.nodes[store.node].subtopology, topic)) {
+                continue;
+            }
             for partition in 0..self.prepared.tasks[plan.nodes[store.node].subtopology] as i32 {
                 let found = self.processes.iter().filter_map(Process::registry).find_map(|registry| {
                     match registry.find(&store.name, partition) {
@@ -314,19 +361,18 @@ impl<'a> Driver<'a> {
                 });
                 let Some(reader) = found else { continue };
                 for index in Index::ALL {
-                    let mut due = false;
-                    let found = &mut |_: &[u8], _: &[u8]| {
-                        due = true;
+                    let mut read = Ok(None);
+                    let found = &mut |key: &[u8], _: &[u8]| {
+                        read = index.read_key(key).map(|(at, _)| Some(at));
                         false
                     };
-                    reader.store.scan(&index.range(0, self.now()), found).map_err(|error| error.to_string())?;
-                    if due {
-                        return Ok(true);
-                    }
+                    reader.store.scan(&index.range(0, Millis::MAX - 1), found).map_err(|error| error.to_string())?;
+                    let at = read.map_err(|error| error.to_string())?;
+                    first = first.into_iter().chain(at).min();
                 }
             }
         }
-        Ok(false)
+        Ok(first)
     }
 
     fn start_those_due(&mut self) {

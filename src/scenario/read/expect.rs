@@ -9,11 +9,10 @@ use crate::scenario::shape::THEN;
 use crate::scenario::tree::{Branch, Tree};
 use crate::topology::finding;
 use crate::topology::model::Topology;
-use crate::topology::plan::PlannedNode;
 use crate::topology::yaml::{Kind, Node};
 
 /// A field of an item, and where it is found in a message as it is observed.
-type Place = (&'static str, &'static [&'static str]);
+pub(super) type Place = (&'static str, &'static [&'static str]);
 
 const OF_MESSAGE: [Place; 10] = [
     ("key", &["key"]),
@@ -79,6 +78,7 @@ impl Reader<'_> {
             "accepted" => self.reply(&fields, "reply.accepted", &OF_ACCEPTED)?,
             "rejected" => self.reply(&fields, "reply.rejected", &OF_REJECTED)?,
             "dead_letter" => What::Letter(self.parts(&fields, &OF_LETTER)?),
+            "saga" => self.expected_saga(&fields)?,
             "state" => self.state(&fields)?,
             "halted" => self.halted(&fields)?,
             "none" => self.none(&fields)?,
@@ -94,7 +94,7 @@ impl Reader<'_> {
         Some(Expected { what, exact, head: entry.key_range.clone() })
     }
 
-    fn parts(&mut self, fields: &Fields<'_>, places: &[Place]) -> Option<Vec<Part>> {
+    pub(super) fn parts(&mut self, fields: &Fields<'_>, places: &[Place]) -> Option<Vec<Part>> {
         let mut parts = Vec::new();
         for (name, path) in places {
             let Some(node) = fields.get(name) else { continue };
@@ -148,7 +148,7 @@ impl Reader<'_> {
     }
 
     fn state(&mut self, fields: &Fields<'_>) -> Option<What> {
-        let node = self.stateful_named(fields.get("state")?)?;
+        let node = self.aggregate_named(fields.get("state")?)?;
         let Some(key) = fields.some("key") else {
             self.say(fields.head(), finding("E106", "an expected state needs a `key`: which instance"));
             return None;
@@ -160,9 +160,8 @@ impl Reader<'_> {
             None => None,
         };
         let topology = self.topology.clone()?;
-        // Aggregates come first among the nodes of a plan; the row of a saga is the engine's own.
-        if let (Some(value), Some(aggregate)) = (&value, topology.aggregates.get(node)) {
-            self.check_fields(value, &aggregate.state.ty);
+        if let Some(value) = &value {
+            self.check_fields(value, &topology.aggregates[node].state.ty);
         }
         let version = match fields.get("version") {
             Some(node) => Some(self.pattern(node)?),
@@ -173,20 +172,6 @@ impl Reader<'_> {
             self.say(fields.head(), found);
         }
         Some(What::State(Box::new(State { node, key, exists, version, value })))
-    }
-
-    /// The aggregate or saga of that name, as an index of the plan's nodes.
-    fn stateful_named(&mut self, node: &Node) -> Option<usize> {
-        let name = self.text(node)?;
-        let plan = self.plan.clone()?;
-        let stateful = |planned: &&PlannedNode| planned.store.is_some();
-        let found = plan.nodes.iter().position(|planned| planned.name == name && planned.store.is_some());
-        if found.is_none() {
-            let known = plan.nodes.iter().filter(stateful).map(|planned| planned.name.as_str());
-            let told = finding("E1007", format!("there is no aggregate or saga `{name}`")).meant(&name, known);
-            self.say(node.range.clone(), told);
-        }
-        found
     }
 
     fn halted(&mut self, fields: &Fields<'_>) -> Option<What> {
@@ -228,7 +213,7 @@ impl Reader<'_> {
     }
 
     /// Fields that are expected and can never be there.
-    fn check_fields(&mut self, tree: &Tree, ty: &Type) {
+    pub(super) fn check_fields(&mut self, tree: &Tree, ty: &Type) {
         match (&tree.kind, ty) {
             (Branch::Map(entries), Type::Object(object)) => {
                 for (key, range, inner) in entries {

@@ -5,6 +5,7 @@ use super::fields::Fields;
 use crate::codec::{Part, derived_id};
 use crate::record::{Text, Value};
 use crate::scenario::model::{Content, Message};
+use crate::scenario::record::SOURCE;
 use crate::scenario::shape::MESSAGE;
 use crate::scenario::tree::{Branch, Tree};
 use crate::topology::finding;
@@ -13,9 +14,6 @@ use crate::topology::plan;
 use crate::topology::yaml::Node;
 use std::ops::Range;
 use std::time::Duration;
-
-/// Who sends what does not say who sent it.
-const SOURCE: &str = "test";
 
 impl Reader<'_> {
     /// A message of `given` or `when`.

@@ -3,6 +3,7 @@
 mod expect;
 mod fields;
 mod message;
+mod saga;
 
 use super::model::{Act, Action, Case, Crash, Given, GivenState, Made, Round, Suite};
 use super::shape::{ACTS, CASE, CRASH, CRASHES, FILE, GIVEN_STATE, POINTS, STEP};
@@ -297,6 +298,12 @@ impl<'a> Reader<'a> {
     }
 
     fn given(&mut self, node: &Node) -> Option<Given> {
+        if node.get("saga").is_some() {
+            return self.given_saga(node);
+        }
+        if node.get("answer").is_some() {
+            return self.answer(node).map(|answer| Given::Answer(Box::new(answer)));
+        }
         if node.get("state").is_none() {
             return self.message(node).map(|message| Given::Message(Box::new(message)));
         }
@@ -327,6 +334,9 @@ impl<'a> Reader<'a> {
     }
 
     fn action(&mut self, node: &Node, workers: &mut u32, after_message: bool) -> Option<Act> {
+        if node.get("answer").is_some() {
+            return self.answer(node).map(|answer| Act::Answer(Box::new(answer)));
+        }
         let act = node.map().and_then(|entries| entries.iter().find(|entry| ACTS.has(&entry.key)));
         let Some(act) = act else { return self.message(node).map(|message| Act::Send(Box::new(message))) };
         let fields = self.fields(node, &ACTS)?;
@@ -362,6 +372,8 @@ impl<'a> Reader<'a> {
                     Some(Act::Leave)
                 }
             },
+            "hold" => self.read_topic(value).map(Act::Hold),
+            "release" => self.read_topic(value).map(Act::Release),
             _ => self.crash(value, *workers).map(Act::Crash),
         }
     }
@@ -392,6 +404,19 @@ impl<'a> Reader<'a> {
         Some(crash)
     }
 
+    /// A topic that the topology reads.
+    fn read_topic(&mut self, node: &Node) -> Option<Text> {
+        let name = self.text(node)?;
+        let plan = self.plan.clone()?;
+        let mut read = plan.subtopologies.iter().flat_map(|part| &part.sources).map(|topic| plan.topics[*topic].name.as_str());
+        if !read.clone().any(|topic| topic == name) {
+            let found = finding("E1003", format!("the topology reads no topic `{name}`"));
+            self.say(node.range.clone(), found.meant(&name, &mut read));
+            return None;
+        }
+        Some(name)
+    }
+
     /// The aggregate of that name, as an index of the model.
     fn aggregate_named(&mut self, node: &Node) -> Option<usize> {
         let name = self.text(node)?;
@@ -399,7 +424,11 @@ impl<'a> Reader<'a> {
         let found = topology.aggregates.iter().position(|aggregate| aggregate.name == name);
         if found.is_none() {
             let known = topology.aggregates.iter().map(|aggregate| aggregate.name.as_str());
-            let told = finding("E1007", format!("there is no aggregate `{name}`")).meant(&name, known);
+            let told = finding("E1007", format!("there is no aggregate `{name}`"));
+            let told = match topology.sagas.iter().any(|saga| saga.name == name) {
+                true => told.hint(format!("of a saga: `saga: {name}`")),
+                false => told.meant(&name, known),
+            };
             self.say(node.range.clone(), told);
         }
         found

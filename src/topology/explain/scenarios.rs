@@ -75,4 +75,10 @@ pub(super) const PAGES: &[Page] = &[
         "An answer is expected, and no message of the case asks for one; no node answers those who do not ask.",
         "Give the message `reply_to`, with a topic for the answer.",
     ),
+    told!(
+        "scenario/codes",
+        "E1013",
+        "What is given or expected of a saga names a status, a step or a state that it cannot have.",
+        "Write the name as the topology has it; a step within a `parallel` is reached by the step that holds it.",
+    ),
 ];
