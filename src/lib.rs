@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod api;
 pub mod applied;
+pub mod bench;
 pub mod broker;
 pub mod change;
 pub mod cli;

@@ -4,6 +4,7 @@
 //! return errors and print nothing.
 
 mod apply;
+mod bench;
 mod check;
 mod cluster;
 mod dev;
@@ -68,6 +69,7 @@ fn run(settings: &Settings) -> Exit {
         Action::Test(test) => test::test(test, settings.color),
         Action::Plan(plan) => plan::plan(plan, settings.color),
         Action::Apply(apply) => apply::apply(apply, settings.color),
+        Action::Bench(bench) => bench::bench(bench),
         Action::Run(run) => run::run(run, settings.color),
         Action::Dev(dev) => dev::dev(dev, settings.color),
     };

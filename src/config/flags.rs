@@ -1,5 +1,6 @@
 //! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
 
+use super::bench::BenchFlags;
 use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
 use super::topics::TopicFlags;
 use crate::saga::Status;
@@ -69,6 +70,9 @@ pub enum Command {
     /// Look at sagas and act on them
     #[command(subcommand)]
     Saga(Saga),
+    /// Measure the engine on a cluster, and compare what was measured
+    #[command(subcommand)]
+    Bench(Box<BenchFlags>),
     /// Run a topology, or the sample, with generated traffic and without Kafka
     Dev(Box<Dev>),
 }

@@ -6,6 +6,7 @@
 //! Every flag has an environment twin, `SKALD_` and the flag's long name in capitals (`--state-dir`: `SKALD_STATE_DIR`). A flag
 //! that may be given several times takes one entry per line there.
 
+mod bench;
 mod exit;
 mod flags;
 mod parse;
@@ -16,6 +17,7 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
+pub use bench::{Bench, BenchFlags, BenchFormat, Compression, FloorRoute, Load, Measure, PeerFlags, PeerName, StoreName};
 pub use exit::Exit;
 pub use flags::{
     CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, GroupProtocol, Guarantee, LetterHeaders, LogFormat,
@@ -93,6 +95,8 @@ pub enum Action {
     Run(Box<Run>),
     /// `skald saga`
     Saga(Box<Saga>),
+    /// `skald bench`
+    Bench(Bench),
     /// `skald dev`
     Dev(Box<Dev>),
 }
@@ -387,6 +391,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
         Command::Plan(raw) => Action::Plan(Box::new(tools::plan(*raw)?)),
         Command::Apply(raw) => Action::Apply(Box::new(tools::apply(*raw))),
         Command::Run(raw) => Action::Run(Box::new(run(*raw)?)),
+        Command::Bench(raw) => Action::Bench(bench::bench(*raw)?),
         Command::Dev(raw) => Action::Dev(Box::new(dev(*raw)?)),
     };
     Ok(Settings { log, color, action })

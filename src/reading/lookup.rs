@@ -2,7 +2,7 @@
 
 use super::Transactions;
 use crate::broker::{Broker, Error, ErrorClass, Guarantee, Isolation, Op, Outcome, Result, Span, TransactionSettings};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -24,9 +24,18 @@ impl Lookup {
 
     /// A lane whose transactions have this id, for whoever makes some.
     pub fn with_id(broker: &dyn Broker, transactional_id: &str) -> Result<Self> {
+        Self::open(broker, "skald", transactional_id)
+    }
+
+    /// A lane for questions about a group's offsets.
+    pub fn of_group(broker: &dyn Broker, group: &str) -> Result<Self> {
+        Self::open(broker, group, "skald")
+    }
+
+    fn open(broker: &dyn Broker, group: &str, transactional_id: &str) -> Result<Self> {
         let (ring, answered) = channel();
         let lane = broker.transactions(&TransactionSettings {
-            group: "skald".into(),
+            group: group.into(),
             transactional_id: transactional_id.into(),
             client_id: "skald-tool".into(),
             transaction_timeout: Duration::from_secs(10),
@@ -52,6 +61,16 @@ impl Lookup {
                 let message = format!("no answer within {TIMEOUT:?}");
                 return Err(Error::new(ErrorClass::Retry, "asking the cluster", message));
             }
+        }
+    }
+
+    /// Next offset to read of partitions, as the group has committed them; what is in an open transaction is not waited for.
+    pub fn committed(&mut self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, Option<Offset>)>> {
+        match self.ask(Op::Committed { partitions, isolation: Isolation::ReadUncommitted })? {
+            Outcome::Committed(found) => {
+                Ok(found.into_iter().map(|(part, place)| (part, place.map(|place| place.offset))).collect())
+            }
+            _ => Err(unexpected()),
         }
     }
 

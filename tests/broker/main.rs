@@ -13,6 +13,7 @@ macro_rules! brokers {
 }
 
 mod admin;
+mod bench;
 mod cluster;
 mod commands;
 #[path = "../contract/mod.rs"]

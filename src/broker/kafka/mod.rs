@@ -16,14 +16,17 @@ mod lookups;
 mod membership;
 mod operator;
 mod ownership;
+mod pass_through;
 mod pattern;
 mod probe;
 mod producer;
 mod properties;
 mod reader;
+mod removal;
 mod trim;
 mod trouble;
 
+pub use pass_through::PassThrough;
 pub use properties::{GroupProtocol, Properties, PropertyRefused};
 
 use crate::broker::{
