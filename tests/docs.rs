@@ -234,6 +234,9 @@ fn every_link_between_pages_leads_somewhere() {
         for (file, heading) in links(&path, &page) {
             let place = format!("{}: {} {heading:?}", path.display(), file.display());
             assert!(file.exists(), "{place}");
+            // A book has no files beside it.
+            let within = |file: &Path| file.canonicalize().unwrap().starts_with(root().join("docs"));
+            assert!(!within(&path) || within(&file), "{place} leads out of the book: name the file instead");
             if let Some(heading) = heading {
                 let there = anchors(&std::fs::read_to_string(&file).unwrap());
                 assert!(there.contains(&heading), "{place}: it has {there:?}");

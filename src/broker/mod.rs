@@ -373,6 +373,32 @@ pub struct Member {
     pub host: String,
 }
 
+/// Something that a principal may be allowed to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Join this group and commit its offsets: Read on it.
+    Group(Text),
+    /// Begin transactions under this id: Write on it.
+    TransactionalId(Text),
+    /// Read a topic's records.
+    Read(Text),
+    /// Write records to a topic.
+    Write(Text),
+    /// Delete records of a topic.
+    Delete(Text),
+}
+
+/// May it?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// It may.
+    Given,
+    /// It may not.
+    Denied,
+    /// That could not be found out.
+    Untold,
+}
+
 /// Topics and groups; blocking calls with time-outs of some seconds, made before a worker starts or by tools.
 pub trait Admin: Send {
     /// All topics without their settings.
@@ -383,6 +409,13 @@ pub trait Admin: Send {
 
     /// Creates topics; one that is there already is left as it is.
     fn create(&self, wanted: &[TopicSpec]) -> Result<()>;
+
+    /// Those of these topics that would not be created, and why. Nothing is made.
+    fn refusals(&self, wanted: &[TopicSpec]) -> Result<Vec<(Text, Error)>>;
+
+    /// What the principal of these clients may do, an answer to each in its order. No record is written for it, and no group
+    /// notices anything.
+    fn grants(&self, asked: &[Access]) -> Result<Vec<Grant>>;
 
     /// Replaces a topic's own settings.
     fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<()>;

@@ -19,7 +19,7 @@ mod tests;
 
 pub use compare::compare;
 pub use lacks::lacks;
-pub use rights::{Operation, Pattern, Resource, Right, rights};
+pub use rights::{Operation, Pattern, Resource, Right, rights, uses};
 pub use sheet::{Sheet, TopicLine};
 
 use crate::topology::Definition;

@@ -1,7 +1,7 @@
 //! The rights that a worker needs, as Kafka's ACLs name them.
 
 use crate::topology::model::Topology;
-use crate::topology::plan::{Owner, Plan, Role, outputs};
+use crate::topology::plan::{Owner, Plan, PlannedTopic, Role, outputs};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a right is about.
@@ -80,16 +80,7 @@ pub fn rights(topology: &Topology, plan: &Plan) -> Vec<Right> {
     for topic in plan.topics.iter().filter(|topic| !own(&topic.name)) {
         let settings = [Operation::Describe, Operation::DescribeConfigs];
         allow(Pattern::Literal, &topic.name, &settings);
-        for role in &topic.roles {
-            match role {
-                Role::Source => allow(Pattern::Literal, &topic.name, &[Operation::Read]),
-                // State is read back.
-                Role::Snapshots | Role::Changelog => {
-                    allow(Pattern::Literal, &topic.name, &[Operation::Read, Operation::Write]);
-                }
-                _ => allow(Pattern::Literal, &topic.name, &[Operation::Write]),
-            }
-        }
+        topic.roles.iter().for_each(|role| allow(Pattern::Literal, &topic.name, done_with(*role)));
     }
     for topic in plan.topics.iter().filter(|topic| topic.purged) {
         allow(Pattern::Literal, &topic.name, &[Operation::Delete]);
@@ -121,6 +112,25 @@ pub fn rights(topology: &Topology, plan: &Plan) -> Vec<Right> {
         list.push(Right { provisioning: true, ..create });
     }
     list
+}
+
+/// What a worker does with the records of a topic.
+fn done_with(role: Role) -> &'static [Operation] {
+    match role {
+        Role::Source => &[Operation::Read],
+        // State is read back.
+        Role::Snapshots | Role::Changelog => &[Operation::Read, Operation::Write],
+        _ => &[Operation::Write],
+    }
+}
+
+/// What a worker does with the records of each topic of a plan: Read, Write, Delete. The rights to that are among [`rights`].
+pub fn uses(plan: &Plan) -> Vec<BTreeSet<Operation>> {
+    let of = |topic: &PlannedTopic| {
+        let done = topic.roles.iter().flat_map(|role| done_with(*role)).copied();
+        done.chain(topic.purged.then_some(Operation::Delete)).collect()
+    };
+    plan.topics.iter().map(of).collect()
 }
 
 fn right(resource: Resource, pattern: Pattern, name: &str, operations: &[Operation]) -> Right {

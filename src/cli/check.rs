@@ -1,7 +1,9 @@
 //! `skald check`: what is wrong with topology files.
 
+use super::cluster::{connect, failed};
 use super::load::Reading;
-use super::{Problem, files, fix, out};
+use super::{Problem, files, fix, online, out};
+use crate::broker::Broker as _;
 use crate::config::{Check, CheckFormat, Colors, Exit, Mend};
 use crate::topology::{Severity, render, sarif};
 use std::io::Write as _;
@@ -14,7 +16,14 @@ pub(super) fn check(settings: &Check, color: Colors) -> Result<Exit, Problem> {
         Mend::Show => Some(fix::mend(&mut found, &settings.params, true)?),
         Mend::Write => Some(fix::mend(&mut found, &settings.params, false)?),
     };
-    let reading = Reading::of_found(&found, &settings.params)?;
+    let mut reading = Reading::of_found(&found, &settings.params)?;
+    let mut untold = Vec::new();
+    if let Some(cluster) = &settings.online {
+        let broker = connect(cluster)?;
+        let asked = broker.admin().and_then(|admin| online::ask(&*admin, reading.alone())).map_err(|error| failed(&error))?;
+        reading.findings.extend(asked.findings);
+        untold = asked.untold;
+    }
     let text = match settings.output {
         // Stdout has the changes.
         _ if settings.fix == Mend::Show => String::new(),
@@ -40,6 +49,9 @@ pub(super) fn check(settings: &Check, color: Colors) -> Result<Exit, Problem> {
             said = format!("{said}; `--fix` mends {fixable}");
         }
         (None, _) => {}
+    }
+    if !untold.is_empty() {
+        said = format!("{said}; could not be found out: {}", untold.join(", "));
     }
     // Nowhere to write to is nothing to write about.
     let _ = writeln!(std::io::stderr(), "{said}");

@@ -38,6 +38,8 @@ impl Checked {
 pub(super) struct Reading {
     pub(super) files: Vec<Loaded>,
     pub(super) findings: Vec<Diagnostic>,
+    /// How many of the files are files; those behind them are within pages.
+    alone: usize,
 }
 
 impl Reading {
@@ -82,6 +84,11 @@ impl Reading {
         Ok(reading)
     }
 
+    /// The files, without those within pages: what is to run, where that is an example.
+    pub(super) fn alone(&self) -> &[Loaded] {
+        &self.files[..self.alone]
+    }
+
     /// How many files were read.
     pub(super) fn files_count(&self) -> usize {
         let names: std::collections::BTreeSet<&str> = self.files.iter().map(|file| &*file.file).collect();
@@ -96,7 +103,7 @@ impl Reading {
     fn together(files: Vec<Loaded>) -> Self {
         let mut findings: Vec<Diagnostic> = files.iter().flat_map(|file| file.findings.iter().cloned()).collect();
         findings.extend(across(&files));
-        Self { files, findings }
+        Self { alone: files.len(), files, findings }
     }
 
     pub(super) fn count(&self, severity: Severity) -> usize {

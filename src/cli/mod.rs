@@ -18,6 +18,7 @@ mod gate;
 mod graph;
 mod load;
 mod new;
+mod online;
 mod plan;
 mod problem;
 mod report;

@@ -98,10 +98,7 @@ fn topics(checked: &Checked, survey: &Survey) -> Vec<TopicLine> {
             Some(_) => {
                 let differing: Vec<String> =
                     beside.differing.iter().map(|(setting, wanted, found)| format!("{setting}: {found} → {wanted}")).collect();
-                let config: Vec<String> =
-                    beside.differing.iter().map(|(setting, wanted, _)| format!("{setting}={wanted}")).collect();
-                let command = format!("kafka-configs --alter --topic {name} --add-config {}", config.join(","));
-                let hint = Some(format!("topics that are there are not changed; by hand: `{command}`"));
+                let hint = Some(by_hand(&name, &beside.differing));
                 TopicLine { mark: Mark::Changed, text: differing.join(", "), hint, name, problem }
             }
         };
@@ -109,6 +106,13 @@ fn topics(checked: &Checked, survey: &Survey) -> Vec<TopicLine> {
     }
     lines.sort_by_key(|line| !line.problem);
     lines
+}
+
+/// How settings of a topic that is there are set.
+pub(super) fn by_hand(topic: &str, differing: &[(String, String, String)]) -> String {
+    let config: Vec<String> = differing.iter().map(|(setting, wanted, _)| format!("{setting}={wanted}")).collect();
+    let command = format!("kafka-configs --alter --topic {topic} --add-config {}", config.join(","));
+    format!("topics that are there are not changed; by hand: `{command}`")
 }
 
 fn wanted(topic: &PlannedTopic, beside: &crate::runtime::Surveyed) -> String {

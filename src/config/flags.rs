@@ -40,7 +40,7 @@ const AFTER: &str = "Every flag can be set in the environment: `--state-dir` is 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Find what is wrong with topology files, all at once
-    Check(Check),
+    Check(Box<Check>),
     /// Tell what a diagnostic means, with an example and how to mend it
     Explain(Explain),
     /// Try an expression on values, or several line by line
@@ -187,6 +187,13 @@ pub struct Check {
     /// With `--fix`: show what would be changed and change nothing
     #[arg(long, env = "SKALD_DRY_RUN", requires = "fix")]
     pub dry_run: bool,
+
+    /// Also ask the cluster: its topics, what they are like, and the rights of a worker. Nothing is changed or written
+    #[arg(long, env = "SKALD_ONLINE", requires = "brokers")]
+    pub online: bool,
+
+    #[command(flatten)]
+    pub cluster: MaybeCluster,
 }
 
 /// `skald explain`

@@ -68,7 +68,7 @@ pub struct Log {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// `skald check`
-    Check(Check),
+    Check(Box<Check>),
     /// `skald explain`
     Explain(Explain),
     /// `skald eval`
@@ -114,6 +114,8 @@ pub struct Check {
     pub deny_warnings: bool,
     /// What to do about findings that can be mended.
     pub fix: Mend,
+    /// The cluster that is asked too.
+    pub online: Option<Cluster>,
 }
 
 /// What `skald check` does about findings that can be mended.
@@ -361,13 +363,15 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
     // Workers that die because a case wants it complain of nothing that its author does not know.
     let usual = match &flags.command {
         Command::Test(_) => "off",
+        // What a cluster refuses is what was asked for, and comes as findings.
+        Command::Check(_) => "error,librdkafka=off,rdkafka=off",
         _ if draws => "warn",
         _ => "info",
     };
     let filter = flags.log.unwrap_or_else(|| usual.into());
     let log = Log { format: flags.log_format, filter };
     let action = match flags.command {
-        Command::Check(raw) => Action::Check(Check {
+        Command::Check(raw) => Action::Check(Box::new(Check {
             paths: raw.paths,
             params: raw.params.set,
             output: raw.output,
@@ -377,7 +381,8 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
                 (true, true) => Mend::Show,
                 (true, false) => Mend::Write,
             },
-        }),
+            online: tools::maybe(raw.cluster).filter(|_| raw.online),
+        })),
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Explain(explain) => Action::Explain(explain),
         Command::Dlq(raw) => Action::Dlq(Box::new(dlq(raw))),

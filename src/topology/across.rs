@@ -3,7 +3,7 @@
 //! Only topics that are both written and read within these files are looked at: what happens with others is nobody's business
 //! here. Commands are expected from outside as well: that nothing here emits one tells nothing.
 
-use super::diagnostic::{Diagnostic, SourceText};
+use super::diagnostic::{Diagnostic, SourceText, finding};
 use super::load::Loaded;
 use super::model::{MessageKind, MessageTarget, Position, SourceFrom, Topology};
 use crate::record::Text;
@@ -63,21 +63,7 @@ pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
 }
 
 fn warning(file: &Loaded, at: &Position, message: String) -> Diagnostic {
-    let source = SourceText::new(&file.file, &file.text);
-    let range = source.word_at(at.line, at.column);
-    let end = source.place(range.end);
-    Diagnostic {
-        code: "W202",
-        file: file.file.clone(),
-        range,
-        line: at.line,
-        column: at.column,
-        message,
-        cause: None,
-        hint: None,
-        end,
-        fix: None,
-    }
+    SourceText::new(&file.file, &file.text).diagnostic(at.line, at.column, finding("W202", message))
 }
 
 fn emitted(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic>) {

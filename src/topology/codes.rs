@@ -122,14 +122,29 @@ const SCENARIO: &[(&str, &str)] = &[
     ("E1013", "a status, step or state that the saga does not have"),
 ];
 
+/// Codes of what `skald check --online` finds on a cluster.
+const ONLINE: &[(&str, &str)] = &[
+    ("E509", "a topic of the cluster is not what the topology needs"),
+    ("E510", "the cluster would not create a topic"),
+    ("E511", "a right that the topology needs is missing"),
+    ("W504", "a declared topic is not on the cluster"),
+    ("W505", "the cluster has another setting for a topic"),
+    ("W506", "a right is missing that a worker can do without"),
+];
+
 /// What a code is about; `None`: this build never says it.
 pub fn title(code: &str) -> Option<&'static str> {
-    CODES.iter().chain(SCENARIO).find(|(known, _)| *known == code).map(|(_, title)| *title)
+    CODES.iter().chain(ONLINE).chain(SCENARIO).find(|(known, _)| *known == code).map(|(_, title)| *title)
 }
 
 /// The codes that only scenario files have, with what each is about.
 pub fn of_scenarios() -> impl Iterator<Item = (&'static str, &'static str)> {
     SCENARIO.iter().copied()
+}
+
+/// The codes that need a cluster beside the file, with what each is about.
+pub fn of_clusters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ONLINE.iter().copied()
 }
 
 /// The codes of topology files alone, with what each is about.
@@ -139,5 +154,5 @@ pub fn of_topologies() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// All codes that this build can say, with what each is about.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    CODES.iter().chain(SCENARIO).copied()
+    CODES.iter().chain(ONLINE).chain(SCENARIO).copied()
 }

@@ -153,6 +153,15 @@ impl SourceText {
         (start, rest[..rest.find('\n').unwrap_or(rest.len())].trim_end_matches('\r'))
     }
 
+    /// A finding about the word at a line and column, both from 1.
+    pub fn diagnostic(&self, line: u32, column: u32, finding: Finding) -> Diagnostic {
+        debug_assert!(codes::title(finding.code).is_some(), "{} is not in the table of codes", finding.code);
+        let range = self.word_at(line, column);
+        let end = self.place(range.end);
+        let Finding { code, message, cause, hint, .. } = finding;
+        Diagnostic { code, file: self.file.clone(), range, line, column, message, cause, hint, end, fix: None }
+    }
+
     /// The word at a line and column, both from 1: to the next blank, colon or comma.
     pub(super) fn word_at(&self, line: u32, column: u32) -> Range<usize> {
         let start = self.line_starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(0);

@@ -2,8 +2,8 @@
 
 use super::error::About;
 use super::properties::{Properties, Role};
-use super::{metadata_client, serve, trim};
-use crate::broker::{Admin, Error, ErrorClass, Member, Result, TopicInfo, TopicSpec};
+use super::{grants, metadata_client, serve, trim};
+use crate::broker::{Access, Admin, Error, ErrorClass, Grant, Member, Result, TopicInfo, TopicSpec};
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, Text, TopicPartition};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
@@ -30,17 +30,17 @@ const CREATED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct KafkaAdmin {
-    bootstrap: Text,
+    properties: Arc<Properties>,
     reads: BaseConsumer<super::context::ReaderContext>,
     acts: AdminClient<DefaultClientContext>,
     clock: SystemClock,
 }
 
 impl KafkaAdmin {
-    pub(super) fn new(properties: &Properties) -> Result<Self> {
+    pub(super) fn new(properties: &Arc<Properties>) -> Result<Self> {
         let acts = properties.plain(Role::Producer).create();
         Ok(Self {
-            bootstrap: properties.bootstrap().into(),
+            properties: properties.clone(),
             reads: metadata_client(properties)?,
             acts: acts.map_err(|error| About::new("starting an admin client").error(&error))?,
             clock: SystemClock::new(),
@@ -57,7 +57,8 @@ impl KafkaAdmin {
     fn unreachable(&self, error: Error) -> Error {
         let last = self.reads.context().notes.last_error();
         if error.class == ErrorClass::Retry && !last.is_empty() {
-            return Error::new(ErrorClass::Retry, format!("cannot reach any broker at `{}`", self.bootstrap), last);
+            let context = format!("cannot reach any broker at `{}`", self.properties.bootstrap());
+            return Error::new(ErrorClass::Retry, context, last);
         }
         error
     }
@@ -116,34 +117,13 @@ impl Admin for KafkaAdmin {
         if wanted.is_empty() {
             return Ok(());
         }
-        let new: Vec<NewTopic<'_>> = wanted
-            .iter()
-            .map(|topic| {
-                let replication = topic.replication.map_or(-1, i32::from);
-                // The protocol's −1 is the cluster's default.
-                let partitions = match topic.partitions {
-                    0 => -1,
-                    partitions => i32::try_from(partitions).unwrap_or(i32::MAX),
-                };
-                let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(replication));
-                topic.config.iter().fold(new, |new, (key, value)| new.set(key, value))
-            })
-            .collect();
+        let new: Vec<NewTopic<'_>> = wanted.iter().map(new_topic).collect();
         let about = About::new("creating topics");
         let answer = wait(self.acts.create_topics(&new, &options())).map_err(|error| self.error(&about, &error))?;
         for result in answer {
             match result {
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
-                Err((topic, code)) => {
-                    let about = About::new(format!("creating topic `{topic}`")).on_topic(topic, "Create");
-                    let mut error = about.code(code);
-                    if matches!(code, Code::InvalidConfig | Code::InvalidPartitions | Code::InvalidReplicationFactor)
-                        || matches!(code, Code::PolicyViolation | Code::InvalidTopic)
-                    {
-                        error.class = ErrorClass::Fatal;
-                    }
-                    return Err(error);
-                }
+                Err((topic, code)) => return Err(uncreated(&topic, code)),
             }
         }
         // The controller has them now; whoever produces at once asks a broker.
@@ -160,6 +140,23 @@ impl Admin for KafkaAdmin {
                 Some(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         }
+    }
+
+    fn refusals(&self, wanted: &[TopicSpec]) -> Result<Vec<(Text, Error)>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let new: Vec<NewTopic<'_>> = wanted.iter().map(new_topic).collect();
+        let about = About::new("asking whether topics could be created");
+        let answer = wait(self.acts.create_topics(&new, &options().validate_only(true)));
+        let answer = answer.map_err(|error| self.error(&about, &error))?;
+        let refused = answer.into_iter().filter_map(std::result::Result::err);
+        let refused = refused.filter(|(_, code)| *code != Code::TopicAlreadyExists);
+        Ok(refused.map(|(topic, code)| (topic.as_str().into(), uncreated(&topic, code))).collect())
+    }
+
+    fn grants(&self, asked: &[Access]) -> Result<Vec<Grant>> {
+        grants::grants(&self.properties, self, asked)
     }
 
     fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<()> {
@@ -206,6 +203,28 @@ impl Admin for KafkaAdmin {
             .map(|member| Member { client_id: member.client_id().to_owned(), host: member.client_host().to_owned() })
             .collect())
     }
+}
+
+fn new_topic(topic: &TopicSpec) -> NewTopic<'_> {
+    let replication = topic.replication.map_or(-1, i32::from);
+    // The protocol's −1 is the cluster's default.
+    let partitions = match topic.partitions {
+        0 => -1,
+        partitions => i32::try_from(partitions).unwrap_or(i32::MAX),
+    };
+    let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(replication));
+    topic.config.iter().fold(new, |new, (key, value)| new.set(key, value))
+}
+
+/// Why a topic was not created.
+fn uncreated(topic: &str, code: Code) -> Error {
+    let mut error = About::new(format!("creating topic `{topic}`")).on_topic(topic, "Create").code(code);
+    if matches!(code, Code::InvalidConfig | Code::InvalidPartitions | Code::InvalidReplicationFactor)
+        || matches!(code, Code::PolicyViolation | Code::InvalidTopic)
+    {
+        error.class = ErrorClass::Fatal;
+    }
+    error
 }
 
 pub(super) fn options() -> AdminOptions {

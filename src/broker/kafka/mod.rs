@@ -9,6 +9,7 @@ mod consumer;
 mod context;
 mod deliveries;
 mod error;
+mod grants;
 mod increments;
 mod intake;
 mod lane;

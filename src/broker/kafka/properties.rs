@@ -304,6 +304,18 @@ impl Properties {
         config
     }
 
+    /// For records that are to be refused: they are sent as they are, whatever their size.
+    pub(super) fn trial(&self, message_bytes: usize) -> ClientConfig {
+        let mut config = self.start(Role::Producer);
+        self.own(&mut config);
+        config
+            .set("enable.idempotence", "false")
+            .set("acks", "all")
+            .set("compression.type", "none")
+            .set("message.max.bytes", (message_bytes + 10_000).to_string());
+        config
+    }
+
     /// How long the lane waits for deliveries before it calls them failed.
     pub(super) fn message_timeout(&self) -> Duration {
         let user = self.user(Role::Producer, "message.timeout.ms");

@@ -106,6 +106,12 @@ impl Admin for MayNotDelete {
     fn create(&self, wanted: &[TopicSpec]) -> broker::Result<()> {
         self.0.create(wanted)
     }
+    fn refusals(&self, wanted: &[TopicSpec]) -> broker::Result<Vec<(Text, broker::Error)>> {
+        self.0.refusals(wanted)
+    }
+    fn grants(&self, asked: &[broker::Access]) -> broker::Result<Vec<broker::Grant>> {
+        self.0.grants(asked)
+    }
     fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> broker::Result<()> {
         self.0.configure(topic, config)
     }

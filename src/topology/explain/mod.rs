@@ -9,6 +9,7 @@ mod expressions;
 mod file;
 mod names;
 mod nodes;
+mod online;
 mod reference;
 mod sagas;
 mod scenarios;
@@ -80,6 +81,7 @@ pub fn pages() -> impl Iterator<Item = &'static Page> {
             topics::PAGES,
             nodes::PAGES,
             sagas::PAGES,
+            online::PAGES,
             scenarios::PAGES,
         ];
         lists.into_iter().flatten()
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_example_and_every_page_belongs_to_a_code() {
-        for folder in ["tests/topology/codes", "tests/scenario/codes"] {
+        for folder in ["tests/topology/codes", "tests/topology/online", "tests/scenario/codes"] {
             for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().to_string_lossy().into_owned();
                 let code = name.split('.').next().unwrap_or_default();
@@ -173,6 +175,7 @@ mod tests {
             topics::PAGES,
             nodes::PAGES,
             sagas::PAGES,
+            online::PAGES,
             scenarios::PAGES,
         ];
         for page in lists.into_iter().flatten() {

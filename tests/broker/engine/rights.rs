@@ -2,6 +2,7 @@
 
 use super::{LONG, stop};
 use crate::cluster::{Cluster, can_start};
+use crate::commands::skald;
 use crate::tools::{Engine, Input, produce, read_committed, tool, unique, wait_until};
 use serde_json::{Value, json};
 use skald::clock::{Clock, SystemClock};
@@ -17,6 +18,9 @@ struct Case {
     /// In one line of what the worker says then.
     said: &'static [&'static str],
 }
+
+/// What `skald check --online` says where that is not the right that is denied: a topic that is hidden seems to be missing.
+const HIDDEN: (&str, &str) = ("All Topic Literal $-in", "W506 the right `Topic $-in: Create` is missing");
 
 /// The lines of a worker that gives up; one that tries in a loop says thousands.
 const LINES_MAX: usize = 60;
@@ -109,13 +113,32 @@ fn start(folder: &Path, file: &str, brokers: &str, user: Option<&str>) -> Engine
     let state = format!("state-{}", unique("s"));
     let mut arguments = vec!["run", file, "-b", brokers, "--listen", "off", "--threads", "1", "--worker-id", "w"];
     arguments.extend(["--session-timeout", "6s", "--state-dir", &state]);
-    let credentials = user.map(|user| [format!("sasl.username={user}"), format!("sasl.password={user}")]);
-    if let Some([name, password]) = &credentials {
-        for property in ["security.protocol=sasl_plaintext", "sasl.mechanism=PLAIN", name, password] {
-            arguments.extend(["-X", property]);
-        }
-    }
+    let credentials = user.map(credentials).unwrap_or_default();
+    arguments.extend(credentials.iter().map(String::as_str));
     Engine::spawn(folder, &arguments, &[])
+}
+
+/// The flags of a user.
+fn credentials(user: &str) -> Vec<String> {
+    let [name, password] = [format!("sasl.username={user}"), format!("sasl.password={user}")];
+    let properties = ["security.protocol=sasl_plaintext".to_owned(), "sasl.mechanism=PLAIN".to_owned(), name, password];
+    properties.into_iter().flat_map(|property| ["-X".to_owned(), property]).collect()
+}
+
+/// What `skald check --online` finds as a user: code and message.
+fn check(folder: &Path, file: &str, brokers: &str, user: &str) -> Vec<String> {
+    let flags = credentials(user);
+    let mut arguments = vec!["check", file, "--online", "-b", brokers, "-o", "json"];
+    arguments.extend(flags.iter().map(String::as_str));
+    let run = skald(folder, &arguments, b"");
+    let findings: Value = serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{}{}", run.out, run.err));
+    assert!(!run.err.contains("could not be found out"), "{}", run.err);
+    let findings = findings.as_array().expect("a list").iter();
+    let told: Vec<String> = findings
+        .map(|found| format!("{} {}", found["code"].as_str().expect("a code"), found["message"].as_str().expect("a message")))
+        .collect();
+    assert_eq!(run.code, if told.iter().any(|found| found.starts_with('E')) { 3 } else { 0 }, "{told:?}{}", run.err);
+    told
 }
 
 #[test]
@@ -153,6 +176,32 @@ fn the_rights_that_the_plan_lists_are_enough_and_one_that_is_missing_is_named() 
     cluster.allow(&lines);
     wait_until("there is something to restore", LONG, || is_done(&brokers, &topologies[RESTORED]));
     stop(before);
+
+    // Each says of itself what it may not do, before it is tried; and nothing is left of that in any topic, as the end shows.
+    let told: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let asked = files.iter().zip(&users);
+        let asked: Vec<_> = asked.map(|(file, user)| scope.spawn(|| check(folder.path(), file, &guarded, user))).collect();
+        asked.into_iter().map(|told| told.join().expect("answered")).collect()
+    });
+    for ((told, topology), case) in told.iter().zip(&topologies).zip(CASES.iter().map(Some).chain([None])) {
+        let expected = case.map(|case| match case.denied == HIDDEN.0 {
+            true => HIDDEN.1.to_owned(),
+            false => {
+                let [operation, resource, pattern, name] = *case.denied.split(' ').collect::<Vec<_>>() else {
+                    panic!("{}", case.denied)
+                };
+                let operation = match (operation, resource) {
+                    ("All", "Group") => "Read",
+                    ("All", _) => "Write",
+                    (operation, _) => operation,
+                };
+                let name = if pattern == "Prefixed" { format!("{name}* (prefixed)") } else { name.to_owned() };
+                format!("E511 the right `{resource} {name}: {operation}` is missing")
+            }
+        });
+        let expected: Vec<String> = expected.into_iter().map(|text| text.replace('$', topology)).collect();
+        assert_eq!(*told, expected, "{:?}", case.map(|case| case.denied));
+    }
 
     let started = files.iter().zip(&users).map(|(file, user)| start(folder.path(), file, &guarded, Some(user)));
     let mut workers: Vec<Engine> = started.collect();
