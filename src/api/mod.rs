@@ -18,6 +18,7 @@ mod tests;
 pub use problem::Problem;
 pub use server::{Server, start};
 
+use crate::desk::{Timeline, View};
 use crate::record::{Partition, Text};
 use crate::runtime::{Lookup, Snapshot, Watch};
 use std::net::SocketAddr;
@@ -99,8 +100,15 @@ pub struct Aggregate {
     pub partitions: u32,
 }
 
+/// Where the histories of a saga's instances are read.
+pub trait Timelines: Send + Sync {
+    /// What an instance went through, and whether that is all; an error says in words why it is not known now. Takes its time: it is
+    /// asked on a thread that may wait.
+    fn of(&self, view: &View) -> Result<(Timeline, bool), String>;
+}
+
 /// A saga.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Saga {
     /// Name of the node.
     pub name: Text,
@@ -110,6 +118,8 @@ pub struct Saga {
     pub history: Text,
     /// How many partitions those have.
     pub partitions: u32,
+    /// What they went through.
+    pub timelines: Arc<dyn Timelines>,
 }
 
 /// All that is shown.

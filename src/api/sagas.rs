@@ -1,7 +1,7 @@
 //! Sagas: instances of this worker's partitions, and one by its id.
 
 use super::routes::{json_response, moment_text};
-use super::{Problem, Saga, Surface, Topology};
+use super::{Problem, Saga, Surface, Timelines, Topology};
 use crate::clock::{Clock, SystemClock};
 use crate::desk::{Filter, View, Wanted};
 use crate::record::{Millis, Partition, Text, Value, json, partition_of};
@@ -30,6 +30,7 @@ pub(super) struct Chosen {
     #[serde(rename = "where")]
     filter: Option<String>,
     limit: Option<usize>,
+    timeline: Option<bool>,
 }
 
 /// The instances of this worker's partitions that are wanted, those that changed last first; counted are all of them.
@@ -122,12 +123,40 @@ pub(super) async fn one(
         Some(None) => return Err(unread(&"its row cannot be read", topology, saga)),
         Some(Some(Some(view))) => view,
     };
+    let told = match chosen.timeline {
+        Some(false) => None,
+        _ => Some(timeline(saga.timelines.clone(), view.clone()).await?),
+    };
     let mut all = value(&view.whole());
+    if let Some(Told { entries, problem, complete }) = told {
+        all["timeline"] = entries;
+        all["timelineComplete"] = complete.into();
+        if let Some(problem) = problem {
+            all["timelineProblem"] = problem.into();
+        }
+    }
     all["topology"] = topology.name.as_str().into();
     all["saga"] = saga.name.as_str().into();
     all["committedAt"] = moment_text(reader.committed_at).into();
     all["history"] = object!({ "topic": saga.history, "partition": partition });
     Ok(json_response(StatusCode::OK, all.to_string()))
+}
+
+/// What the instance went through, from its history: of that a worker keeps nothing, so the cluster is asked.
+async fn timeline(timelines: Arc<dyn Timelines>, view: View) -> Result<Told, Problem> {
+    let read = tokio::task::spawn_blocking(move || timelines.of(&view));
+    Ok(match read.await.map_err(|_| Problem::Store)? {
+        Ok((timeline, complete)) => Told { entries: timeline.values().map(value).collect(), complete, problem: None },
+        // The instance is known all the same.
+        Err(why) => Told { entries: object!([]), complete: false, problem: Some(why) },
+    })
+}
+
+/// What there is of a timeline.
+struct Told {
+    entries: serde_json::Value,
+    complete: bool,
+    problem: Option<String>,
 }
 
 impl Chosen {

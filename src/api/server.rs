@@ -66,6 +66,8 @@ pub fn start(settings: Settings, surface: Surface) -> io::Result<Server> {
                 Err(error) => tracing::error!(%error, "the HTTP endpoints cannot be served"),
             }
         });
+        // Whoever waits for the cluster for an answer that nobody waits for any more is left behind.
+        runtime.shutdown_timeout(STOP_DEADLINE);
     })?;
     Ok(Server { address, stop, thread: Some(thread) })
 }

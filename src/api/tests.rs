@@ -1,6 +1,7 @@
 //! The endpoints over real sockets, with an engine made of values.
 
 use super::*;
+use crate::desk::Entry;
 use crate::record::{Map, Value, partition_of};
 use crate::runtime::{Figures, Halt, Reader, TaskId, TaskPhase, TaskReport};
 use crate::state::layout::{FORMAT, Tag, entity};
@@ -67,9 +68,29 @@ fn surface(engines: Vec<(&str, Fake)>) -> Surface {
     Surface { topologies, metrics: Box::new(|| "skald_up 1\n".into()) }
 }
 
+/// Histories of one line each; that of `d` cannot be read.
+struct Told;
+
+impl Timelines for Told {
+    fn of(&self, view: &View) -> Result<(Timeline, bool), String> {
+        let line =
+            format!(r#"{{"at":"1970-01-01T00:00:01Z","entry":1,"what":"started","status":"running","sagaId":"{}"}}"#, view.id);
+        match view.id.as_str() {
+            "d" => Err("the cluster does not answer".into()),
+            _ => Ok((Timeline::new(Entry::read(&row(&line)).into_iter().collect()), true)),
+        }
+    }
+}
+
 fn sagas() -> Vec<Saga> {
     let topic = |kind: &str| format!("shop.orders.{kind}").into();
-    vec![Saga { name: "orders".into(), changelog: topic("changelog"), history: topic("history"), partitions: PARTITIONS }]
+    vec![Saga {
+        name: "orders".into(),
+        changelog: topic("changelog"),
+        history: topic("history"),
+        partitions: PARTITIONS,
+        timelines: Arc::new(Told),
+    }]
 }
 
 fn fake(lookups: Vec<(Partition, Lookup)>) -> Fake {
@@ -353,6 +374,12 @@ fn a_saga_is_shown_with_its_tries_and_deadlines() {
     assert_eq!(body["steps"][0]["operations"][0]["tries"], 2);
     assert_eq!(body["data"]["n"], 10);
     assert_eq!(body["history"]["topic"], "shop.orders.history");
+    assert_eq!((&body["timeline"][0]["what"], &body["timelineComplete"]), (&"started".into(), &true.into()));
+    let (_, body) = get_json(&server, "/v1/sagas/a?timeline=false");
+    assert_eq!(body.get("timeline"), None);
+    let (status, body) = get_json(&server, "/v1/sagas/d");
+    assert_eq!((status, &body["timeline"], &body["timelineComplete"]), (200, &serde_json::json!([]), &false.into()));
+    assert_eq!(body["timelineProblem"], "the cluster does not answer");
     let elsewhere = (0..).map(|n| format!("k{n}")).find(|key| {
         let taken = with_sagas();
         !taken.iter().any(|(partition, _)| *partition == partition_of(key.as_bytes(), PARTITIONS))

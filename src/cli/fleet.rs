@@ -8,22 +8,28 @@ use crate::api;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Exit, Listen};
+use crate::desk::{Desk, Timeline, View};
 use crate::node::{Versions, World};
+use crate::record::Text;
 use crate::runtime::{self, Engine, Prepared, Program, Running, Settings, Watch};
 use crate::state::Stores;
 use crate::telemetry::Telemetry;
 use crate::topology::plan::{self, NodeKind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often the process looks whether something has ended or a signal came.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// So many records of a history are looked through for one request.
+const HISTORY_RECORDS_MAX: u64 = 1_000_000;
 
 /// A topology that runs.
 pub(super) struct Member {
     pub(super) checked: Checked,
     pub(super) prepared: Arc<Prepared>,
     pub(super) watch: Watch,
+    broker: Arc<dyn Broker>,
     running: Running,
 }
 
@@ -83,7 +89,8 @@ impl Fleet {
             telemetry: self.telemetry.clone(),
         };
         let running = engine.start().map_err(|error| failed(&error))?;
-        self.members.push(Member { checked: checked.clone(), prepared, watch: running.watch(), running });
+        let (watch, broker) = (running.watch(), broker.clone());
+        self.members.push(Member { checked: checked.clone(), prepared, watch, broker, running });
         Ok(())
     }
 
@@ -108,6 +115,13 @@ impl Fleet {
                     changelog: plan.topics[changelog].name.clone(),
                     history: plan.topics[history].name.clone(),
                     partitions: member.prepared.topics[changelog].partitions,
+                    timelines: Arc::new(Histories {
+                        broker: member.broker.clone(),
+                        topology: plan.topology.clone(),
+                        saga: node.name.clone(),
+                        partitions: member.prepared.topics[changelog].partitions,
+                        reading: Mutex::new(()),
+                    }),
                 })
             });
             api::Topology {
@@ -154,6 +168,26 @@ impl Fleet {
             }
         }
         ended
+    }
+}
+
+/// The histories of a saga, read from the cluster.
+struct Histories {
+    broker: Arc<dyn Broker>,
+    topology: Text,
+    saga: Text,
+    partitions: u32,
+    /// One at a time: each takes clients of its own.
+    reading: Mutex<()>,
+}
+
+impl api::Timelines for Histories {
+    fn of(&self, view: &View) -> Result<(Timeline, bool), String> {
+        let Ok(_reading) = self.reading.try_lock() else {
+            return Err("another timeline is being read: ask again".to_owned());
+        };
+        let desk = Desk::known(&*self.broker, self.topology.clone(), self.saga.clone(), self.partitions);
+        desk.timeline(view, HISTORY_RECORDS_MAX).map_err(|error| error.to_string())
     }
 }
 

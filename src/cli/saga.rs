@@ -142,7 +142,7 @@ fn summed(desk: &Desk<'_>, listed: &Listed) -> String {
 
 fn get(desk: &Desk<'_>, settings: &Saga, id: &str, now: Millis) -> Result<Exit, Problem> {
     let view = desk.get(id).map_err(|error| told(&error))?;
-    let timeline = desk.timeline(id, view.started_at).map_err(|error| told(&error))?;
+    let (timeline, _) = desk.timeline(&view, u64::MAX).map_err(|error| told(&error))?;
     match settings.output {
         OutputFormat::Json => {
             let mut all = as_json(&view.whole());

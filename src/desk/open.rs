@@ -8,10 +8,14 @@ use crate::record::{Header, Millis, Partition, Record, Text, Value, json, partit
 use crate::saga::{ACT, Act, Status};
 use crate::state::layout::{Tag, entity};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Longest wait until an act lies in its inbox.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The clocks of workers are no further apart: by theirs the history is found.
+const CLOCKS_APART: Millis = 60_000;
 
 /// One saga of a topology, in a cluster.
 pub struct Desk<'b> {
@@ -65,6 +69,11 @@ impl<'b> Desk<'b> {
         Ok(Self { broker, topology, saga, partitions })
     }
 
+    /// A saga that is known to be there.
+    pub fn known(broker: &'b dyn Broker, topology: Text, saga: Text, partitions: u32) -> Self {
+        Self { broker, topology, saga, partitions }
+    }
+
     /// Name of the saga.
     pub fn saga(&self) -> &Text {
         &self.saga
@@ -114,20 +123,30 @@ impl<'b> Desk<'b> {
         }
     }
 
-    /// What an instance went through since a moment.
-    pub fn timeline(&self, id: &str, since: Millis) -> Result<Timeline> {
-        let mut log = self.log("history", &[self.partition(id)])?;
-        log.since(since)?;
+    /// What an instance went through, up to what the view shows. Of at most so many records of the history, which are those of
+    /// others, too; whether that was all is told beside it.
+    pub fn timeline(&self, view: &View, records_max: u64) -> Result<(Timeline, bool)> {
+        let mut log = self.log("history", &[self.partition(&view.id)])?;
+        log.since(view.started_at - CLOCKS_APART)?;
         let decoder = Decoder::new(Contract::default());
-        let mut entries = Vec::new();
-        log.read_all(&mut |record| {
-            if record.key == Some(id.as_bytes())
+        let (mut entries, mut read, mut is_whole) = (Vec::new(), 0, true);
+        let spans = log.parts().to_vec();
+        log.records(&spans, &mut |record| {
+            if record.key == Some(view.id.as_bytes())
                 && let Ok(Some(event)) = decoder.decode(record)
             {
-                entries.extend(Entry::read(&event.data));
+                let number = super::view::field(&event.data, "entry").and_then(Value::as_int);
+                // One that was forgotten, and then began again, has another history in the same place.
+                entries.extend(Entry::read(&event.data).filter(|entry| entry.at >= view.started_at));
+                if number == Some(view.entries) && entries.len() as i64 >= view.entries {
+                    return ControlFlow::Break(());
+                }
             }
+            read += 1;
+            is_whole = read < records_max;
+            if is_whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(Timeline::new(entries))
+        Ok((Timeline::new(entries), is_whole))
     }
 
     /// How many instances are not over, by the definition that they keep.

@@ -237,7 +237,15 @@ fn histories_are_read_by_id() {
     }
     put(&cluster, "history", "b", b"b".to_vec(), Some(b"junk".to_vec()));
     let desk = Desk::open(&cluster, "shop", Some("orders")).expect("it is there");
-    let timeline = desk.timeline("b", 0).expect("read");
-    assert_eq!(timeline.values().count(), 2);
-    assert!(desk.timeline("nobody", 0).expect("read").is_empty());
+    let view = |id: &str, started_at: i64| {
+        let row =
+            format!(r#"{{"v":1,"status":"running","definition":"1","start":{{"at":{started_at}}},"entries":2,"data":{{}}}}"#);
+        View::read(id, json::read(row.as_bytes()).expect("JSON")).expect("a row").expect("an instance")
+    };
+    let (timeline, is_whole) = desk.timeline(&view("b", 0), u64::MAX).expect("read");
+    assert_eq!((timeline.values().count(), is_whole), (2, true));
+    let (timeline, is_whole) = desk.timeline(&view("b", 0), 1).expect("read");
+    assert_eq!((timeline.values().count(), is_whole), (1, false));
+    assert!(desk.timeline(&view("b", 1 << 45), u64::MAX).expect("read").0.is_empty(), "what was before it is not its own");
+    assert!(desk.timeline(&view("nobody", 0), u64::MAX).expect("read").0.is_empty());
 }

@@ -19,6 +19,8 @@ pub struct View {
     pub started_at: Millis,
     /// When it last changed.
     pub changed_at: Millis,
+    /// Entries of its history so far.
+    pub entries: i64,
     /// Why it is not on its way; empty where it is.
     pub reason: Text,
     /// The step that failed; empty where none did.
@@ -45,6 +47,7 @@ impl View {
             definition,
             started_at: begun.unwrap_or_default(),
             changed_at: row.get("changedAt").and_then(Value::as_int).unwrap_or_default(),
+            entries: row.get("entries").and_then(Value::as_int).unwrap_or_default(),
             reason: text("reason"),
             failed_step: text("failedStep"),
             state: text("state"),

@@ -440,7 +440,9 @@ impl NodeHands<'_> {
         let to = To::Planned(model.history);
         let key = Some(self.id.as_bytes().to_vec());
         let line = Drafted { to, key, event, headers: Vec::new(), own_event: false, forward: false, delay: None };
-        self.send(input, &line);
+        // A history is found by the moment of what happened, not by that of the record that had it happen.
+        let record = RecordRef { timestamp: input.now, ..*input.record };
+        self.send(&Input { record: &record, ..*input }, &line);
     }
 }
 

@@ -76,17 +76,17 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// The remark that an instance has come here.
+    /// The remark that an instance has come here: a move, as [`crate::telemetry::SAGA_MOVED`] has it.
     pub(super) fn moved(self) -> &'static str {
         match self {
-            Self::Running => "saga_running",
-            Self::Completed => "saga_completed",
-            Self::Compensating => "saga_compensating",
-            Self::Compensated => "saga_compensated",
-            Self::CompensationFailed => "saga_compensation_failed",
-            Self::PivotFailed => "saga_pivot_failed",
-            Self::Failed => "saga_failed",
-            Self::Cancelled => "saga_cancelled",
+            Self::Running => "saga_moved_to:running",
+            Self::Completed => "saga_moved_to:completed",
+            Self::Compensating => "saga_moved_to:compensating",
+            Self::Compensated => "saga_moved_to:compensated",
+            Self::CompensationFailed => "saga_moved_to:compensation_failed",
+            Self::PivotFailed => "saga_moved_to:pivot_failed",
+            Self::Failed => "saga_moved_to:failed",
+            Self::Cancelled => "saga_moved_to:cancelled",
         }
     }
 
@@ -125,6 +125,7 @@ mod tests {
             assert_eq!(ways == 0, from.is_final(), "{}", from.name());
             assert!(from.is_final() || from.leads_to(Status::Cancelled), "{}", from.name());
             assert_eq!(Status::from_name(from.name()), Some(from));
+            assert_eq!(from.moved().strip_prefix(crate::telemetry::SAGA_MOVED), Some(from.name()));
         }
         assert_eq!(Status::from_name("Running"), None);
     }

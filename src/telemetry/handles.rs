@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Codes of one node that get a series of their own. Codes come from the topology file, but a file may hold many.
 const CODES_MAX: usize = 100;
 const OTHER: &str = "other";
+/// Remarks that begin so are moves of a saga; the rest is the status that it came to.
+pub const SAGA_MOVED: &str = "saga_moved_to:";
 
 /// Records and bytes of topics of one role, read or written.
 #[derive(Clone)]
@@ -108,10 +110,13 @@ impl NodeMetrics {
         self.dead_letters.entry(key).or_insert_with_key(make)
     }
 
-    /// The counter of a remark.
+    /// The counter of a remark; of one that begins with [`SAGA_MOVED`] that of the saga's moves.
     pub fn remark(&mut self, what: &'static str) -> &Counter {
         let (telemetry, topology, node) = (&self.telemetry, &self.topology, &self.node);
-        self.remarks.entry(what).or_insert_with(|| telemetry.counter(&metric::NODE_REMARKS, &[topology, node, what]))
+        self.remarks.entry(what).or_insert_with(|| match what.strip_prefix(SAGA_MOVED) {
+            Some(status) => telemetry.counter(&metric::SAGA_MOVES, &[topology, node, status]),
+            None => telemetry.counter(&metric::NODE_REMARKS, &[topology, node, what]),
+        })
     }
 }
 

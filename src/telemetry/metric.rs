@@ -99,7 +99,7 @@ metrics! {
     NODE_REFUSALS = Counter, Count, "skald_node_refusals_total", ["topology", "node", "code"];
     /// Dead letters, by node, class (`undecodable`, `permanent`, `retryable`, `engine`) and code; codes beyond the first hundred of a node count as `other`.
     DEAD_LETTERS = Counter, Count, "skald_dead_letters_total", ["topology", "node", "class", "code"];
-    /// Things worth a look that are no failure: replies that may not be sent, headers that could not be read, and the like; of sagas also the moves of instances (`saga_running` for each that begins, `saga_completed`, …) and why something was passed over (`saga_reply_not_awaited`, `saga_message_repeated`, …).
+    /// Things worth a look that are no failure: replies that may not be sent, headers that could not be read, and the like; of sagas also why something was passed over (`saga_reply_not_awaited`, `saga_message_repeated`, …).
     NODE_REMARKS = Counter, Count, "skald_node_remarks_total", ["topology", "node", "remark"];
 
     /// Epochs that ended, by result: `committed` or `rolled_back`.
@@ -152,6 +152,8 @@ metrics! {
     TIMERS_OVERDUE = Gauge, Seconds, "skald_timers_overdue_seconds", ["topology", "store", "partition"];
     /// Timers that fired, and states and early events whose time ran out.
     TIMERS_FIRED = Counter, Count, "skald_timers_fired_total", ["topology", "node"];
+    /// Moves of sagas, by the status that they came to: `running` for each that begins (and for one that an operator had go on), then `completed`, `compensating`, `compensated`, `failed` and so on.
+    SAGA_MOVES = Counter, Count, "skald_saga_moves_total", ["topology", "saga", "status"];
     /// Sagas of a partition by where they stand: `running`, `completed`, …; those that are over until they are forgotten.
     SAGAS = Gauge, Count, "skald_sagas", ["topology", "saga", "partition", "status"];
     /// Sagas that wait for an operator, or are overdue where nothing is undone any more. Anything but 0 needs an operator.

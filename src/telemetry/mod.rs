@@ -16,7 +16,9 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use handles::{NodeMetrics, Rebalance, SagaMetrics, StoreMetrics, StreamMetrics, TaskMetrics, TasksByState, ThreadMetrics};
+pub use handles::{
+    NodeMetrics, Rebalance, SAGA_MOVED, SagaMetrics, StoreMetrics, StreamMetrics, TaskMetrics, TasksByState, ThreadMetrics,
+};
 pub use logs::{LogError, LogFormat, LogSettings, init_logs};
 pub use process::{ProcessUsage, process_usage};
 pub use reference::reference_page;

@@ -46,6 +46,7 @@ fn everything_counted_is_rendered_with_its_description() {
     node.refusal("OUT_OF_STOCK").increment(1);
     node.dead_letter("permanent", "EXPRESSION_ERROR").increment(1);
     node.remark("reply_not_allowed").increment(1);
+    node.remark("saga_moved_to:completed").increment(2);
     let mut store = StoreMetrics::new(&telemetry, "shop", "orders", 3);
     store.note_reads(10, 2, 1);
     store.note_reads(15, 2, 1);
@@ -62,6 +63,7 @@ fn everything_counted_is_rendered_with_its_description() {
         "skald_node_refusals_total{topology=\"shop\",node=\"orders\",code=\"OUT_OF_STOCK\"} 2",
         "skald_dead_letters_total{topology=\"shop\",node=\"orders\",class=\"permanent\",code=\"EXPRESSION_ERROR\"} 1",
         "skald_node_remarks_total{topology=\"shop\",node=\"orders\",remark=\"reply_not_allowed\"} 1",
+        "skald_saga_moves_total{topology=\"shop\",saga=\"orders\",status=\"completed\"} 2",
         "skald_epochs_total{topology=\"shop\",result=\"committed\"} 1",
         "# TYPE skald_epoch_duration_seconds histogram",
         "skald_epoch_duration_seconds_bucket{topology=\"shop\",le=\"0.02\"} 0",
