@@ -201,7 +201,7 @@ fn codes_are_explained() {
 
 #[test]
 fn a_new_topology_has_no_findings_and_nothing_is_written_over() {
-    for template in ["orders", "empty"] {
+    for template in ["orders", "saga", "empty"] {
         let folder = Folder::new(&[]);
         let run = skald(&folder, &["new", "My_Shop", "--template", template]);
         assert_eq!(run.code, 0, "{}", run.err);
@@ -212,9 +212,10 @@ fn a_new_topology_has_no_findings_and_nothing_is_written_over() {
         assert!(folder.path().join("My_Shop/.schema/topology.json").exists());
         let run = skald(&folder, &["check", "My_Shop", "--deny-warnings"]);
         assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
-        if template == "orders" {
-            let run = skald(&folder, &["test", "My_Shop"]);
+        if template != "empty" {
+            let run = skald(&folder, &["test", "My_Shop", "--coverage"]);
             assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+            assert!(template == "orders" || run.out.contains("topology.yaml: 100 % covered"), "{}", run.out);
         }
         let again = skald(&folder, &["new", "My_Shop"]);
         assert!(again.code == 1 && again.err.contains("not empty"), "{}", again.err);

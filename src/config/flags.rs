@@ -261,6 +261,8 @@ pub struct New {
 pub enum Template {
     /// Orders that are placed, cancelled and totalled: contracts, an aggregate, a pipeline
     Orders,
+    /// A room that is held, paid and booked, or given back: a saga with its participants, scenarios and a README
+    Saga,
     /// A head and nothing else
     Empty,
 }

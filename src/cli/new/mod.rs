@@ -22,6 +22,18 @@ const ORDERS: Files = &[
     ("schemas/order.cancelled.v1.json", include_str!("orders/schemas/order.cancelled.v1.json")),
     ("schemas/mail.wanted.v1.json", include_str!("orders/schemas/mail.wanted.v1.json")),
 ];
+const SAGA: Files = &[
+    ("topology.yaml", include_str!("saga/topology.yaml")),
+    ("topology.test.yaml", include_str!("saga/topology.test.yaml")),
+    ("README.md", include_str!("saga/README.md")),
+    ("schemas/booking.wanted.v1.json", include_str!("saga/schemas/booking.wanted.v1.json")),
+    ("schemas/booking.withdrawn.v1.json", include_str!("saga/schemas/booking.withdrawn.v1.json")),
+    ("schemas/booking.confirmed.v1.json", include_str!("saga/schemas/booking.confirmed.v1.json")),
+    ("schemas/booking.failed.v1.json", include_str!("saga/schemas/booking.failed.v1.json")),
+    ("schemas/room.v1.json", include_str!("saga/schemas/room.v1.json")),
+    ("schemas/payment.charge.v1.json", include_str!("saga/schemas/payment.charge.v1.json")),
+    ("schemas/payment.refund.v1.json", include_str!("saga/schemas/payment.refund.v1.json")),
+];
 const EMPTY: Files = &[("topology.yaml", include_str!("empty/topology.yaml"))];
 
 /// Makes the folder. Nothing that is there is written over.
@@ -30,6 +42,7 @@ pub(super) fn new(settings: &New) -> Result<Exit, Problem> {
     let name = name_of(dir)?;
     let files = match settings.template {
         Template::Orders => ORDERS,
+        Template::Saga => SAGA,
         Template::Empty => EMPTY,
     };
     vacant(dir)?;
@@ -39,7 +52,8 @@ pub(super) fn new(settings: &New) -> Result<Exit, Problem> {
     write(dir, ".schema/topology.json", &format!("{:#}\n", language::schema()))?;
     let made: String = files.iter().map(|(path, _)| format!("{}\n", dir.join(path).display())).collect();
     out(&made);
-    let test = if settings.template == Template::Orders { format!("skald test {}\n", dir.display()) } else { String::new() };
+    let has_scenarios = files.iter().any(|(path, _)| path.ends_with(".test.yaml"));
+    let test = if has_scenarios { format!("skald test {}\n", dir.display()) } else { String::new() };
     super::talk(&format!("skald check {0}\n{test}skald dev {0}/topology.yaml\n", dir.display()));
     Ok(Exit::Ok)
 }
