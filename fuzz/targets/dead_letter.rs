@@ -41,6 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     let record = RecordRef { topic: "fuzz", partition: 3, offset: 7, timestamp: -1, key, value, headers: &headers };
     let failure = Failure::new(Class::Permanent, "EXPRESSION_ERROR", Stage::Step, text);
     let dead = Dead {
+        task: (0, 1),
         record: &record,
         failure: &failure,
         node: "node",

@@ -168,6 +168,8 @@ pipelines:
 Group literal app: Read Describe
 TransactionalId prefixed app.: Write Describe
 Topic prefixed app.: Read Write Describe DescribeConfigs
+Topic literal app.counts.inbox: Delete
+Topic literal app.every.inbox: Delete
 Topic literal in: Read Describe DescribeConfigs
 Topic literal out: Write Describe DescribeConfigs
 Topic literal states: Read Write Describe DescribeConfigs

@@ -1,6 +1,7 @@
 //! What may be written on the command line: the one definition that parsing, `--help` and the reference page come from.
 
 use super::bench::BenchFlags;
+use super::letters::{DlqDiscard, DlqEdit, DlqReplay};
 use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
 use super::topics::TopicFlags;
 use crate::saga::Status;
@@ -316,6 +317,12 @@ pub enum Dlq {
     List(DlqList),
     /// Show one dead letter whole
     Show(DlqShow),
+    /// Let nodes take what failed once more, each letter once
+    Replay(Box<DlqReplay>),
+    /// Change one letter's record and replay it
+    Edit(Box<DlqEdit>),
+    /// Say that nothing is to be done about letters
+    Discard(DlqDiscard),
 }
 
 /// Which dead letters.
@@ -357,6 +364,10 @@ pub struct DlqStats {
 
     #[command(flatten)]
     pub chosen: Chosen,
+
+    /// Those too that were replayed or discarded
+    #[arg(long, env = "SKALD_ALL")]
+    pub all: bool,
 }
 
 /// `skald dlq list`
@@ -367,6 +378,10 @@ pub struct DlqList {
 
     #[command(flatten)]
     pub chosen: Chosen,
+
+    /// Those too that were replayed or discarded, with what became of them
+    #[arg(long, env = "SKALD_ALL")]
+    pub all: bool,
 
     /// At most so many
     #[arg(short = 'n', long, env = "SKALD_LIMIT", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]

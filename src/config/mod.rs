@@ -9,6 +9,7 @@
 mod bench;
 mod exit;
 mod flags;
+mod letters;
 mod parse;
 mod reference;
 mod tools;
@@ -23,6 +24,7 @@ pub use flags::{
     CheckFormat, Command, Completions, Eval, Explain, Flags, GraphFormat, GroupProtocol, Guarantee, LetterHeaders, LogFormat,
     New, OutputFormat, Schema, SchemaName, Template,
 };
+pub use letters::{Change, Picked, Spoken};
 pub use parse::{Brokers, Listen, Param, Place, Property, Since};
 pub use reference::flags_page;
 pub use tools::{Against, Apply, Plan};
@@ -171,6 +173,8 @@ pub enum DlqWish {
         filter: Option<String>,
         /// Only newer ones.
         since: Option<Since>,
+        /// Those too that were acted on.
+        all: bool,
     },
     /// The newest.
     List {
@@ -180,9 +184,48 @@ pub enum DlqWish {
         since: Option<Since>,
         /// At most so many.
         limit: usize,
+        /// Those too that were acted on.
+        all: bool,
     },
     /// The one at a place.
     Show(Place),
+    /// To be taken once more.
+    Replay {
+        /// Which.
+        picked: Picked,
+        /// Letters in a second, at most.
+        rate: Option<f64>,
+        /// What was replayed so often is left out.
+        max_replays: u32,
+        /// Nothing is written.
+        dry_run: bool,
+        /// What a dry run runs.
+        file: Option<PathBuf>,
+        /// What is said with it.
+        spoken: Spoken,
+    },
+    /// One, changed.
+    Edit {
+        /// Where it lies.
+        place: Place,
+        /// How.
+        change: Change,
+        /// Whose schemas hold.
+        file: Option<PathBuf>,
+        /// It may have been acted on before.
+        again: bool,
+        /// Refused is what was replayed so often.
+        max_replays: u32,
+        /// What is said with it.
+        spoken: Spoken,
+    },
+    /// Nothing is to be done about them.
+    Discard {
+        /// Which.
+        picked: Picked,
+        /// What is said with it.
+        spoken: Spoken,
+    },
 }
 
 /// `skald saga`
@@ -410,14 +453,28 @@ impl From<flags::Cluster> for Cluster {
 
 fn dlq(raw: flags::Dlq) -> Dlq {
     let (letters, wish) = match raw {
-        flags::Dlq::Stats(flags::DlqStats { letters, chosen }) => {
-            (letters, DlqWish::Stats { filter: chosen.filter, since: chosen.since })
+        flags::Dlq::Stats(flags::DlqStats { letters, chosen, all }) => {
+            (letters, DlqWish::Stats { filter: chosen.filter, since: chosen.since, all })
         }
-        flags::Dlq::List(flags::DlqList { letters, chosen, limit }) => {
+        flags::Dlq::List(flags::DlqList { letters, chosen, all, limit }) => {
             let limit = usize::try_from(limit).expect("a flag's range is far below");
-            (letters, DlqWish::List { filter: chosen.filter, since: chosen.since, limit })
+            (letters, DlqWish::List { filter: chosen.filter, since: chosen.since, limit, all })
         }
         flags::Dlq::Show(flags::DlqShow { letters, place }) => (letters, DlqWish::Show(place)),
+        flags::Dlq::Replay(raw) => {
+            let letters::DlqReplay { letters, chosen, pick, rate, max_replays, dry_run, file, reason, by } = *raw;
+            let (picked, spoken) = (letters::picked(chosen, pick), Spoken { reason, by });
+            (letters, DlqWish::Replay { picked, rate, max_replays, dry_run, file, spoken })
+        }
+        flags::Dlq::Edit(raw) => {
+            let letters::DlqEdit { place, letters, value, set, key, file, again, max_replays, reason, by } = *raw;
+            let (change, spoken) = (Change { value, set, key }, Spoken { reason, by });
+            (letters, DlqWish::Edit { place, change, file, again, max_replays, spoken })
+        }
+        flags::Dlq::Discard(letters::DlqDiscard { letters, chosen, pick, everything: _, reason, by }) => {
+            let spoken = Spoken { reason: Some(reason), by };
+            (letters, DlqWish::Discard { picked: letters::picked(chosen, pick), spoken })
+        }
     };
     let topic = letters.topic.or_else(|| letters.topology.map(|name| format!("{name}.dlq")));
     let topic = topic.expect("the flags want the one or the other");

@@ -87,6 +87,23 @@ pub(super) fn place(text: &str) -> Result<Place, String> {
     numbers.ok_or_else(|| "write partition and offset: `3:1742`".into())
 }
 
+/// Letters in a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write `50/s`, `600/m` or `1000/h`".into()),
+    };
+    let number: u32 = number.parse().map_err(|_| "write a whole number with its time: `50/s`".to_owned())?;
+    if number == 0 { Err("at that rate it never ends".into()) } else { Ok(f64::from(number) / seconds) }
+}
+
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".into()) } else { Ok(text.to_owned()) }
+}
+
 pub(super) fn brokers(text: &str) -> Result<Brokers, String> {
     for address in text.split(',') {
         let (host, port) =

@@ -27,6 +27,26 @@ pub enum Error {
         /// Which.
         topic: Text,
     },
+    /// Acts cannot be told.
+    #[error("there is no topic `{topic}`, where acts on dead letters are told")]
+    NoAudit {
+        /// Which.
+        topic: Text,
+    },
+    /// Another one has taken over.
+    #[error("somebody else works on the dead letters of `{topic}` now")]
+    Fenced {
+        /// Which.
+        topic: Text,
+    },
+    /// The cluster does not say.
+    #[error("it is not known whether the last letters of `{topic}` are replayed")]
+    Unknown {
+        /// Which.
+        topic: Text,
+        /// What it said.
+        source: broker::Error,
+    },
     /// Nothing lies at that place, or nothing any more.
     #[error("there is no letter at {partition}:{offset} of `{topic}`")]
     NoLetter {

@@ -46,6 +46,7 @@ fn scope() -> Scope {
         .with("node", Type::String)
         .with("stage", Type::String)
         .with("attempts", Type::Int)
+        .with("replays", Type::Int)
         .with_optional("firstAt", Type::Timestamp)
         .with_optional("lastAt", Type::Timestamp)
         .with("topology", Type::String)
@@ -144,6 +145,7 @@ pub fn error_value(found: &Found) -> Value {
             ("node", report.node.clone().into()),
             ("stage", text(report.stage.name())),
             ("attempts", Value::Int(report.attempts.into())),
+            ("replays", Value::Int(report.replays.into())),
             ("firstAt", Value::Timestamp(report.first_at)),
             ("lastAt", Value::Timestamp(report.last_at)),
             ("topology", report.topology.clone().into()),
@@ -159,6 +161,7 @@ pub fn error_value(found: &Found) -> Value {
             ("node", told.writer.clone().unwrap_or_default().into()),
             ("stage", text("")),
             ("attempts", Value::Int(0)),
+            ("replays", Value::Int(0)),
             ("topology", text("")),
             ("version", Value::Int(0)),
             ("details", Value::Null),

@@ -3,7 +3,8 @@
 use super::{Origin, SECRET_HEADERS, Spelling, Told, names};
 use crate::codec::{failure_id, moment};
 use crate::failure::Failure;
-use crate::record::{HeaderRef, Millis, RecordRef, Text, Value, json, timestamp_text};
+use crate::node::{REPLAY_HEADER, Replay};
+use crate::record::{HeaderRef, Millis, Partition, RecordRef, Text, Value, json, timestamp_text};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -28,9 +29,11 @@ pub struct Dead<'a> {
     pub topology: &'a str,
     /// Its version.
     pub version: u32,
-    /// How often it was tried.
+    /// The partition of the node at which it failed, and how many there are.
+    pub task: (Partition, u32),
+    /// How often it was tried since it was read, or was replayed.
     pub attempts: u32,
-    /// Wall time of the first failure.
+    /// Wall time of the first failure since then.
     pub first_at: Millis,
     /// Wall time of the last one.
     pub last_at: Millis,
@@ -78,7 +81,7 @@ pub fn letter<'a>(dead: &Dead<'a>, bytes_max: usize) -> Letter<'a> {
         key: record.key,
         value: record.value,
         timestamp: record.timestamp,
-        original: record.headers.iter().copied().map(without_secret).collect(),
+        original: record.headers.iter().filter(|header| header.name != REPLAY_HEADER).copied().map(without_secret).collect(),
         own: own_headers(dead, &id),
         id,
     };
@@ -123,17 +126,23 @@ fn own_headers(dead: &Dead<'_>, id: &str) -> Vec<(&'static str, Vec<u8>)> {
         writer: Some(capped(dead.topology, NAME_BYTES_MAX).into()),
     };
     let mut own = dead.spelling.headers(&told);
+    let replay = Replay::of(record);
+    let (replays, tried, first_at) = replay.map_or((0, 0, dead.first_at), |at| (at.replays, at.attempts, at.first_at));
     let mut add = |name, text: String| own.push((name, text.into_bytes()));
     add(names::ID, id.to_owned());
     add(names::CODE, capped(failure.code(), NAME_BYTES_MAX));
     add(names::CLASS, failure.class().name().to_owned());
     add(names::NODE, capped(dead.node, NAME_BYTES_MAX));
     add(names::STAGE, failure.stage().name().to_owned());
-    add(names::ATTEMPTS, dead.attempts.to_string());
-    add(names::FIRST_AT, timestamp_text(moment(dead.first_at)));
+    add(names::ATTEMPTS, dead.attempts.saturating_add(tried).to_string());
+    add(names::FIRST_AT, timestamp_text(moment(first_at)));
     add(names::LAST_AT, timestamp_text(moment(dead.last_at)));
     add(names::TOPOLOGY, capped(dead.topology, NAME_BYTES_MAX));
     add(names::VERSION, dead.version.to_string());
+    add(names::TASK, format!("{}/{}", dead.task.0, dead.task.1));
+    if replays > 0 {
+        add(names::REPLAYS, replays.to_string());
+    }
     if !failure.details().is_null() {
         add(names::DETAILS, details_text(failure.details()));
     }

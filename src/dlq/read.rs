@@ -2,8 +2,9 @@
 
 use super::spelling::{self, Origin, Told};
 use super::{Cause, Error, Result, names};
+use crate::codec::{Part, derived_id};
 use crate::failure::{Class, Stage};
-use crate::record::{HeaderRef, Millis, Text, Value, json};
+use crate::record::{HeaderRef, Millis, Partition, Text, Value, json};
 use jiff::Timestamp;
 
 /// Why and where a record failed.
@@ -35,6 +36,10 @@ pub struct Report {
     pub topology: Text,
     /// Its version.
     pub version: u32,
+    /// The partition of the node at which it failed, and how many there were; not told by letters of older versions.
+    pub task: Option<(Partition, u32)>,
+    /// How often an operator let its node take it once more.
+    pub replays: u32,
     /// `traceparent` of the original.
     pub trace: Option<Text>,
     /// What is left out of the letter, which is a stub then.
@@ -65,6 +70,18 @@ impl Found {
         match self {
             Self::Own(report) => &report.origin,
             Self::Foreign(told) => &told.origin,
+        }
+    }
+
+    /// Id of the letter: of one of somebody else's it follows from the record's origin.
+    pub fn id(&self) -> Text {
+        match self {
+            Self::Own(report) => report.id.clone(),
+            Self::Foreign(told) => {
+                let Origin { topic, partition, offset } = &told.origin;
+                let place = [Part::Text(topic), Part::Number((*partition).into()), Part::Number(*offset)];
+                derived_id(&[&[Part::Text("letter"), Part::Text(told.spelling.name())], &place[..]].concat())
+            }
         }
     }
 
@@ -127,6 +144,14 @@ pub fn read(headers: &[HeaderRef<'_>]) -> Result<Report> {
         last_at: headers.parsed(names::LAST_AT)?,
         topology: headers.text(names::TOPOLOGY)?,
         version: headers.parsed(names::VERSION)?,
+        task: match headers.optional(names::TASK)? {
+            Some(text) => Some(task(text).ok_or(Error::Unreadable { header: names::TASK })?),
+            None => None,
+        },
+        replays: match headers.optional(names::REPLAYS)? {
+            Some(_) => headers.parsed(names::REPLAYS)?,
+            None => 0,
+        },
         trace: headers.optional(names::TRACE)?.map(Text::new),
         stub: match headers.optional(names::STUB)? {
             Some(text) => Some(stub(text).ok_or(Error::Unreadable { header: names::STUB })?),
@@ -163,6 +188,12 @@ impl<'a> Headers<'a> {
         let text = self.required(header)?;
         all.iter().copied().find(|one| name(*one) == text).ok_or(Error::Unreadable { header })
     }
+}
+
+fn task(text: &str) -> Option<(Partition, u32)> {
+    let (partition, of) = text.split_once('/')?;
+    let (partition, of): (Partition, u32) = (partition.parse().ok()?, of.parse().ok()?);
+    u32::try_from(partition).is_ok_and(|partition| partition < of).then_some((partition, of))
 }
 
 fn stub(text: &str) -> Option<Stub> {

@@ -3,7 +3,7 @@
 //! Reading is for tools: blocking, in bounded time between two records, outside any group. Only committed letters are seen. What
 //! is added while a reading is under way is not waited for: it ends where the topic ended when it was opened.
 
-use super::{Error, Filter, Found, Result, recognise};
+use super::{Error, Found, Result, recognise};
 use crate::broker::{Broker, Isolation, Span};
 use crate::reading::Log;
 use crate::record::{Millis, Offset, Partition, Record, RecordRef, Text, TopicPartition};
@@ -46,8 +46,13 @@ impl Shelf {
         self.read(&spans, each)
     }
 
-    /// The newest letters that a filter holds for, the newest first; none that failed before `since`.
-    pub fn newest(&mut self, limit: usize, filter: Option<&Filter>, since: Millis) -> Result<Vec<Filed>> {
+    /// The newest letters that are wanted, the newest first; none that failed before `since`.
+    pub fn newest(
+        &mut self,
+        limit: usize,
+        is_wanted: &dyn Fn(&RecordRef<'_>, &Found) -> bool,
+        since: Millis,
+    ) -> Result<Vec<Filed>> {
         let mut found: Vec<Filed> = Vec::new();
         if limit == 0 {
             return Ok(found);
@@ -70,7 +75,7 @@ impl Shelf {
                     Some((_, oldest)) => *oldest = at.min(*oldest),
                     None => horizon.push((record.partition, at)),
                 }
-                if at >= since && filter.is_none_or(|filter| filter.holds(record, &told)) {
+                if at >= since && is_wanted(record, &told) {
                     found.push(Filed { record: record.to_record(), offset: record.offset, found: told });
                 }
                 ControlFlow::Continue(())

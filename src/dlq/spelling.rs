@@ -113,6 +113,20 @@ impl Spelling {
         }
     }
 
+    /// What the names of its headers begin with.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Streams => "__streams.errors.",
+            Self::Connect => "__connect.errors.",
+            Self::Spring => "kafka_dlt-",
+        }
+    }
+
+    /// The header that tells the cause, which is the first of them.
+    pub(super) fn cause_header(self) -> &'static str {
+        self.names().cause
+    }
+
     /// The header that tells the topic, which no letter is without.
     pub(super) fn topic_header(self) -> &'static str {
         self.names().topic

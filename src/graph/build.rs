@@ -41,7 +41,10 @@ impl Drawing<'_> {
                 NodeKind::Pipeline(_) => Shape::Pipeline,
                 NodeKind::Repartition { .. } => Shape::Repartition,
             };
-            let inputs: Vec<usize> = node.sources.iter().map(|topic| self.topic(*topic)).collect();
+            // That operators may have dead letters taken once more is true of all nodes: it would be drawn on each.
+            let is_saga = matches!(node.kind, NodeKind::Saga(_));
+            let drawn = node.sources.iter().filter(|topic| is_saga || node.inbox != Some(**topic));
+            let inputs: Vec<usize> = drawn.map(|topic| self.topic(*topic)).collect();
             let patterns: Vec<usize> = node.patterns.iter().map(|pattern| self.named_loosely(format!("/{pattern}/"))).collect();
             let own = self.push(format!("n{index}"), shape, node.name.to_string(), node.kind.name(self.topology));
             self.graph.nodes[own].part = Some(node.subtopology);

@@ -1,6 +1,6 @@
 //! What is sent beside a dead letter, and the road of a failure.
 
-use super::{Answer, Context, Frame, Outbox, Refusal, Road, Stop, World, asker};
+use super::{Answer, Context, Frame, Outbox, Refusal, Replay, Road, Stop, World, asker};
 use crate::codec::{Event, KeyFormat, failure_id, moment};
 use crate::failure::{Class, Failure};
 use crate::record::{Map, RecordRef, Text, Value};
@@ -90,14 +90,15 @@ fn reject(outbox: &mut Outbox<'_>, failure: &Failure, replies: Option<usize>, co
 
 /// `error`, as expressions see it.
 fn error_value(rejoinder: Rejoinder<'_>, record: &RecordRef<'_>, failure: &Failure, context: &mut dyn Context) -> Value {
+    let replay = Replay::of(record);
     let id = failure_id(&rejoinder.world.topology.name, rejoinder.node, record);
     let text = |name: &'static str, value: &str| (Text::new_static(name), Value::from(value));
     Value::Map(Map::from_entries(vec![
-        ("attempts".into(), Value::Int(1)),
+        ("attempts".into(), Value::Int(1 + replay.map_or(0, |replay| i64::from(replay.attempts)))),
         text("class", failure.class().name()),
         text("code", failure.code()),
         ("details".into(), failure.details().clone()),
-        ("firstAt".into(), Value::Timestamp(moment(context.now()))),
+        ("firstAt".into(), Value::Timestamp(moment(replay.map_or(context.now(), |replay| replay.first_at)))),
         ("id".into(), id.into()),
         text("message", failure.message()),
         text("node", rejoinder.node),

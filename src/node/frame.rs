@@ -3,7 +3,7 @@
 //! A value is made when it is first read and kept, so a name that nobody reads costs nothing, and a `let` is evaluated at most
 //! once, its failure included.
 
-use super::{Way, World};
+use super::{REPLAY_HEADER, Way, World};
 use crate::codec::{Event, KeyFormat, moment, position_id, read_key};
 use crate::expr::names::{CTX, DATA, ERROR, EVENT, HEADERS, KEY, PARAMS, REASON, RECORD, SAGA, STATE, VERSION};
 use crate::expr::{EvalError, Fuel, Kind, Names, Slot};
@@ -344,7 +344,8 @@ fn event_value(event: &Event) -> Value {
 /// Headers that are text, the last of a name.
 fn headers_value(record: &RecordRef<'_>) -> Value {
     let text = |bytes: Option<&[u8]>| std::str::from_utf8(bytes?).ok().map(Value::from);
-    let fields = record.headers.iter().filter_map(|header| Some((header.name.into(), text(header.value)?)));
+    let given = record.headers.iter().filter(|header| header.name != REPLAY_HEADER);
+    let fields = given.filter_map(|header| Some((header.name.into(), text(header.value)?)));
     Value::Map(fields.collect())
 }
 

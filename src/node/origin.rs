@@ -1,8 +1,9 @@
-//! Where a repartitioned record comes from.
+//! Where a record comes from that the engine passed on: a repartitioned one, or one that is taken once more.
 //!
 //! A record on its way to the partition of another key keeps its value and headers, gets that key, and one header that says
 //! where it was first read: `partition/offset/timestamp/topic`, and after a further `/` the bytes of its own key, if it had one.
-//! Whoever takes it from the repartition topic sees the record of then.
+//! Whoever takes it from the repartition topic sees the record of then. A record in an inbox that an operator lets its node take
+//! once more has the same header.
 
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{HeaderRef, Millis, Offset, Partition, RecordRef};
@@ -11,7 +12,7 @@ use crate::record::{HeaderRef, Millis, Offset, Partition, RecordRef};
 pub const ORIGIN_HEADER: &str = "__skald.origin";
 
 /// Appends the value of the header for a record.
-pub(super) fn write(record: &RecordRef<'_>, out: &mut Vec<u8>) {
+pub fn write_origin(record: &RecordRef<'_>, out: &mut Vec<u8>) {
     use std::io::Write;
     write!(out, "{}/{}/{}/{}", record.partition, record.offset, record.timestamp, record.topic).expect("written to memory");
     if let Some(key) = record.key {

@@ -4,6 +4,7 @@
 //! before it, whatever its events do to the state.
 
 use super::delayed::Kept;
+use super::replay::without_replay;
 use super::{Context, Delayed, Frame, InstanceKey, Outgoing, Stop, Target, Way, World, timer_name};
 use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
@@ -335,9 +336,10 @@ impl<'a> Outbox<'a> {
     ) -> Result<(), Failure> {
         if drafted.forward {
             let record = self.record;
+            let mut room = Vec::new();
             return each(Outgoing {
                 value: record.value,
-                headers: record.headers,
+                headers: without_replay(record.headers, &mut room),
                 ..self.outgoing(&drafted.to, drafted.key.as_deref(), &event.id)
             });
         }

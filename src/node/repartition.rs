@@ -2,8 +2,7 @@
 
 use super::outbox::with_header;
 use super::{
-    Context, Input, Node, ORIGIN_HEADER, Outcome, Outgoing, Rejoinder, Road, Stop, Target, World, failed, instance_key, origin,
-    road,
+    Context, Input, Node, ORIGIN_HEADER, Outcome, Outgoing, Rejoinder, Road, Stop, Target, World, failed, instance_key, road,
 };
 use crate::codec::Event;
 use crate::failure::Failure;
@@ -109,7 +108,7 @@ impl Node for Repartition {
         // Where the record lies says nothing about this key.
         let key = instance_key(&self.world, sources, key, &Input { partitions: None, ..*input })?;
         let mut origin = Vec::with_capacity(64);
-        origin::write(record, &mut origin);
+        super::write_origin(record, &mut origin);
         let headers = with_header(record, HeaderRef { name: ORIGIN_HEADER, value: Some(&origin) });
         context.send(Outgoing {
             target: Target::Planned(self.to),

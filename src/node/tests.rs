@@ -29,7 +29,7 @@ proptest! {
         let headers = [HeaderRef { name: "a", value: Some(&header) }, HeaderRef { name: "b", value: None }];
         let first = RecordRef { topic: &topic, partition, offset, timestamp, key: key.as_deref(), value: Some(&header), headers: &headers };
         let mut origin = Vec::new();
-        super::origin::write(&first, &mut origin);
+        super::write_origin(&first, &mut origin);
         let passed = super::outbox::with_header(&first, HeaderRef { name: ORIGIN_HEADER, value: Some(&origin) });
         let passed = RecordRef { topic: "t.n.repartition", partition: 0, offset: 1, key: Some(b"other"), headers: &passed, ..first };
         let mut kept = Vec::new();

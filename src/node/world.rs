@@ -131,10 +131,10 @@ impl World {
     }
 
     /// May messages be written to a topic whose name came with a record or was computed from one? Names of topics of the
-    /// broker's and of the engine's own (states, changelogs, repartitions, dead letters, histories, inboxes) are not for others to choose.
+    /// broker's and of the engine's own (states, changelogs, repartitions, dead letters, histories, inboxes, audits) are not for others to choose.
     pub(super) fn may_write(&self, name: &str) -> bool {
-        const ENGINES: [Role; 6] =
-            [Role::Snapshots, Role::Changelog, Role::Repartition, Role::DeadLetters, Role::History, Role::Inbox];
+        const ENGINES: [Role; 7] =
+            [Role::Snapshots, Role::Changelog, Role::Repartition, Role::DeadLetters, Role::History, Role::Inbox, Role::Audit];
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name = matches!(name.len(), 1..=249) && name.bytes().all(letters) && name != "." && name != "..";
         let planned = self.topic(name).map(|topic| &self.plan.topics[topic]);

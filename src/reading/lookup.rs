@@ -24,23 +24,28 @@ impl Lookup {
 
     /// A lane whose transactions have this id, for whoever makes some.
     pub fn with_id(broker: &dyn Broker, transactional_id: &str) -> Result<Self> {
-        Self::open(broker, "skald", transactional_id)
+        Self::sending(broker, transactional_id, 1 << 20)
+    }
+
+    /// A lane whose transactions have this id and records of at most so many bytes.
+    pub fn sending(broker: &dyn Broker, transactional_id: &str, max_message_bytes: usize) -> Result<Self> {
+        Self::open(broker, "skald", transactional_id, max_message_bytes)
     }
 
     /// A lane for questions about a group's offsets.
     pub fn of_group(broker: &dyn Broker, group: &str) -> Result<Self> {
-        Self::open(broker, group, "skald")
+        Self::open(broker, group, "skald", 1 << 20)
     }
 
-    fn open(broker: &dyn Broker, group: &str, transactional_id: &str) -> Result<Self> {
+    fn open(broker: &dyn Broker, group: &str, transactional_id: &str, max_message_bytes: usize) -> Result<Self> {
         let (ring, answered) = channel();
         let lane = broker.transactions(&TransactionSettings {
             group: group.into(),
             transactional_id: transactional_id.into(),
             client_id: "skald-tool".into(),
             transaction_timeout: Duration::from_secs(10),
-            max_message_bytes: 1 << 20,
-            max_batch_bytes: 1 << 20,
+            max_message_bytes,
+            max_batch_bytes: max_message_bytes.min(1 << 20),
             guarantee: Guarantee::default(),
             wake: Arc::new(move || {
                 // Nobody listens once the lane is gone.

@@ -1,12 +1,14 @@
 //! From assigned partitions to tasks.
 
 use super::program::{Program, SourcePolicy};
-use super::task::{Assignment, Index, Input, Route, Task, TaskState};
+use super::task::{Again, Assignment, Index, Input, Route, Task, TaskState};
 use super::{Prepared, Registry, TaskId, TaskPhase};
 use crate::broker::Ownership;
+use crate::node::{Replay, Wanted};
 use crate::record::{Millis, Text, TopicPartition};
 use crate::telemetry::{TaskMetrics, Telemetry};
-use crate::topology::plan::{self, Plan, PlannedNode};
+use crate::topology::model::Start;
+use crate::topology::plan::{self, NodeKind, Plan, PlannedNode, Role};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,13 +67,48 @@ impl Sources {
                 Some(planned.sources.len() + place)
             })?;
             let SourcePolicy { start, max_age } = self.program.policies[*node].get(place).cloned().unwrap_or_default();
-            let store = planned
-                .store
-                .map(|store| part.stores.iter().position(|own| *own == store).expect("a node's store is of its sub-topology"));
+            let store = self.store_of(part.index, *node);
             let max_age = max_age.map(|age| Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX));
             Some(Route { node: *node, store, start, max_age })
         };
         part.nodes.iter().filter_map(route).collect()
+    }
+
+    /// Who takes a record once more that a dead letter was made of; `None`: no node of these tasks.
+    pub(super) fn again(&self, subtopology: usize, replay: &Replay<'_>, topic: &str) -> Option<Again> {
+        let plan = &self.program.plan;
+        let node = plan.nodes.iter().position(|node| node.name == replay.node)?;
+        let part = plan.nodes[node].subtopology;
+        // What fails on its way to a node is brought to that node's inbox: passing it on needs no state.
+        let is_here = match plan.nodes[node].kind {
+            NodeKind::Repartition { of, .. } => plan.nodes[of].subtopology == subtopology,
+            _ => part == subtopology,
+        };
+        if !is_here {
+            return None;
+        }
+        let planned = self.program.topic(topic);
+        let takers = self.routes(part, planned, topic);
+        let is_direct = takers.iter().any(|route| route.node == node);
+        let mut routes: Vec<Route> = match replay.what {
+            Wanted::All if !takers.is_empty() => takers.to_vec(),
+            _ => vec![Route { node, store: self.store_of(part, node), start: Start::default(), max_age: None }],
+        };
+        if part != subtopology {
+            routes.retain(|route| route.store.is_none());
+        }
+        // How old it may be was judged when it was first read.
+        routes.iter_mut().for_each(|route| route.max_age = None);
+        let is_direct = is_direct && replay.what != Wanted::Rekeyed && plan.subtopologies[part].stateful;
+        (!routes.is_empty()).then(|| Again { node: plan.nodes[node].name.clone(), routes: routes.into(), is_direct })
+    }
+
+    /// The store of a node, by its index among those of its sub-topology.
+    fn store_of(&self, part: usize, node: usize) -> Option<usize> {
+        let plan = &self.program.plan;
+        let store = plan.nodes[node].store?;
+        let own = plan.subtopologies[part].stores.iter().position(|own| *own == store);
+        Some(own.expect("a node's store is of its sub-topology"))
     }
 
     /// The tasks of what was assigned. A stateful one whose inputs are not all here waits; a stateless one takes what there is.
@@ -127,6 +164,7 @@ impl Sources {
                     has_committed: false,
                     last_owner: None,
                     repartitioned: self.program.is_repartition(topic),
+                    inbox: topic.filter(|topic| plan.topics[*topic].roles.contains(&Role::Inbox)),
                     purged: topic.is_some_and(|topic| plan.topics[topic].purged),
                     routes: self.routes(id.subtopology, topic, &partition.topic),
                 });

@@ -60,6 +60,7 @@ impl StepContext<'_> {
             node: self.node,
             topology: &plan.topology,
             version: plan.version,
+            task: (self.task.partition, self.tasks),
             attempts: 1,
             first_at: self.now,
             last_at: self.now,

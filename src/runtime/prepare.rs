@@ -283,11 +283,7 @@ pub(super) fn task_counts(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, proble
 pub(super) fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &[u32], problems: &mut Vec<TopicProblem>) {
     for topic in &plan.topics {
         let Some(info) = there.get(&topic.name) else { continue };
-        let expected = match topic.partitions {
-            Partitions::Declared(count) => Some(count),
-            Partitions::OfSubTopology(index) => Some(tasks[index]),
-            Partitions::Cluster => None,
-        };
+        let expected = expected_count(plan, topic, tasks);
         if let Some(expected) = expected.filter(|expected| *expected != info.partitions) {
             problems.push(TopicProblem {
                 topic: topic.name.clone(),
@@ -315,6 +311,17 @@ pub(super) fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &
                 ),
             });
         }
+    }
+}
+
+/// How many partitions a topic has to have; `None`: any number.
+pub(super) fn expected_count(plan: &Plan, topic: &PlannedTopic, tasks: &[u32]) -> Option<u32> {
+    match topic.partitions {
+        Partitions::Declared(count) => Some(count),
+        // Where there is no state any task can take up what operators want: sources may be given more partitions.
+        Partitions::OfSubTopology(index) if topic.roles.contains(&Role::Inbox) && !plan.subtopologies[index].stateful => None,
+        Partitions::OfSubTopology(index) => Some(tasks[index]),
+        Partitions::Cluster => None,
     }
 }
 

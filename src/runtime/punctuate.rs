@@ -146,7 +146,7 @@ impl Core {
             self.punctual.next_look = AFTER_THE_EPOCH;
             return Ok(());
         }
-        let scene = Scene { program: &self.parts.program, now, mono };
+        let scene = Scene { program: &self.parts.program, sources: &self.sources, now, mono };
         let mut look = Look { scene, left: self.punctual.acts_max, acted: false, held_since: None, refused: None };
         let tasks = assignment.tasks.len();
         self.punctual.turn = self.punctual.turn.wrapping_add(1);
@@ -325,7 +325,7 @@ impl Look<'_> {
             headers: &[],
         };
         let id = task.id.partition;
-        let mut handling = Handling { scene, epoch, task, input, record: &record };
+        let mut handling = Handling { scene, epoch, task, input, record: &record, again: None };
         let what = format_args!("what was due at {} in `{topic}` {id}", act.due.at).to_string();
         if let Some(reason) = self.refused.take() {
             return Err(handling.halt(format!("the cluster does not take what follows from {what}: {reason}")));

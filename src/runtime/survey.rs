@@ -1,10 +1,10 @@
 //! The plan beside the cluster, with nothing made: what would be, what differs, what does not fit.
 
-use super::prepare::{by_name, check_all, declared_count, extra_config, task_counts};
+use super::prepare::{by_name, check_all, declared_count, expected_count, extra_config, task_counts};
 use super::{Error, Result, TopicProblem};
 use crate::broker::{Admin, TopicInfo};
 use crate::record::Text;
-use crate::topology::plan::{Owner, Partitions, Plan};
+use crate::topology::plan::{Owner, Plan};
 use std::collections::BTreeMap;
 
 /// A plan beside a cluster.
@@ -54,11 +54,7 @@ pub fn survey(plan: &Plan, admin: &dyn Admin) -> Result<Survey> {
                 (has != wanted).then(|| (name.clone(), wanted.clone(), has.clone()))
             })
         });
-        let partitions = match topic.partitions {
-            Partitions::Declared(count) => Some(count),
-            Partitions::OfSubTopology(index) => Some(tasks[index]),
-            Partitions::Cluster => None,
-        };
+        let partitions = expected_count(plan, topic, &tasks);
         Surveyed { differing: differing.collect(), partitions, wanted, found }
     });
     Ok(Survey { topics: topics.collect(), problems })

@@ -10,6 +10,7 @@
 //! A task that halts stands *before* its record: nothing of the record is kept, its position stays, and what it has done before
 //! is committed. When the epoch in which it halted is rolled back it runs again, and halts again at the same record.
 
+use super::assignment::Sources;
 use super::context::StepContext;
 use super::epoch::Epoch;
 use super::meters::Note;
@@ -20,13 +21,14 @@ use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Node, Road, Stop, first_read};
+use crate::node::{Input as NodeInput, Node, REPLAY_HEADER, Replay, Road, Stop, first_read};
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::saga;
 use crate::state::layout::{self, Role};
 use crate::state::{self, Savepoint, Slots};
 use crate::telemetry::{SagaMetrics, StoreMetrics, TaskMetrics};
 use crate::topology::model::Start;
+use crate::topology::plan::NodeKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -137,6 +139,8 @@ pub(super) struct Input {
     pub(super) last_owner: Option<Text>,
     /// Its records come from other topics.
     pub(super) repartitioned: bool,
+    /// Its topic by index in the plan, if operators write it.
+    pub(super) inbox: Option<usize>,
     /// What is committed of it is deleted.
     pub(super) purged: bool,
     pub(super) routes: Arc<[Route]>,
@@ -151,6 +155,15 @@ pub(super) struct Route {
     pub(super) store: Option<usize>,
     pub(super) start: Start,
     pub(super) max_age: Option<Millis>,
+}
+
+/// A record on its way through its node once more.
+pub(super) struct Again {
+    /// The node of its dead letter.
+    pub(super) node: Text,
+    pub(super) routes: Arc<[Route]>,
+    /// Its topic is read by the node itself, so its key and its partition belong together.
+    pub(super) is_direct: bool,
 }
 
 /// All that is assigned to this thread, from the assignment to the release.
@@ -269,6 +282,7 @@ impl Task {
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) program: &'a Program,
+    pub(super) sources: &'a Sources,
     pub(super) now: Millis,
     pub(super) mono: Duration,
 }
@@ -305,7 +319,7 @@ impl Assignment {
         let bytes = record.size_bytes();
         epoch.figures.bytes_in += bytes as u64;
         epoch.tallies.read[usize::from(input.repartitioned)].add(bytes);
-        let result = Handling { scene, epoch, task, input, record }.run();
+        let result = Handling { scene, epoch, task, input, record, again: None }.run();
         match result {
             Ok(()) => {
                 input.position = record.offset + 1;
@@ -334,6 +348,8 @@ pub(super) struct Handling<'a, 'r> {
     pub(super) task: &'a mut Task,
     pub(super) input: &'a Input,
     pub(super) record: &'a RecordRef<'r>,
+    /// It comes once more, by an operator's hand.
+    pub(super) again: Option<Again>,
 }
 
 impl Handling<'_, '_> {
@@ -342,6 +358,9 @@ impl Handling<'_, '_> {
         if input.routes.is_empty() {
             self.epoch.figures.untaken += 1;
             return Ok(());
+        }
+        if let Some(inbox) = input.inbox {
+            return self.once_more(inbox);
         }
         if !input.repartitioned {
             return self.read(input.topic, input.partitions, self.record);
@@ -352,6 +371,38 @@ impl Handling<'_, '_> {
             Ok(origin) => self.read(self.scene.program.topic(origin.topic), None, &origin),
             Err(failure) => self.undecodable(self.record, &failure),
         }
+    }
+
+    /// Acts on its instances are a saga's own matter; what else is in an inbox are records that failed before.
+    fn once_more(&mut self, inbox: usize) -> Result<(), Standstill> {
+        let Scene { program, sources, .. } = self.scene;
+        let node = self.input.routes[0].node;
+        let Some(replay) = Replay::of(self.record) else {
+            if matches!(program.plan.nodes[node].kind, NodeKind::Saga(_)) {
+                return self.read(Some(inbox), self.input.partitions, self.record);
+            }
+            return self.undecodable(self.record, &no_replay(format!("header `{REPLAY_HEADER}` is missing or wrong")));
+        };
+        let mut headers = Vec::new();
+        let origin = match first_read(self.record, &mut headers) {
+            Ok(origin) => origin,
+            Err(failure) => return self.undecodable(self.record, &failure),
+        };
+        let Some(again) = sources.again(self.task.id.subtopology, &replay, origin.topic) else {
+            return self.undecodable(
+                self.record,
+                &no_replay(format!("there is no node `{}` beside `{}`", replay.node, self.task.name)),
+            );
+        };
+        self.epoch.tallies.notes.push((node_index(&again.routes[0]), Note::Remark("replayed")));
+        let partitions = again.is_direct.then_some(self.task.tasks);
+        self.again = Some(again);
+        self.read(program.topic(origin.topic), partitions, &origin)
+    }
+
+    /// The nodes that take the record.
+    fn routes(&self) -> Arc<[Route]> {
+        self.again.as_ref().map_or(&self.input.routes, |again| &again.routes).clone()
     }
 
     fn read(&mut self, topic: Option<usize>, partitions: Option<u32>, record: &RecordRef<'_>) -> Result<(), Standstill> {
@@ -374,7 +425,7 @@ impl Handling<'_, '_> {
         record: &RecordRef<'_>,
         event: &Event,
     ) -> Result<(), Standstill> {
-        let routes = self.input.routes.clone();
+        let routes = self.routes();
         for route in &*routes {
             self.step(route, &NodeInput { topic, partitions, record, event })?;
         }
@@ -480,13 +531,13 @@ impl Handling<'_, '_> {
 
     /// One dead letter for the record, whoever reads it; every node that does may send beside it.
     fn undecodable(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
-        let routes = self.input.routes.clone();
+        let routes = self.routes();
         let nodes = &self.scene.program.nodes;
         self.epoch.count_failure(node_index(&routes[0]));
         if failure.class() == Class::Engine || routes.iter().any(|route| nodes[route.node].road(failure) == Road::Stop) {
             return Err(self.halt(failure.to_string()));
         }
-        let name = self.task.name.clone();
+        let name = self.again.as_ref().map_or(&self.task.name, |again| &again.node).clone();
         let mut context = self.context(&routes[0], record);
         context.node = &name;
         let written = context.write_letter(failure);
@@ -539,6 +590,10 @@ impl Handling<'_, '_> {
             reason,
         })
     }
+}
+
+fn no_replay(message: String) -> Failure {
+    Failure::new(Class::Undecodable, "UNDECODABLE", Stage::Decode, message)
 }
 
 fn node_index(route: &Route) -> u16 {

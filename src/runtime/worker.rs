@@ -303,7 +303,7 @@ impl Worker {
         let records = core.records_max.saturating_sub(read).clamp(1, settings.poll_records_max);
         let limit = Limit { records, time: settings.poll_time };
         let now = core.now(mono);
-        let scene = Scene { program: &core.parts.program, now, mono };
+        let scene = Scene { program: &core.parts.program, sources: &core.sources, now, mono };
         let (assignment, epoch) = (&mut core.assignment, &mut core.epoch);
         let is_alone = core.in_flight.is_none();
         core.last_polled = mono;

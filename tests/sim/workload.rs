@@ -277,6 +277,7 @@ fn plan() -> Plan {
             topic("sim.dlq", Owner::Engine, Partitions::Cluster, None, Role::DeadLetters),
             declared("timers", 2, Role::Sink),
             of_part("sim.later.changelog", 0, Cleanup::Compact, Role::Changelog),
+            topic("sim.audit", Owner::Engine, Partitions::Cluster, None, Role::Audit),
         ],
         subtopologies: vec![part(0, "fold", IN, vec![0, 2, 3], vec![0, LATER]), part(1, "bucket", MID, vec![1], vec![1])],
         nodes: vec![
@@ -291,6 +292,7 @@ fn plan() -> Plan {
             store(3, "later", None, Some(LATER_CHANGELOG)),
         ],
         dead_letters: DEAD_LETTERS,
+        audit: LATER_CHANGELOG + 1,
         subscription: "fold: in; bucket: mid".into(),
     }
 }

@@ -19,6 +19,7 @@ fn dead<'a>(record: &'a RecordRef<'a>, failure: &'a Failure) -> Dead<'a> {
         record,
         failure,
         node: "stock",
+        task: (1, 6),
         topology: "shop",
         version: 2,
         attempts: 1,
@@ -72,6 +73,7 @@ fn a_letter_is_the_original_with_its_reason_behind() {
             "__skald.errors.last_at=2026-11-21T08:00:01Z",
             "__skald.errors.topology=shop",
             "__skald.errors.version=2",
+            "__skald.errors.task=1/6",
             "__skald.errors.details={\"kind\":\"MISSING_FIELD\"}",
             "__skald.errors.trace=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ]

@@ -53,7 +53,9 @@ fn shelf_of(letters: i64) -> Shelf {
 
 fn numbers(shelf: &mut Shelf, limit: usize, filter: Option<&str>, since: i64) -> Vec<i64> {
     let filter = filter.map(|text| Filter::compile(text).expect(text));
-    let newest = shelf.newest(limit, filter.as_ref(), since * 1_000).expect("read");
+    let newest = shelf
+        .newest(limit, &|record, found| filter.as_ref().is_none_or(|filter| filter.holds(record, found)), since * 1_000)
+        .expect("read");
     newest.iter().map(|filed| filed.last_at() / 1_000).collect()
 }
 

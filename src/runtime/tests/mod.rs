@@ -3,6 +3,7 @@
 mod commit;
 mod engine;
 mod prepare;
+mod replays;
 mod restore;
 mod roads;
 mod seeks;

@@ -49,7 +49,7 @@ fn topics_of_the_engine_are_made_to_fit_and_found_again() {
     let (_, plan) = checked(TOPOLOGY);
     let admin = cluster.admin().expect("there is one");
     let first = prepare(&plan, &*admin, false).expect("fits");
-    assert_eq!(first.created, ["shop.totals.snapshots", "shop.dlq"]);
+    assert_eq!(first.created, ["shop.totals.snapshots", "shop.totals.inbox", "shop.dlq", "shop.audit"]);
     assert_eq!(first.tasks, [3]);
     assert_eq!(first.others.get("elsewhere"), Some(&5));
 

@@ -96,7 +96,10 @@ impl Log {
                     let Some(node) = plan.nodes.iter().position(|node| is_of(node.kind)) else { continue };
                     Kind::History(node, world.decoder(planned))
                 }
-                _ if roles.iter().any(|role| matches!(role, Role::Changelog | Role::Repartition | Role::Inbox)) => {
+                _ if roles
+                    .iter()
+                    .any(|role| matches!(role, Role::Changelog | Role::Repartition | Role::Inbox | Role::Audit)) =>
+                {
                     continue;
                 }
                 _ => Kind::Messages(world.decoder(planned)),

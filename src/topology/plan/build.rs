@@ -24,6 +24,8 @@ pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -
     building.partitions(&subtopologies);
     let dead_letters = building.engine_topic(format!("{}.dlq", topology.name), Role::DeadLetters, Cleanup::Delete);
     building.topics[dead_letters].config.push(kept_forever());
+    let audit = building.engine_topic(format!("{}.audit", topology.name), Role::Audit, Cleanup::Delete);
+    building.topics[audit].config.push(kept_forever());
     let mut plan = Plan {
         topology: topology.name.clone(),
         version: topology.version,
@@ -32,6 +34,7 @@ pub(in crate::topology) fn build(topology: &Topology, findings: &mut Findings) -
         nodes: building.nodes,
         stores: building.stores,
         dead_letters,
+        audit,
         subscription: String::new(),
     };
     plan.count_tasks(&building.feeds);
@@ -117,6 +120,8 @@ impl Building<'_> {
         for (at, pipeline) in topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.delays()) {
             self.delays(topology.aggregates.len() + at, pipeline);
         }
+        let nodes = topology.aggregates.len() + topology.pipelines.len() + topology.sagas.len();
+        (0..nodes).for_each(|node| self.inbox(node));
     }
 
     /// Sources whose records are not keyed as the node is go through a topic that is.
@@ -147,14 +152,20 @@ impl Building<'_> {
         self.nodes[index].patterns = patterns;
     }
 
-    /// A saga reads the replies to its commands and its operators' acts too; all that it keeps is in one changelog.
+    /// A node of the model reads what operators want of it.
+    fn inbox(&mut self, node: usize) {
+        let name = format!("{}.{}.inbox", self.topology.name, self.nodes[node].name);
+        let inbox = self.engine_topic(name, Role::Inbox, Cleanup::Delete);
+        self.nodes[node].sources.push(inbox);
+        self.nodes[node].inbox = Some(inbox);
+    }
+
+    /// A saga reads the replies to its commands too; all that it keeps is in one changelog.
     fn saga(&mut self, index: usize, saga: &Saga) {
         let prefix = format!("{}.{}", self.topology.name, saga.name);
-        let inbox = self.engine_topic(format!("{prefix}.inbox"), Role::Inbox, Cleanup::Delete);
         let changelog = self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact);
         let node = &mut self.nodes[index];
-        node.sources.extend(saga.replies.into_iter().chain([inbox]));
-        node.inbox = Some(inbox);
+        node.sources.extend(saga.replies);
         node.store = Some(self.stores.len());
         self.stores.push(PlannedStore {
             node: index,

@@ -116,7 +116,9 @@ impl Check<'_> {
         // One node that keeps a state from a topic is enough to say so.
         let mut stateful: BTreeMap<usize, usize> = BTreeMap::new();
         for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| node.store.is_some()) {
-            node.sources.iter().for_each(|topic| {
+            // An inbox is read by its node alone.
+            let shared = node.sources.iter().filter(|topic| node.inbox != Some(**topic));
+            shared.for_each(|topic| {
                 stateful.entry(*topic).or_insert(index);
             });
         }

@@ -43,6 +43,7 @@ impl Role {
             Self::DeadLetters => "dead_letters",
             Self::History => "history",
             Self::Inbox => "inbox",
+            Self::Audit => "audit",
         }
     }
 }
@@ -163,6 +164,7 @@ pub fn json(topology: &Topology, plan: &Plan) -> Json {
         "version": topology.version,
         "description": topology.description.as_ref().map(|text| text.to_string()),
         "params": params,
+        "audit": name(&plan.audit),
         "deadLetters": name(&plan.dead_letters),
         "topics": topics,
         "subtopologies": parts,

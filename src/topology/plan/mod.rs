@@ -37,6 +37,8 @@ pub struct Plan {
     pub stores: Vec<PlannedStore>,
     /// Index of the topic of dead letters.
     pub dead_letters: usize,
+    /// Index of the topic that tells what operators did to them.
+    pub audit: usize,
     /// What the members of a group must agree on: the topics that each sub-topology reads, as one text to be hashed.
     pub subscription: String,
 }
@@ -83,8 +85,10 @@ pub enum Role {
     DeadLetters,
     /// What the instances of a saga went through.
     History,
-    /// What operators want of a node's instances.
+    /// What operators want of a node: acts on its instances, dead letters to be taken once more.
     Inbox,
+    /// What operators did to dead letters.
+    Audit,
 }
 
 impl Role {
@@ -161,7 +165,8 @@ pub struct PlannedNode {
     pub patterns: Vec<Text>,
     /// Index of its store.
     pub store: Option<usize>,
-    /// Index of the topic of operators' acts, which is also one of its sources.
+    /// Index of the topic of operators' acts and of dead letters to be taken once more, which is also one of its sources. Every
+    /// node of the model has one; what fails at a repartitioning node goes through that of the node behind.
     pub inbox: Option<usize>,
 }
 

@@ -1,4 +1,7 @@
-//! `skald dlq`: looks through a topic of dead letters, this engine's or another's.
+//! `skald dlq`: looks through a topic of dead letters, this engine's or another's, and works it off.
+
+mod edit;
+mod work;
 
 use super::cluster::connect;
 use super::text::{bytes, cut, plain, table};
@@ -7,13 +10,14 @@ use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::moment;
 use crate::config::{Dlq, DlqWish, Exit, OutputFormat, Place, Since};
-use crate::dlq::{self, Filed, Filter, Found, Shelf, Summary, error_value};
-use crate::record::{Millis, Value, json, timestamp_text};
+use crate::dlq::{self, Act, Audit, Filed, Filter, Found, Shelf, Summary, audit_topic, error_value};
+use crate::record::{Millis, RecordRef, Value, json, timestamp_text};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json as object;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
+use work::Work;
 
 /// Characters of a message in a table.
 const MESSAGE_LENGTH: usize = 80;
@@ -26,14 +30,28 @@ pub(super) fn dlq(settings: &Dlq) -> Result<Exit, Problem> {
     // What can be refused at once is not refused after the cluster was asked.
     let filter = match &settings.wish {
         DlqWish::Stats { filter, .. } | DlqWish::List { filter, .. } => filter.as_deref().map(condition).transpose()?,
-        DlqWish::Show(_) => None,
+        DlqWish::Replay { picked, .. } | DlqWish::Discard { picked, .. } => {
+            picked.filter.as_deref().map(condition).transpose()?
+        }
+        DlqWish::Show(_) | DlqWish::Edit { .. } => None,
     };
     let kafka = connect(&settings.cluster)?;
-    let desk = Desk { settings, shelf: Shelf::open(&kafka as &dyn Broker, &settings.topic).map_err(|error| told(&error))? };
+    let broker = &kafka as &dyn Broker;
+    let filter = filter.as_ref();
     match &settings.wish {
-        DlqWish::Stats { since, .. } => desk.stats(filter.as_ref(), *since),
-        DlqWish::List { since, limit, .. } => desk.list(filter.as_ref(), *since, *limit),
-        DlqWish::Show(place) => desk.show(*place),
+        DlqWish::Stats { since, all, .. } => Desk::open(settings, broker, *all)?.stats(filter, *since),
+        DlqWish::List { since, limit, all, .. } => Desk::open(settings, broker, *all)?.list(filter, *since, *limit),
+        DlqWish::Show(place) => Desk::open(settings, broker, false)?.show(*place),
+        DlqWish::Replay { picked, rate, max_replays, dry_run, file, spoken } => {
+            let work = Work { settings, broker, picked, filter };
+            if *dry_run { work.try_out(file.as_deref(), *max_replays) } else { work.replay(*rate, *max_replays, spoken) }
+        }
+        DlqWish::Discard { picked, spoken } => Work { settings, broker, picked, filter }.discard(spoken),
+        DlqWish::Edit { place, change, file, again, max_replays, spoken } => {
+            let wanted =
+                edit::Wanted { place: *place, change, file: file.as_deref(), again: *again, max_replays: *max_replays };
+            edit::edit(settings, broker, &wanted, spoken)
+        }
     }
 }
 
@@ -49,6 +67,12 @@ fn told(error: &dlq::Error) -> Problem {
     match error {
         dlq::Error::NoTopic { .. } => Problem::of(Exit::NotFound, error)
             .hint("a topology's dead letters are in `TOPOLOGY.dlq`; another topic is named by `--topic`"),
+        dlq::Error::NoAudit { topic } => Problem::of(Exit::NotFound, error)
+            .hint(format!("workers make it when they start; for letters of others: `skald topic create {topic}`")),
+        dlq::Error::Fenced { .. } => Problem::of(Exit::Failed, error)
+            .hint("what was done is done, once; what is left is for the other, or for you when it has ended"),
+        dlq::Error::Unknown { .. } => Problem::of(Exit::Failed, error)
+            .hint("give the same command again: it goes on behind what was done, and does nothing twice"),
         dlq::Error::NoLetter { .. } | dlq::Error::Missing { .. } | dlq::Error::Unreadable { .. } => {
             Problem::of(Exit::NotFound, error).hint("`skald dlq list` tells where letters lie")
         }
@@ -59,18 +83,33 @@ fn told(error: &dlq::Error) -> Problem {
 struct Desk<'a> {
     settings: &'a Dlq,
     shelf: Shelf,
+    audit: Audit,
+    all: bool,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    fn open(settings: &'a Dlq, broker: &dyn Broker, all: bool) -> Result<Self, Problem> {
+        let shelf = Shelf::open(broker, &settings.topic).map_err(|error| told(&error))?;
+        let audit = Audit::read(broker, &audit_topic(&settings.topic), &settings.topic).map_err(|error| told(&error))?;
+        Ok(Self { settings, shelf, audit, all })
+    }
+
+    /// What was done to a letter.
+    fn act(&self, letter: &Filed) -> Option<&Act> {
+        self.audit.of(letter.record.partition, letter.offset, &letter.found)
+    }
+
     fn stats(mut self, filter: Option<&Filter>, since: Option<Since>) -> Result<Exit, Problem> {
         let since = earliest(since);
         let bar = progress(self.shelf.span());
-        let (mut summary, mut read) = (Summary::default(), 0_u64);
+        let (mut summary, mut read, mut settled) = (Summary::default(), 0_u64, 0_u64);
+        let (audit, all) = (&self.audit, self.all);
         let done = self.shelf.each(&mut |record, found| {
             match found {
                 Ok(found) if found.times(record.timestamp).1 < since => {}
-                Ok(found) if filter.is_none_or(|filter| filter.holds(record, &found)) => summary.add(record, &found),
-                Ok(_) => {}
+                Ok(found) if filter.is_some_and(|filter| !filter.holds(record, &found)) => {}
+                Ok(found) if !all && audit.of(record.partition, record.offset, &found).is_some() => settled += 1,
+                Ok(found) => summary.add(record, &found),
                 Err(_) => summary.unreadable += 1,
             }
             read += 1;
@@ -89,6 +128,9 @@ impl Desk<'_> {
         if summary.ungrouped > 0 {
             let _ = write!(said, ", {} of them of further causes", summary.ungrouped);
         }
+        if settled > 0 {
+            let _ = write!(said, "; {settled} were replayed or discarded");
+        }
         if summary.unreadable > 0 {
             let _ = write!(said, "; {} records are no dead letters", summary.unreadable);
         }
@@ -98,14 +140,20 @@ impl Desk<'_> {
 
     fn list(mut self, filter: Option<&Filter>, since: Option<Since>, limit: usize) -> Result<Exit, Problem> {
         let since = earliest(since);
-        let letters = self.shelf.newest(limit, filter, since).map_err(|error| told(&error))?;
+        let (audit, all) = (&self.audit, self.all);
+        let is_wanted = |record: &RecordRef<'_>, found: &Found| {
+            (all || audit.of(record.partition, record.offset, found).is_none())
+                && filter.is_none_or(|filter| filter.holds(record, found))
+        };
+        let letters = self.shelf.newest(limit, &is_wanted, since).map_err(|error| told(&error))?;
         match self.settings.output {
             OutputFormat::Json => {
-                let all: Vec<_> = letters.iter().map(letter_json).collect();
+                let all: Vec<_> = letters.iter().map(|letter| letter_json(letter, self.act(letter))).collect();
                 out(&format!("{:#}\n", serde_json::Value::from(all)));
             }
             OutputFormat::Table if letters.is_empty() => talk("no dead letters"),
-            OutputFormat::Table => out(&list_table(&letters)),
+            OutputFormat::Table if all => out(&self.acted_table(&letters)),
+            OutputFormat::Table => out(&table(LISTED, &letters.iter().map(listed).collect::<Vec<_>>())),
         }
         if letters.len() == limit {
             talk(&format!("the newest {limit}; more with `--limit`"));
@@ -113,11 +161,25 @@ impl Desk<'_> {
         Ok(Exit::Ok)
     }
 
+    /// The same with what became of each.
+    fn acted_table(&self, letters: &[Filed]) -> String {
+        let rows: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let [place, failed, code, node, origin, key, message] = listed(letter);
+                let became = self.act(letter).map_or_else(|| "-".into(), became);
+                [place, failed, code, node, origin, key, became, message]
+            })
+            .collect();
+        let [place, failed, code, node, origin, key, message] = LISTED;
+        table([place, failed, code, node, origin, key, "BECAME", message], &rows)
+    }
+
     fn show(mut self, place: Place) -> Result<Exit, Problem> {
         let letter = self.shelf.at(place.partition, place.offset).map_err(|error| told(&error))?;
         match self.settings.output {
-            OutputFormat::Json => out(&format!("{:#}\n", letter_json(&letter))),
-            OutputFormat::Table => out(&letter_text(&letter)),
+            OutputFormat::Json => out(&format!("{:#}\n", letter_json(&letter, self.act(&letter)))),
+            OutputFormat::Table => out(&letter_text(&letter, self.act(&letter))),
         }
         Ok(Exit::Ok)
     }
@@ -186,23 +248,30 @@ fn stats_json(summary: &Summary) -> serde_json::Value {
     })
 }
 
-fn list_table(letters: &[Filed]) -> String {
-    let rows: Vec<_> = letters
-        .iter()
-        .map(|letter| {
-            let (cause, origin) = (letter.found.cause(), letter.found.origin());
-            [
-                format!("{}:{}", letter.record.partition, letter.offset),
-                time(letter.last_at()),
-                plain(&cause.code),
-                plain(&cause.node),
-                plain(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)),
-                letter.record.key.as_ref().map_or_else(|| "-".into(), |key| cut(&bytes(key), KEY_LENGTH)),
-                cut(&plain(letter.found.message()), MESSAGE_LENGTH),
-            ]
-        })
-        .collect();
-    table(["PLACE", "FAILED", "CODE", "NODE", "ORIGIN", "KEY", "MESSAGE"], &rows)
+const LISTED: [&str; 7] = ["PLACE", "FAILED", "CODE", "NODE", "ORIGIN", "KEY", "MESSAGE"];
+
+fn listed(letter: &Filed) -> [String; 7] {
+    let (cause, origin) = (letter.found.cause(), letter.found.origin());
+    [
+        format!("{}:{}", letter.record.partition, letter.offset),
+        time(letter.last_at()),
+        plain(&cause.code),
+        plain(&cause.node),
+        plain(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)),
+        letter.record.key.as_ref().map_or_else(|| "-".into(), |key| cut(&bytes(key), KEY_LENGTH)),
+        cut(&plain(letter.found.message()), MESSAGE_LENGTH),
+    ]
+}
+
+/// What became of a letter, in a line.
+fn became(act: &Act) -> String {
+    let mut said = format!("{} {}", act.deed.name(), time(act.at));
+    for (what, text) in [("by", &act.by), ("because", &act.reason)] {
+        if !text.is_empty() {
+            let _ = write!(said, " {what} {}", cut(&plain(text), KEY_LENGTH));
+        }
+    }
+    said
 }
 
 /// A value as JSON where it is JSON, as text where it is text, else in Base64 under another name.
@@ -218,7 +287,7 @@ pub(super) fn payload(name: &str, bytes: Option<&[u8]>) -> (String, serde_json::
     }
 }
 
-fn letter_json(letter: &Filed) -> serde_json::Value {
+fn letter_json(letter: &Filed, act: Option<&Act>) -> serde_json::Value {
     let Filed { record, offset, found } = letter;
     let origin = found.origin();
     let error = json::text(&error_value(found)).ok().and_then(|text| serde_json::from_str(&text).ok());
@@ -235,6 +304,11 @@ fn letter_json(letter: &Filed) -> serde_json::Value {
     });
     let fields = said.as_object_mut().expect("an object was made");
     fields.extend([payload("key", record.key.as_deref()), payload("value", record.value.as_deref())]);
+    if let Some(act) = act {
+        let said =
+            object!({"act": act.deed.name(), "at": time(act.at), "by": act.by, "reason": act.reason, "edited": act.edited});
+        fields.insert("became".into(), said);
+    }
     if let Found::Own(report) = found
         && let Some(stub) = &report.stub
     {
@@ -251,7 +325,7 @@ fn original_headers(letter: &Filed) -> impl Iterator<Item = (&str, Option<&[u8]>
         .map(|header| (header.name.as_str(), header.value.as_deref()))
 }
 
-fn letter_text(letter: &Filed) -> String {
+fn letter_text(letter: &Filed, act: Option<&Act>) -> String {
     let Filed { record, offset, found } = letter;
     let origin = found.origin();
     let mut text = String::new();
@@ -261,6 +335,9 @@ fn letter_text(letter: &Filed) -> String {
     line("place", &format!("{}-{}@{offset}", record.topic, record.partition));
     line("origin", &plain(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)));
     line("timestamp", &time(record.timestamp));
+    if let Some(act) = act {
+        line("became", &became(act));
+    }
     if let Value::Map(fields) = error_value(found) {
         for (name, value) in fields.iter() {
             let said = match value {
