@@ -1,3 +1,5 @@
+//! What an aggregate does with one message: decisions, refusals, replies, events and the states that follow from them.
+
 use super::compile;
 use crate::node::Outcome::{PassedOver, Processed, Refused, Repeated};
 use crate::node::testing::Bench;

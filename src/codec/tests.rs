@@ -1,3 +1,5 @@
+//! Records in, events out and back: envelopes, schemas, ids, and values that nobody would send.
+
 use super::*;
 use crate::failure::Class;
 use crate::record::{Header, HeaderRef, Map, Record, RecordRef, Text, Value, json};

@@ -1,3 +1,5 @@
+//! What every kind of node shares: origins of repartitioned records, instances, names in scope, the roads of failures.
+
 use super::testing::Bench;
 use super::*;
 use crate::codec::KeyFormat;

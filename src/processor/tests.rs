@@ -1,3 +1,5 @@
+//! What the operators of pipelines do with a record, and what becomes of the messages that they send.
+
 use super::compile;
 use crate::node::Outcome::{PassedOver, Processed, Refused};
 use crate::node::testing::Bench;

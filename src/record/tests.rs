@@ -1,3 +1,5 @@
+//! Keys and partitions as Kafka's own client has them, durations and moments as text, equality of values.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The list of metrics: names, the reference page, what is rendered, and that labels have bounds.
+
 use super::metric::{ALL, Unit};
 use super::*;
 use std::collections::BTreeSet;

@@ -1,13 +1,17 @@
 //! A member of a consumer group.
 //!
 //! Rebalances are noted by the context while `poll` runs and answered by the loop afterwards; those of the consumer protocol by way
-//! of `increments`. An error that stops a partition
-//! comes from librdkafka without its partition: a probe, on a thread of its own, finds out which one it was.
+//! of `increments`. An error that stops a partition comes from librdkafka without its partition: a probe, on a thread of its own,
+//! finds out which one it was.
+
+mod increment;
+mod parting;
+mod seeks;
 
 use super::error::About;
-use super::increments::{Answer, Increments, Told};
+use super::increments::Increments;
 use super::intake::hand_over;
-use super::membership::{MemberContext, Rebalance, names};
+use super::membership::{MemberContext, Rebalance};
 use super::ownership::Token;
 use super::pattern::to_posix;
 use super::probe::Probe;
@@ -20,32 +24,20 @@ use crate::broker::{
 use crate::clock::{Clock, SystemClock};
 use crate::record::{Offset, RecordRef, Text, TopicPartition};
 use crate::sync::lock;
+use parting::Parted;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
 /// The clock is read once in so many records.
 const RECORDS_BETWEEN_CLOCK_READS: usize = 32;
-/// A seek is answered as soon as librdkafka's own thread gets to it.
-const SEEK_TIMEOUT: Duration = Duration::from_millis(500);
-/// So long a partition may take from its assignment to accepting a seek, before it is taken for stopped.
-const SEEK_DEADLINE: Duration = Duration::from_secs(1);
-
-/// With the consumer protocol the client tells of partitions only, never of a group joined without any. What gets nothing for so long
-/// after it was started is taken for spare, or it would never be ready.
-const SPARE_AFTER: Duration = Duration::from_secs(3);
-
-/// A nudge is a request whose answer is not waited for.
-const NUDGE_TIMEOUT: Duration = Duration::from_millis(2);
-
 /// Where a partition is put that is not read yet. A number, never `End` or `Beginning`: those are looked up, and an answer to
 /// the look-up that comes after a seek makes librdkafka look up again and jump there, over everything in between.
 const NOWHERE: Place = Place::Offset(0);
@@ -152,33 +144,6 @@ impl Member {
         })
     }
 
-    fn increment(&mut self) -> Option<Polled> {
-        loop {
-            let increments = self.increments.as_mut().filter(|increments| !increments.waits())?;
-            if let Some(all) = increments.granted() {
-                return Some(Polled::Assigned(all));
-            }
-            let Some(noted) = self.noted() else {
-                if self.was_told || self.clock.mono() < SPARE_AFTER {
-                    return None;
-                }
-                self.increments.as_mut()?.spare();
-                self.was_told = true;
-                continue;
-            };
-            self.was_told = true;
-            match self.increments.as_mut()?.noted(noted) {
-                Told::Revoked { lost } => return Some(Polled::Revoked { lost }),
-                Told::Granted => {}
-                Told::Nothing(answer) => {
-                    if let Err(error) = give(self.consumer(), &answer) {
-                        return Some(Polled::Fatal(About::new("answering the group").error(&error)));
-                    }
-                }
-            }
-        }
-    }
-
     /// What an error means; `None` for one that the client overcomes or that is being looked into.
     fn judge(&mut self, error: &KafkaError) -> Option<Polled> {
         let about = About::new(format!("reading as a member of group `{}`", self.group)).of_group(self.group.clone());
@@ -247,127 +212,6 @@ impl Member {
                     .collect()
             })
             .clone()
-    }
-
-    /// Resumes and seeks; `false` where a partition does not take it. A seek is needed even where the offset is right: a resumed
-    /// partition alone may sleep for a second.
-    fn seek(&self, at: &[(TopicPartition, Offset)]) -> Result<bool> {
-        let about = About::new("resuming partitions").of_group(self.group.clone());
-        let mut list = TopicPartitionList::with_capacity(at.len());
-        for (one, offset) in at {
-            list.add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
-                .map_err(|error| about.error(&error))?;
-        }
-        self.consumer().resume(&list).map_err(|error| about.error(&error))?;
-        let started = self.clock.mono();
-        loop {
-            let late = match self.consumer().seek_partitions(list.clone(), SEEK_TIMEOUT) {
-                Ok(answer) => {
-                    // Not started yet, or not known yet: right after the assignment.
-                    let mut late = TopicPartitionList::new();
-                    for one in answer.elements().iter().filter(|one| one.error().is_err()) {
-                        late.add_partition_offset(one.topic(), one.partition(), one.offset())
-                            .map_err(|error| about.error(&error))?;
-                    }
-                    late
-                }
-                Err(_) => list,
-            };
-            if late.count() == 0 {
-                self.nudge(at);
-                return Ok(true);
-            }
-            if self.clock.mono() - started >= SEEK_DEADLINE {
-                tracing::warn!(
-                    "`{}` did not take a seek",
-                    names(&late).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                );
-                return Ok(false);
-            }
-            list = late;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Wakes the client's threads of the brokers that lead these partitions, where a seek does not: a seek to offset 0 changes no
-    /// state in librdkafka, and its thread would sleep on for up to a second. Any request wakes it; the answer is not wanted.
-    fn nudge(&self, at: &[(TopicPartition, Offset)]) {
-        let mut list = TopicPartitionList::new();
-        for (one, _) in at.iter().filter(|(_, offset)| *offset == 0) {
-            if let Err(error) = list.add_partition_offset(&one.topic, one.partition, Place::End) {
-                tracing::debug!("{error}");
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.consumer().offsets_for_times(list, NUDGE_TIMEOUT)
-        {
-            tracing::trace!("{error}");
-        }
-    }
-
-    /// Assigns everything anew, these partitions at their offsets and the others where they are: the way to start a partition
-    /// that librdkafka has stopped.
-    fn assign_again(&mut self, at: &[(TopicPartition, Offset)]) -> Result<()> {
-        let about = About::new("resuming partitions").of_group(self.group.clone());
-        if self.increments.is_some() {
-            let (mut names, mut places) = (TopicPartitionList::new(), TopicPartitionList::new());
-            for (one, offset) in at {
-                names.add_partition(&one.topic, one.partition);
-                places
-                    .add_partition_offset(&one.topic, one.partition, Place::Offset(*offset))
-                    .map_err(|error| about.error(&error))?;
-            }
-            self.consumer().incremental_unassign(&names).map_err(|error| about.error(&error))?;
-            self.consumer().incremental_assign(&places).map_err(|error| about.error(&error))?;
-            self.consumer().resume(&names).map_err(|error| about.error(&error))?;
-            self.started_again(at);
-            return Ok(());
-        }
-        let positions = self.known_positions();
-        let (mut all, mut paused, mut read) = (TopicPartitionList::new(), TopicPartitionList::new(), TopicPartitionList::new());
-        for one in &self.accepted {
-            let wanted = at.iter().find(|(asked, _)| asked == one).map(|(_, offset)| *offset);
-            let going = || self.resumed.get(one).filter(|_| !self.stopped.contains(one));
-            let offset = wanted.or_else(|| going().map(|at| positions.get(one).copied().unwrap_or(*at)));
-            let place = offset.map_or(NOWHERE, Place::Offset);
-            all.add_partition_offset(&one.topic, one.partition, place).map_err(|error| about.error(&error))?;
-            let list = if offset.is_some() { &mut read } else { &mut paused };
-            list.add_partition(&one.topic, one.partition);
-        }
-        self.consumer().assign(&all).map_err(|error| about.error(&error))?;
-        if paused.count() > 0 {
-            self.consumer().pause(&paused).map_err(|error| about.error(&error))?;
-        }
-        self.consumer().resume(&read).map_err(|error| about.error(&error))?;
-        self.started_again(at);
-        Ok(())
-    }
-
-    fn started_again(&mut self, at: &[(TopicPartition, Offset)]) {
-        self.forget_positions();
-        self.stopped.retain(|one| !at.iter().any(|(asked, _)| asked == one));
-        self.unsettled.extend(at.iter().map(|(one, _)| one.clone()));
-    }
-
-    /// Takes over what came in; the rest is held and paused.
-    fn accept_increment(&mut self) -> Result<()> {
-        let about = About::new("taking over partitions").of_group(self.group.clone());
-        let Some(answer) = self.increments.as_mut().and_then(Increments::accepted) else { return Ok(()) };
-        give(self.consumer(), &answer).map_err(|error| about.error(&error))
-    }
-
-    /// Lets go what the group wants; the rest is held and paused.
-    fn release_increment(&mut self) -> Result<()> {
-        let about = About::new("letting partitions go");
-        let Some(increments) = &mut self.increments else { return Ok(()) };
-        let held = list_of(increments.held());
-        let answer = increments.released();
-        let held_on = increments.held();
-        self.stopped.retain(|one| held_on.contains(one));
-        if held.count() > 0 {
-            self.consumer().pause(&held).map_err(|error| about.error(&error))?;
-        }
-        answer.map_or(Ok(()), |answer| give(self.consumer(), &answer)).map_err(|error| about.error(&error))
     }
 
     fn forget_positions(&self) {
@@ -523,101 +367,6 @@ impl Drop for Member {
             Parted { answer_owed, increments, leave: false, group, instance, deadline: Duration::ZERO }.part(consumer);
         }
     }
-}
-
-/// How a member ends.
-struct Parted {
-    answer_owed: bool,
-    increments: Option<Increments>,
-    leave: bool,
-    group: Text,
-    instance: Option<Text>,
-    deadline: Duration,
-}
-
-impl Parted {
-    fn part(&mut self, consumer: Arc<BaseConsumer<MemberContext>>) {
-        consumer.context().role.closing.store(true, Ordering::Release);
-        if let Some(increments) = &mut self.increments {
-            // A member without a name leaves by closing, whatever its parting.
-            answer_all(&consumer, increments);
-            return drop(consumer);
-        }
-        let noted = lock(&consumer.context().role.rebalances).drain(..).count() > 0;
-        if (self.answer_owed || noted)
-            && let Err(error) = consumer.unassign()
-        {
-            // The group waits for an answer that the loop did not give; the session's end gives it then.
-            tracing::debug!("{error}");
-        }
-        if self.leave {
-            consumer.unsubscribe();
-            if let Some(instance) = &self.instance {
-                self.wait_until_gone(&consumer, instance);
-            }
-        }
-        drop(consumer);
-    }
-
-    /// A static member that closes stays in its group, also one whose leaving is under way: so the close waits for it.
-    fn wait_until_gone(&self, consumer: &BaseConsumer<MemberContext>, instance: &str) {
-        let clock = SystemClock::new();
-        let prefix = format!("{instance}-");
-        while clock.mono() < self.deadline && consumer.client().fatal_error().is_none() {
-            // Serves the revocation, which the context answers.
-            if let Some(Err(error)) = consumer.poll(Duration::from_millis(5)) {
-                tracing::debug!("{error}");
-            }
-            // A broker names static members by their instance id and a random part.
-            match consumer.fetch_group_list(Some(&self.group), Duration::from_secs(1)) {
-                Ok(list) if list.groups().iter().flat_map(|group| group.members()).any(|one| one.id().starts_with(&prefix)) => {
-                }
-                Ok(_) => return,
-                Err(error) => tracing::debug!("{error}"),
-            }
-        }
-    }
-}
-
-/// Answers what the group waits for, so that the client can be closed.
-fn answer_all(consumer: &BaseConsumer<MemberContext>, increments: &mut Increments) {
-    let noted = std::mem::take(&mut *lock(&consumer.context().role.rebalances));
-    let mut answers: Vec<Answer> = increments.parting().into_iter().collect();
-    for change in noted {
-        answers.extend(match increments.noted(change) {
-            Told::Nothing(answer) => Some(answer),
-            Told::Revoked { .. } | Told::Granted => increments.parting(),
-        });
-    }
-    for answer in answers {
-        if let Err(error) = give(consumer, &answer) {
-            // The session's end gives it then.
-            tracing::debug!("{error}");
-        }
-    }
-}
-
-/// Gives the client its answer; what comes in is paused.
-fn give(consumer: &BaseConsumer<MemberContext>, answer: &Answer) -> KafkaResult<()> {
-    match answer {
-        Answer::Drop(partitions) => consumer.incremental_unassign(&list_of(partitions)),
-        Answer::Take(partitions) => {
-            let mut list = TopicPartitionList::with_capacity(partitions.len());
-            for one in partitions {
-                list.add_partition_offset(&one.topic, one.partition, NOWHERE)?;
-            }
-            consumer.incremental_assign(&list)?;
-            if partitions.is_empty() { Ok(()) } else { consumer.pause(&list) }
-        }
-    }
-}
-
-fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for one in partitions {
-        list.add_partition(&one.topic, one.partition);
-    }
-    list
 }
 
 /// The topic of `Subscribed topic not available: <topic>: <why>`: the one error text that names an input.

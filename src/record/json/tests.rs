@@ -1,3 +1,5 @@
+//! JSON read and written: one form for each value, bounds, and another reader that agrees.
+
 use super::*;
 use crate::record::{Map, parse_duration};
 use proptest::prelude::*;

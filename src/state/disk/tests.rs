@@ -1,3 +1,5 @@
+//! Stores on disk: what a killed process leaves, what damage is found, what a full disk does.
+
 use super::*;
 use crate::state::{Memory, SimulatedDisk};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Rows read back as they were written, and their bytes sort as their parts do.
+
 use super::*;
 use crate::record::Millis;
 use crate::record::{Value, json};

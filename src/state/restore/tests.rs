@@ -1,3 +1,5 @@
+//! When a store goes on from where it was, and that one filled from its changelog equals the one that was lost.
+
 use super::super::layout::{self, Index, Role, Tag, expiring};
 use super::*;
 use crate::record::{HeaderRef, RecordRef, Text, Value};

@@ -1,3 +1,5 @@
+//! JSON Schemas as types of expressions.
+
 use super::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! YAML as the language takes it: scalars, places, refusals, budgets.
+
 use super::*;
 use crate::topology::diagnostic::{Findings, SourceText};
 

@@ -1,3 +1,5 @@
+//! The decoded cache of a task: what an epoch sees, takes back, seals and commits.
+
 mod rows;
 
 use super::*;
