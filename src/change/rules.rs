@@ -22,6 +22,22 @@ pub(super) struct Node<'a> {
     pub(super) cut: &'a dyn Fn(&str) -> Option<String>,
 }
 
+/// Does a node of a file let records wait behind failed ones?
+fn parks(side: Side<'_>, name: &str) -> bool {
+    let topology = side.topology;
+    topology.pipelines.iter().any(|pipeline| pipeline.name == name && pipeline.parks())
+        || topology.aggregates.iter().any(|aggregate| aggregate.name == name && aggregate.parks())
+}
+
+/// The topic in which records may wait that the node would not read any more.
+fn unread_parking(node: &Node<'_>) -> Option<String> {
+    let changelog = |side: Side<'_>| {
+        let store = planned(side, node.name)?.store?;
+        Some(side.plan.topics[side.plan.stores[store].changelog?].name.to_string())
+    };
+    if parks(node.old, node.name) && changelog(node.new).is_none() { changelog(node.old) } else { None }
+}
+
 const NEW_RECORDS: &str = "it holds for new records";
 
 /// A node that was not there.
@@ -56,6 +72,10 @@ pub(super) fn removed(old: Side<'_>, new: Side<'_>, name: &str) -> Vec<Reason> {
 pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason> {
     let mut reasons = identity(node);
     let (old, new) = (aggregate(node.old, node.name), aggregate(node.new, node.name));
+    if let Some(changelog) = unread_parking(node) {
+        let text = format!("records that wait in `{changelog}` behind failed ones would stay there: first let them all pass");
+        reasons.push(reason(Verdict::Rebuild, text));
+    }
     if let (Some(old), Some(new)) = (old, new) {
         reasons.extend(conflicts(&old.state.ty, &new.state.ty).into_iter().map(|(field, was, is)| {
             let text = match field.as_str() {

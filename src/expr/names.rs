@@ -124,6 +124,11 @@ pub fn ctx() -> Type {
     Object::closed().with("time", Type::Timestamp).with("id", Type::String).into()
 }
 
+/// Type of `ctx` where a record may be tried again.
+pub fn ctx_of_try() -> Type {
+    Object::closed().with("time", Type::Timestamp).with("id", Type::String).with("attempt", Type::Int).into()
+}
+
 /// Type of `headers`.
 pub fn headers() -> Type {
     Type::map(Type::String)

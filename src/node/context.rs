@@ -1,5 +1,6 @@
 //! What a node may see and ask for while it handles one record.
 
+use super::Tries;
 use crate::failure::Failure;
 use crate::record::{HeaderRef, Millis, RecordRef};
 use crate::state::layout::Tag;
@@ -15,13 +16,18 @@ pub trait Context {
     /// Wall time of this step, for what expires and is due; expressions never see it.
     fn now(&self) -> Millis;
 
+    /// The tries of the record in hand, this one included.
+    fn tries(&self) -> Tries {
+        Tries { attempts: 1, first_at: self.now() }
+    }
+
     /// An instance's state.
     fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, Error>;
 
     /// Replaces an instance's state; `None` deletes it (a tombstone in its changelog).
     fn put_entity(&mut self, store: usize, key: &[u8], entity: Option<Entity>) -> Result<(), Error>;
 
-    /// The bytes under a key of [`Tag::Parked`] or [`Tag::Own`].
+    /// The bytes under a key of [`Tag::Own`].
     fn row(&mut self, store: usize, tag: Tag, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
     /// Replaces such a row; `None` deletes it.

@@ -20,6 +20,8 @@ pub struct Frame<'a> {
     key_format: KeyFormat,
     /// Is the key still that of the record?
     untouched_key: bool,
+    /// Which try of the record it is, where that is told.
+    attempt: Option<u32>,
     data: Option<Value>,
     state: Option<&'a Value>,
     version: Value,
@@ -83,6 +85,7 @@ impl<'a> Frame<'a> {
             record: None,
             key_format: KeyFormat::String,
             untouched_key: true,
+            attempt: None,
             data: None,
             state: None,
             version: Value::Null,
@@ -100,6 +103,13 @@ impl<'a> Frame<'a> {
     pub fn with_record(mut self, record: &'a RecordRef<'a>, key_format: KeyFormat) -> Self {
         self.record = Some(record);
         self.key_format = key_format;
+        self
+    }
+
+    /// With the number of the try, from 1: `ctx.attempt`.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
         self
     }
 
@@ -289,7 +299,7 @@ impl Names for Frame<'_> {
             SAGA => self.saga.map(|names| &names.saga).ok_or_else(absent),
             REASON => self.saga.map(|names| &names.reason).ok_or_else(absent),
             CTX if let Some(names) = self.saga => Ok(&names.ctx),
-            CTX => Ok(self.made.ctx.get_or_init(|| self.record.map_or(Value::Null, ctx_value))),
+            CTX => Ok(self.made.ctx.get_or_init(|| self.record.map_or(Value::Null, |record| ctx_value(record, self.attempt)))),
             ERROR => self.error.as_ref().ok_or_else(absent),
             _ => Err(absent()),
         }
@@ -358,11 +368,16 @@ fn record_value(record: &RecordRef<'_>) -> Value {
     ]))
 }
 
-fn ctx_value(record: &RecordRef<'_>) -> Value {
-    Value::Map(Map::from_entries(vec![
+fn ctx_value(record: &RecordRef<'_>, attempt: Option<u32>) -> Value {
+    let mut fields = vec![
         ("id".into(), position_id(record.topic, record.partition, record.offset).into()),
         ("time".into(), Value::Timestamp(moment(record.timestamp))),
-    ]))
+    ];
+    // In the order of the names, as a map keeps them.
+    if let Some(attempt) = attempt {
+        fields.insert(0, ("attempt".into(), Value::Int(attempt.into())));
+    }
+    Value::Map(Map::from_entries(fields))
 }
 
 /// A value as text, where text is wanted: a string as it is, else its JSON.

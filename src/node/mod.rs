@@ -27,7 +27,7 @@ mod tests;
 
 pub use context::{Context, Outgoing, Target};
 pub use delayed::{Delayed, send_kept, timer_name};
-pub use failed::{Rejoinder, failed, road};
+pub use failed::{Failed, Parking, Rejoinder, Tries, again, failed, parking, road};
 pub use frame::{Frame, Place, SagaNames, as_text};
 pub use instance::{InstanceKey, instance_key};
 pub use origin::{ORIGIN_HEADER, first_read, write_origin};
@@ -45,6 +45,7 @@ use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Millis, RecordRef, Text};
 use crate::state::layout::Tag;
+use crate::topology::model::StopAbove;
 
 /// A record on its way through a node.
 #[derive(Clone, Copy, Debug)]
@@ -105,13 +106,15 @@ pub enum Outcome {
     Repeated,
 }
 
-/// What is done with a record that failed (`language.md` §6, `errors`).
+/// What is done with a record that failed for good (`language.md` §6, `errors`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Road {
     /// A dead letter, and the partition goes on.
     DeadLetter,
     /// The partition halts at the record.
     Stop,
+    /// A dead letter, and later records of the key wait until an operator acts.
+    Hold,
 }
 
 /// A compiled node.
@@ -134,6 +137,28 @@ pub trait Node: Send + Sync {
 
     /// Where a record that failed like this goes.
     fn road(&self, failure: &Failure) -> Road;
+
+    /// In how many milliseconds a record that failed like this is tried again, while its key waits; `None`: it is not.
+    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+        let _ = failed;
+        None
+    }
+
+    /// What may wait behind failed records; `None` of a node where nothing ever does.
+    fn parking(&self) -> Option<Parking> {
+        None
+    }
+
+    /// Has it to do with messages of a type? Others do not wait behind a failed record of their key.
+    fn takes(&self, kind: &str) -> bool {
+        let _ = kind;
+        true
+    }
+
+    /// The partition halts when a larger share of its records cannot be read.
+    fn stop_above(&self) -> Option<StopAbove> {
+        None
+    }
 
     /// A timer of its is due; the runtime deletes it. The node may set the same one again. A failure takes the effects back and
     /// goes the road of its class: a dead letter has the payload for its original.

@@ -7,7 +7,7 @@ use super::{
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::record::{HeaderRef, RecordRef, Text};
-use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Saga, Source};
+use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Saga, Source, StopAbove};
 use crate::topology::plan::NodeKind;
 use std::sync::Arc;
 
@@ -139,7 +139,15 @@ impl Node for Repartition {
         failed(rejoinder, record, event, None, failure, context)
     }
 
+    /// Where the key of the node behind is not known, none can be held.
     fn road(&self, failure: &Failure) -> Road {
-        road(self.errors(), failure)
+        match road(self.errors(), failure) {
+            Road::Hold => Road::DeadLetter,
+            road => road,
+        }
+    }
+
+    fn stop_above(&self) -> Option<StopAbove> {
+        self.errors().stop_above
     }
 }

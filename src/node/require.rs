@@ -23,10 +23,15 @@ impl Refusal {
         Self { code: code.into(), message: message.into(), details: Value::Null }
     }
 
-    /// The refusal as the failure of its record.
+    /// The refusal as the failure of its record, for good.
     pub fn into_failure(self, stage: Stage) -> Failure {
+        self.into_failure_of(Class::Permanent, stage)
+    }
+
+    /// The refusal as a failure of a class.
+    pub fn into_failure_of(self, class: Class, stage: Stage) -> Failure {
         let message = if self.message.is_empty() { "refused".to_owned() } else { self.message.to_string() };
-        Failure::new(Class::Permanent, self.code, stage, message).with_details(self.details)
+        Failure::new(class, self.code, stage, message).with_details(self.details)
     }
 }
 

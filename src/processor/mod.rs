@@ -21,11 +21,11 @@ mod tests;
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::{
-    Answer, Context, Drafted, Firing, Frame, Input, Node, Outbox, Outcome, Place, Refusal, Rejoinder, Road, Stop, World,
-    failed, road, send_kept,
+    Answer, Context, Drafted, Failed, Firing, Frame, Input, Node, Outbox, Outcome, Parking, Place, Refusal, Rejoinder, Road,
+    Stop, World, again, failed, parking, road, send_kept,
 };
-use crate::record::{RecordRef, Text};
-use crate::topology::model::{Operator, Pipeline as Model, Step};
+use crate::record::{Millis, RecordRef, Text};
+use crate::topology::model::{Operator, Pipeline as Model, Step, StopAbove};
 use crate::topology::plan::NodeKind;
 use std::sync::Arc;
 
@@ -142,7 +142,8 @@ impl Node for Pipeline {
         }
         let mut run = Run {
             frame: Frame::new(&self.world, input.event, model.locals)
-                .with_record(input.record, self.world.key_format(input.topic)),
+                .with_record(input.record, self.world.key_format(input.topic))
+                .with_attempt(context.tries().attempts),
             outbox: Outbox::new(&self.world, &model.name, input.record, input.event),
             effects: Vec::new(),
             ahead: vec![&model.steps],
@@ -188,6 +189,23 @@ impl Node for Pipeline {
 
     fn road(&self, failure: &Failure) -> Road {
         road(&self.model().errors, failure)
+    }
+
+    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+        let model = self.model();
+        again(&self.world, &model.name, &model.errors, failed)
+    }
+
+    fn parking(&self) -> Option<Parking> {
+        parking(&self.model().errors, self.model().parks())
+    }
+
+    fn takes(&self, kind: &str) -> bool {
+        self.model().handles(kind)
+    }
+
+    fn stop_above(&self) -> Option<StopAbove> {
+        self.model().errors.stop_above
     }
 
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {

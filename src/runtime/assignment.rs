@@ -1,5 +1,6 @@
 //! From assigned partitions to tasks.
 
+use super::breaker::Breaker;
 use super::program::{Program, SourcePolicy};
 use super::task::{Again, Assignment, Index, Input, Route, Task, TaskState};
 use super::{Prepared, Registry, TaskId, TaskPhase};
@@ -8,7 +9,7 @@ use crate::node::{Replay, Wanted};
 use crate::record::{Millis, Text, TopicPartition};
 use crate::telemetry::{TaskMetrics, Telemetry};
 use crate::topology::model::Start;
-use crate::topology::plan::{self, NodeKind, Plan, PlannedNode, Role};
+use crate::topology::plan::{self, NodeKind, Plan, PlannedNode, Role, SubTopology};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Sources {
             let SourcePolicy { start, max_age } = self.program.policies[*node].get(place).cloned().unwrap_or_default();
             let store = self.store_of(part.index, *node);
             let max_age = max_age.map(|age| Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX));
-            Some(Route { node: *node, store, start, max_age })
+            Some(Route { node: *node, store, start, max_age, breaker: self.breaker(part, *node) })
         };
         part.nodes.iter().filter_map(route).collect()
     }
@@ -92,13 +93,13 @@ impl Sources {
         let is_direct = takers.iter().any(|route| route.node == node);
         let mut routes: Vec<Route> = match replay.what {
             Wanted::All if !takers.is_empty() => takers.to_vec(),
-            _ => vec![Route { node, store: self.store_of(part, node), start: Start::default(), max_age: None }],
+            _ => vec![Route { node, store: self.store_of(part, node), start: Start::default(), max_age: None, breaker: None }],
         };
         if part != subtopology {
             routes.retain(|route| route.store.is_none());
         }
-        // How old it may be was judged when it was first read.
-        routes.iter_mut().for_each(|route| route.max_age = None);
+        // How old it may be was judged when it was first read, and how many cannot be read.
+        routes.iter_mut().for_each(|route| (route.max_age, route.breaker) = (None, None));
         let is_direct = is_direct && replay.what != Wanted::Rekeyed && plan.subtopologies[part].stateful;
         (!routes.is_empty()).then(|| Again { node: plan.nodes[node].name.clone(), routes: routes.into(), is_direct })
     }
@@ -109,6 +110,12 @@ impl Sources {
         let store = plan.nodes[node].store?;
         let own = plan.subtopologies[part].stores.iter().position(|own| *own == store);
         Some(own.expect("a node's store is of its sub-topology"))
+    }
+
+    /// Index of a node's breaker among those of a task of its sub-topology.
+    fn breaker(&self, part: &SubTopology, node: usize) -> Option<usize> {
+        let breaks = |node: &&usize| self.program.nodes[**node].stop_above().is_some();
+        part.nodes.iter().filter(breaks).position(|own| *own == node)
     }
 
     /// The tasks of what was assigned. A stateful one whose inputs are not all here waits; a stateless one takes what there is.
@@ -179,6 +186,13 @@ impl Sources {
                 tasks: self.prepared.tasks[id.subtopology],
                 gauges,
                 metrics: TaskMetrics::new(telemetry, &plan.topology, &id.to_string()),
+                crowded: None,
+                breakers: part
+                    .nodes
+                    .iter()
+                    .filter_map(|node| self.program.nodes[*node].stop_above())
+                    .map(Breaker::new)
+                    .collect(),
                 read_anew: false,
             });
         }

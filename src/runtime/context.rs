@@ -6,7 +6,7 @@ use super::task::OpenStore;
 use super::{Program, TaskId};
 use crate::dlq::{self, Dead};
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Context, Outgoing, Target};
+use crate::node::{Context, Outgoing, Target, Tries};
 use crate::record::{Millis, RecordRef, Text, partition_of};
 use crate::state::layout::Tag;
 use crate::state::{self, Entity, Expiring, KeyRange, Slots, Timer};
@@ -29,6 +29,8 @@ pub(super) struct StepContext<'a> {
     pub(super) mono: Duration,
     /// A key was asked for that belongs to another partition.
     pub(super) misplaced: bool,
+    /// Of the record in hand.
+    pub(super) tries: Tries,
 }
 
 impl StepContext<'_> {
@@ -48,10 +50,10 @@ impl StepContext<'_> {
 
     /// Writes a dead letter of the record in hand.
     pub(super) fn write_letter(&mut self, failure: &Failure) -> Result<(), Failure> {
-        self.write_letter_of(self.record, failure)
+        self.write_letter_of(self.record, self.tries, failure)
     }
 
-    fn write_letter_of(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Failure> {
+    fn write_letter_of(&mut self, record: &RecordRef<'_>, tries: Tries, failure: &Failure) -> Result<(), Failure> {
         let topic = self.epoch.outputs.dead_letters();
         let plan = &self.program.plan;
         let dead = Dead {
@@ -61,8 +63,8 @@ impl StepContext<'_> {
             topology: &plan.topology,
             version: plan.version,
             task: (self.task.partition, self.tasks),
-            attempts: 1,
-            first_at: self.now,
+            attempts: tries.attempts,
+            first_at: tries.first_at,
             last_at: self.now,
             spelling: self.program.letters,
         };
@@ -88,6 +90,10 @@ impl StepContext<'_> {
 impl Context for StepContext<'_> {
     fn now(&self) -> Millis {
         self.now
+    }
+
+    fn tries(&self) -> Tries {
+        self.tries
     }
 
     fn entity(&mut self, store: usize, key: &[u8]) -> Result<Option<&Entity>, state::Error> {
@@ -154,7 +160,7 @@ impl Context for StepContext<'_> {
     }
 
     fn dead_letter_of(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Failure> {
-        self.write_letter_of(record, failure)
+        self.write_letter_of(record, Tries { attempts: 1, first_at: self.now }, failure)
     }
 
     fn count(&mut self, what: &'static str) {

@@ -184,7 +184,8 @@ impl Core {
         let Some(assignment) = &mut self.assignment else { return };
         // A store that is being filled is nobody's to look into.
         let running = assignment.tasks.iter_mut().filter(|task| task.is_running());
-        for store in running.flat_map(|task| &mut task.stores) {
+        for (partition, store) in running.flat_map(|task| task.stores.iter_mut().map(|store| (task.id.partition, store))) {
+            store.note_parked(&self.parts.program.plan.stores[store.planned].name, partition);
             let counts = store.slots.counts();
             store.metrics.note_reads(counts.hits, counts.misses, counts.evictions);
             store.metrics.note_sizes(store.slots.store().size_bytes(), store.slots.size().1);

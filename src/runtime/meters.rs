@@ -15,6 +15,18 @@ pub(super) enum Tally {
     Failed,
     /// A timer fired, or something expired.
     Fired,
+    /// Kept, to be handled when its key goes on.
+    Parked,
+    /// What had failed passed.
+    RetrySucceeded,
+    /// What had failed failed again.
+    RetryFailed,
+    /// What had failed failed for the last time.
+    RetryGivenUp,
+}
+
+impl Tally {
+    const COUNT: usize = Self::RetryGivenUp as usize + 1;
 }
 
 /// Something rarer that is counted by a name.
@@ -118,14 +130,25 @@ impl Meters {
     /// Counts what a committed epoch has done.
     pub(super) fn count(&mut self, tallies: &Tallies, written: &[Volume; WRITTEN.len()]) {
         // Added up first: a counter is shared by all threads.
-        let mut sums = vec![[0_u64; 6]; self.nodes.len()];
+        let mut sums = vec![[0_u64; Tally::COUNT]; self.nodes.len()];
         for (node, tally) in &tallies.steps {
             sums[usize::from(*node)][*tally as usize] += 1;
         }
-        for (node, [processed, passed_over, refused, repeated, failed, fired]) in self.nodes.iter().zip(sums) {
-            let counters =
-                [&node.processed, &node.passed_over, &node.refused, &node.repeated, &node.failed, &node.timers_fired];
-            for (counter, sum) in counters.into_iter().zip([processed, passed_over, refused, repeated, failed, fired]) {
+        for (node, sums) in self.nodes.iter().zip(sums) {
+            // In the order of the tallies.
+            let counters: [_; Tally::COUNT] = [
+                &node.processed,
+                &node.passed_over,
+                &node.refused,
+                &node.repeated,
+                &node.failed,
+                &node.timers_fired,
+                &node.parked,
+                &node.retries_succeeded,
+                &node.retries_failed,
+                &node.retries_given_up,
+            ];
+            for (counter, sum) in counters.into_iter().zip(sums) {
                 if sum > 0 {
                     counter.increment(sum);
                 }

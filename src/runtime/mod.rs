@@ -8,6 +8,7 @@
 //! Left to others: what a record means (`node`), where bytes lie (`broker`, `state`), what is answered over HTTP (`api`).
 
 mod assignment;
+mod breaker;
 mod commit;
 mod context;
 mod core;
@@ -16,11 +17,13 @@ mod driver;
 mod engine;
 mod epoch;
 mod error;
+mod handling;
 mod lease;
 mod listening;
 mod meters;
 mod names;
 mod owners;
+mod parking;
 mod prepare;
 mod program;
 mod progress;
@@ -31,6 +34,7 @@ mod rebalance;
 mod registry;
 mod restore;
 mod restoring;
+mod retries;
 mod sealing;
 mod settings;
 mod shutdown;

@@ -57,6 +57,10 @@ figures! {
     repeated,
     /// Steps that failed.
     failed,
+    /// Records kept behind a failure of their key.
+    parked,
+    /// Further tries of records that had failed.
+    retried,
     /// Epochs committed.
     epochs,
     /// Epochs rolled back.

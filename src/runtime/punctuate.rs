@@ -1,4 +1,5 @@
-//! What happens without input: timers fire, states and early events expire, marks of answered requests go.
+//! What happens without input: timers fire, states and early events expire, marks of answered requests go, records that wait behind
+//! a failure are tried.
 //!
 //! Everything is found by the ordered indexes in the stores, in bounded pieces, and happens in an epoch as a record does: what a
 //! timer does and that it is gone become visible together, or not at all and it fires again. An index is read as it is
@@ -18,15 +19,16 @@
 use super::core::Core;
 use super::crash::point;
 use super::epoch::Epoch;
+use super::handling::{Handling, node_index};
 use super::meters::{Note, Tally};
 use super::questions::What;
-use super::task::{Assignment, Handling, Input, Route, Scene, Standstill, Task, TaskState};
+use super::task::{Assignment, Input, Route, Scene, Standstill, Task, TaskState};
 use super::wall::Wall;
 use super::{Error, Result};
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Expired, Firing, Road};
+use crate::node::{Expired, Firing, Road, Tries};
 use crate::record::{Millis, RecordRef, Text};
-use crate::state::layout::{Index, Tag, timer};
+use crate::state::layout::{Index, Tag, parked, timer};
 use crate::state::{self, Due};
 use crate::topology::model::Start;
 use bytes::Bytes;
@@ -246,20 +248,21 @@ impl Look<'_> {
         tasks[at].stores[store].slots.due(index, now, self.left)
     }
 
-    /// Has it to wait for the inputs? A mark that has expired is no mark any more, whether it is there or not: nothing races with it.
+    /// Has it to wait for the inputs? A mark that has expired is no mark any more, whether it is there or not, and what waits behind
+    /// a failure is in the order of its key already: nothing races with them.
     fn holds(&mut self, index: Index, at: Millis, task: &Task, inputs: &[Input], ends_of: Millis) -> bool {
-        let holds = index != Index::Marks && !task.has_seen(inputs, at, self.scene.now, ends_of);
+        let holds = !matches!(index, Index::Marks | Index::Parked) && !task.has_seen(inputs, at, self.scene.now, ends_of);
         if holds {
             self.held_since = self.held_since.max(Some(at));
         }
         holds
     }
 
-    /// Lets one thing happen; false when it is held, or its task stands still.
+    /// Lets one thing happen; false when it is held, or no more may happen, or its task stands still.
     fn act(&mut self, assignment: &mut Assignment, epoch: &mut Epoch, act: Act) -> Result<bool> {
         let Assignment { tasks, inputs, ends_of, refused_acts, .. } = assignment;
         let task = &mut tasks[act.task];
-        if self.holds(act.index, act.due.at, task, inputs, *ends_of) {
+        if self.left == 0 || self.holds(act.index, act.due.at, task, inputs, *ends_of) {
             return Ok(false);
         }
         let input = &inputs[task.inputs[0]];
@@ -270,11 +273,11 @@ impl Look<'_> {
         let done = self.happen(task, input, epoch, &act);
         let task = &mut tasks[act.task];
         match done {
-            Ok(()) => {
-                self.left -= 1;
+            Ok(happened) => {
+                self.left = self.left.saturating_sub(happened);
                 self.acted = true;
                 task.stores[act.store].slots.keep();
-                epoch.figures.acts += 1;
+                epoch.figures.acts += happened as u64;
                 epoch.last_act = Some(act);
                 point("c12")?;
                 Ok(true)
@@ -289,12 +292,19 @@ impl Look<'_> {
         }
     }
 
-    fn happen(&mut self, task: &mut Task, input: &Input, epoch: &mut Epoch, act: &Act) -> std::result::Result<(), Standstill> {
+    /// Says how many things have happened: of a parked key several may.
+    fn happen(
+        &mut self,
+        task: &mut Task,
+        input: &Input,
+        epoch: &mut Epoch,
+        act: &Act,
+    ) -> std::result::Result<usize, Standstill> {
         let (scene, index, key) = (self.scene, act.index, &act.due.key[..]);
         let store = &mut task.stores[act.store];
         if index == Index::Marks {
             epoch.figures.expired += 1;
-            return store.slots.delete(Tag::Mark, key).map(drop).map_err(|_| Standstill::Damaged(act.store));
+            return store.slots.delete(Tag::Mark, key).map(|_| 1).map_err(|_| Standstill::Damaged(act.store));
         }
         let planned = store.planned;
         let plan = &scene.program.plan;
@@ -304,7 +314,7 @@ impl Look<'_> {
             _ => plan.stores[planned].changelog,
         };
         let topic = topic.map_or("", |topic| &plan.topics[topic].name);
-        let route = Route { node, store: Some(act.store), start: Start::default(), max_age: None };
+        let route = Route { node, store: Some(act.store), start: Start::default(), max_age: None, breaker: None };
         let timer = match index {
             Index::Due => store.slots.timer_at(key).map_err(|_| Standstill::Damaged(act.store))?,
             _ => None,
@@ -325,10 +335,15 @@ impl Look<'_> {
             headers: &[],
         };
         let id = task.id.partition;
-        let mut handling = Handling { scene, epoch, task, input, record: &record, again: None };
+        let tries = Tries { attempts: 1, first_at: scene.now };
+        let mut handling = Handling { scene, epoch, task, input, record: &record, tries, again: None };
         let what = format_args!("what was due at {} in `{topic}` {id}", act.due.at).to_string();
         if let Some(reason) = self.refused.take() {
             return Err(handling.halt(format!("the cluster does not take what follows from {what}: {reason}")));
+        }
+        if index == Index::Parked {
+            let parked = parked::read_standing_key(key).ok_or(Standstill::Damaged(act.store))?;
+            return handling.take_turn(&route, parked, self.left).map(|tried| tried.max(1));
         }
         let result = match (&identity, &timer) {
             (Some((owner, name)), Some(timer)) => {
@@ -350,18 +365,17 @@ impl Look<'_> {
         };
         handling.look_up()?;
         let result = result.and_then(|()| if handling.is_left(act) { Err(not_gone()) } else { Ok(()) });
-        let node = u16::try_from(node).expect("a plan's nodes are far fewer");
-        handling.epoch.tallies.steps.push((node, Tally::Fired));
-        let Err(failure) = result else { return Ok(()) };
-        let is_stopped = scene.program.nodes[usize::from(node)].road(&failure) == Road::Stop;
+        handling.epoch.tallies.steps.push((node_index(&route), Tally::Fired));
+        let Err(failure) = result else { return Ok(1) };
+        let is_stopped = scene.program.nodes[node].road(&failure) == Road::Stop;
         if failure.class() == Class::Engine || is_stopped {
             return Err(handling.halt(format!("{what}: {failure}")));
         }
-        handling.give_up(act).map_err(|_| Standstill::Damaged(act.store))?;
+        handling.take_away(act).map_err(|_| Standstill::Damaged(act.store))?;
         let written = handling.context(&route, &record).write_letter(&failure);
         written.map_err(|error| handling.halt(format!("the dead letter of {what} cannot be written: {error}")))?;
-        handling.epoch.tallies.notes.push((node, Note::Remark("timer_failed")));
-        Ok(())
+        handling.epoch.tallies.notes.push((node_index(&route), Note::Remark("timer_failed")));
+        Ok(1)
     }
 }
 
@@ -385,12 +399,12 @@ impl Handling<'_, '_> {
                 let row = slots.expiring(Tag::Early, key).ok().flatten();
                 row.is_some_and(|row| row.expires_at.max(0) == act.due.at)
             }
-            Index::Due | Index::Marks => false,
+            Index::Due | Index::Marks | Index::Parked => false,
         }
     }
 
     /// What failed for good is not tried again.
-    fn give_up(&mut self, act: &Act) -> state::Result<()> {
+    fn take_away(&mut self, act: &Act) -> state::Result<()> {
         let (key, slots) = (&act.due.key, self.slots(act.store));
         match act.index {
             Index::States => slots.put_entity(key, None),

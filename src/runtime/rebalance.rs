@@ -5,7 +5,7 @@ use super::crash::point;
 use super::restore::LOOK_AGAIN;
 use super::sealing::Then;
 use super::takeover::Takeover;
-use super::task::{Standstill, TaskState};
+use super::task::{Input, Standstill, TaskState};
 use super::worker::Worker;
 use super::{Error, Result};
 use crate::broker::{ErrorClass, Polled};
@@ -90,7 +90,12 @@ impl Worker {
         for at in tasks {
             match self.core.task(*at).state {
                 TaskState::Restoring => match self.core.refuses_to_start(*at) {
-                    Ok(None) => {}
+                    Ok(None) => {
+                        if let Err((store, error)) = self.core.load_parked(*at, mono) {
+                            self.core.store_failed(*at, store, error, mono)?;
+                            continue;
+                        }
+                    }
                     Ok(Some(halt)) => {
                         self.core.stand_still(*at, halt);
                         continue;
@@ -122,7 +127,9 @@ impl Worker {
             return Ok(());
         }
         let (Some(consumer), Some(assignment)) = (&mut self.consumer, &mut self.core.assignment) else { return Ok(()) };
-        let inputs = |task: usize| assignment.tasks[task].inputs.iter().map(|input| &assignment.inputs[*input]);
+        // What is paused for want of room is resumed when there is some.
+        let reads = |input: &&Input| assignment.tasks[input.task].reads(input);
+        let inputs = |task: usize| assignment.tasks[task].inputs.iter().map(|input| &assignment.inputs[*input]).filter(reads);
         let at = tasks.iter().flat_map(|task| inputs(*task)).map(|input| (input.partition.clone(), input.position));
         let at: Vec<(TopicPartition, i64)> = at.collect();
         if at.is_empty() {

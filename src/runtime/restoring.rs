@@ -12,7 +12,7 @@ use crate::saga;
 use crate::state::layout::{Role, Tag};
 use crate::state::restore::{self, Changelog, Fill};
 use crate::state::{self, SlotLimits, Slots, Store, StoreName};
-use crate::telemetry::{SagaMetrics, StoreMetrics};
+use crate::telemetry::{ParkedMetrics, SagaMetrics, StoreMetrics};
 use crate::topology::plan::NodeKind;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -336,7 +336,9 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
         let names = saga::Status::ALL.map(saga::Status::name);
         let (topology, partition) = (&plan.topology, task.id.partition);
         let sagas = is_saga.then(|| SagaMetrics::new(&parts.telemetry, topology, &store.name, partition, &names));
-        task.stores.push(OpenStore::new(*planned, slots, followed, metrics).with_sagas(sagas));
+        let parks = parts.program.nodes[store.node].parking().is_some();
+        let parked = parks.then(|| ParkedMetrics::new(&parts.telemetry, topology, &store.name, partition));
+        task.stores.push(OpenStore::new(*planned, slots, followed, metrics).with_sagas(sagas).with_parked(parked));
     }
     Ok(())
 }

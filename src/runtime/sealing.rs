@@ -222,6 +222,7 @@ impl Core {
             }
         }
         point("c11")?;
+        self.settle_tasks(&tasks, Some(mono));
         let assignment = self.assignment.as_mut().expect("an epoch that is not orphaned has its assignment");
         for task in tasks.iter().map(|task| &assignment.tasks[*task]) {
             for input in &task.inputs {
@@ -392,6 +393,8 @@ impl Core {
                 input.fresh &= !std::mem::take(&mut input.unsaved);
             }
         }
+        let all: Vec<usize> = (0..assignment.tasks.len()).collect();
+        self.settle_tasks(&all, None);
         for task in running {
             self.tell_phase(task);
         }

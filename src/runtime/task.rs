@@ -11,31 +11,25 @@
 //! is committed. When the epoch in which it halted is rolled back it runs again, and halts again at the same record.
 
 use super::assignment::Sources;
-use super::context::StepContext;
+use super::breaker::Breaker;
 use super::epoch::Epoch;
-use super::meters::Note;
+use super::handling::Handling;
+use super::parking::{Crowded, Parked};
 use super::program::Program;
 use super::punctuate::Act;
 use super::registry::Gauges;
 use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
-use crate::codec::Event;
-use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Node, REPLAY_HEADER, Replay, Road, Stop, first_read};
+use crate::node::Tries;
 use crate::record::{Millis, Offset, RecordRef, Text, TopicPartition};
 use crate::saga;
 use crate::state::layout::{self, Role};
-use crate::state::{self, Savepoint, Slots};
+use crate::state::{Savepoint, Slots};
 use crate::telemetry::{SagaMetrics, StoreMetrics, TaskMetrics};
 use crate::topology::model::Start;
-use crate::topology::plan::NodeKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// So many bytes of a key are told of a record that halts its task.
-const KEY_TOLD: usize = 100;
 
 /// A sub-topology on a partition that is assigned to this thread.
 pub(super) struct Task {
@@ -52,6 +46,10 @@ pub(super) struct Task {
     pub(super) tasks: u32,
     pub(super) gauges: Arc<Gauges>,
     pub(super) metrics: TaskMetrics,
+    /// More waits behind failed records than may: its inputs are paused until there is room.
+    pub(super) crowded: Option<Crowded>,
+    /// Of its nodes that halt when too much cannot be read.
+    pub(super) breakers: Vec<Breaker>,
     /// A store was filled anew because something in it could not be read. When that happens again the changelog says so too.
     pub(super) read_anew: bool,
 }
@@ -82,6 +80,8 @@ pub(super) enum Standstill {
     LookUp(Text),
     /// This store (by index) is damaged: it is set aside and restored.
     Damaged(usize),
+    /// No room for what waits: the task runs on, and only its inputs stand still.
+    Crowded(Crowded),
 }
 
 /// A store of a task, with its cache.
@@ -94,6 +94,8 @@ pub(super) struct OpenStore {
     pub(super) metrics: StoreMetrics,
     /// Of a saga's store.
     pub(super) sagas: Option<SagaMetrics>,
+    /// What waits in it behind failed records.
+    pub(super) parked: Parked,
     /// At the start of the record in hand.
     before_record: Savepoint,
 }
@@ -155,6 +157,8 @@ pub(super) struct Route {
     pub(super) store: Option<usize>,
     pub(super) start: Start,
     pub(super) max_age: Option<Millis>,
+    /// Its breaker, by index among the task's.
+    pub(super) breaker: Option<usize>,
 }
 
 /// A record on its way through its node once more.
@@ -219,7 +223,7 @@ impl Index {
 impl OpenStore {
     pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>, metrics: StoreMetrics) -> Self {
         let before_record = slots.savepoint();
-        Self { planned, slots, followed, metrics, sagas: None, before_record }
+        Self { planned, slots, followed, metrics, sagas: None, parked: Parked::default(), before_record }
     }
 
     /// The store of a saga, whose instances are counted.
@@ -239,9 +243,14 @@ impl OpenStore {
         metrics.note(saga::Status::ALL.map(|status| counts.of(status)), counts.stuck());
     }
 
+    /// Does it follow a changelog, beside the topic of its states?
+    pub(super) fn is_logged(&self) -> bool {
+        self.followed.iter().any(|followed| followed.role == Role::Changelog)
+    }
+
     /// The indexes by time of what it may keep. What is left of a changelog that is not followed any more is left alone.
     pub(super) fn watched(&self) -> impl Iterator<Item = layout::Index> + use<> {
-        let is_logged = self.followed.iter().any(|followed| followed.role == Role::Changelog);
+        let is_logged = self.is_logged();
         layout::Index::ALL.into_iter().filter(move |index| is_logged || *index == layout::Index::States)
     }
 }
@@ -261,6 +270,11 @@ impl Task {
         self.metrics.restore_left.set(left as f64);
     }
 
+    /// Does it take records of an input? Of those that only wait for room, what an operator wants may make some.
+    pub(super) fn reads(&self, input: &Input) -> bool {
+        self.crowded.is_none() || input.inbox.is_some()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.state == TaskState::Running
     }
@@ -270,7 +284,7 @@ impl Task {
         match &self.state {
             TaskState::Waiting => TaskPhase::Waiting,
             TaskState::Restoring | TaskState::Halted(Standstill::Damaged(_)) => TaskPhase::Restoring,
-            TaskState::Running | TaskState::Halted(Standstill::LookUp(_)) => TaskPhase::Running,
+            TaskState::Running | TaskState::Halted(Standstill::LookUp(_) | Standstill::Crowded(_)) => TaskPhase::Running,
             TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt) | Standstill::Unread(halt)) => {
                 TaskPhase::Halted(halt.clone())
             }
@@ -293,8 +307,8 @@ impl Assignment {
         let at = self.index.find(record.topic, record.partition).expect("records come for accepted partitions only");
         let input = &mut self.inputs[at];
         let task = &mut self.tasks[input.task];
-        if !task.is_running() || !task.resumed {
-            // It halted at a record before this one, in the same poll, or its seek has not succeeded yet. What follows is read
+        if !task.is_running() || !task.resumed || !task.reads(input) {
+            // It halted or paused at a record before this one, in the same poll, or its seek has not succeeded yet. What follows is read
             // again, or by somebody else.
             assert!(
                 matches!(task.state, TaskState::Halted(_) | TaskState::Running),
@@ -319,7 +333,8 @@ impl Assignment {
         let bytes = record.size_bytes();
         epoch.figures.bytes_in += bytes as u64;
         epoch.tallies.read[usize::from(input.repartitioned)].add(bytes);
-        let result = Handling { scene, epoch, task, input, record, again: None }.run();
+        let tries = Tries { attempts: 1, first_at: scene.now };
+        let result = Handling { scene, epoch, task, input, record, tries, again: None }.run();
         match result {
             Ok(()) => {
                 input.position = record.offset + 1;
@@ -335,267 +350,11 @@ impl Assignment {
                 for store in &mut task.stores {
                     store.slots.rollback_to(store.before_record);
                 }
-                task.state = TaskState::Halted(why);
-            }
-        }
-    }
-}
-
-/// A record on its way through the nodes of its task; or, with what is due in place of a record, a timer.
-pub(super) struct Handling<'a, 'r> {
-    pub(super) scene: Scene<'a>,
-    pub(super) epoch: &'a mut Epoch,
-    pub(super) task: &'a mut Task,
-    pub(super) input: &'a Input,
-    pub(super) record: &'a RecordRef<'r>,
-    /// It comes once more, by an operator's hand.
-    pub(super) again: Option<Again>,
-}
-
-impl Handling<'_, '_> {
-    fn run(&mut self) -> Result<(), Standstill> {
-        let input = self.input;
-        if input.routes.is_empty() {
-            self.epoch.figures.untaken += 1;
-            return Ok(());
-        }
-        if let Some(inbox) = input.inbox {
-            return self.once_more(inbox);
-        }
-        if !input.repartitioned {
-            return self.read(input.topic, input.partitions, self.record);
-        }
-        let mut headers = Vec::new();
-        match first_read(self.record, &mut headers) {
-            // It lies where another key put it: nothing follows from its partition.
-            Ok(origin) => self.read(self.scene.program.topic(origin.topic), None, &origin),
-            Err(failure) => self.undecodable(self.record, &failure),
-        }
-    }
-
-    /// Acts on its instances are a saga's own matter; what else is in an inbox are records that failed before.
-    fn once_more(&mut self, inbox: usize) -> Result<(), Standstill> {
-        let Scene { program, sources, .. } = self.scene;
-        let node = self.input.routes[0].node;
-        let Some(replay) = Replay::of(self.record) else {
-            if matches!(program.plan.nodes[node].kind, NodeKind::Saga(_)) {
-                return self.read(Some(inbox), self.input.partitions, self.record);
-            }
-            return self.undecodable(self.record, &no_replay(format!("header `{REPLAY_HEADER}` is missing or wrong")));
-        };
-        let mut headers = Vec::new();
-        let origin = match first_read(self.record, &mut headers) {
-            Ok(origin) => origin,
-            Err(failure) => return self.undecodable(self.record, &failure),
-        };
-        let Some(again) = sources.again(self.task.id.subtopology, &replay, origin.topic) else {
-            return self.undecodable(
-                self.record,
-                &no_replay(format!("there is no node `{}` beside `{}`", replay.node, self.task.name)),
-            );
-        };
-        self.epoch.tallies.notes.push((node_index(&again.routes[0]), Note::Remark("replayed")));
-        let partitions = again.is_direct.then_some(self.task.tasks);
-        self.again = Some(again);
-        self.read(program.topic(origin.topic), partitions, &origin)
-    }
-
-    /// The nodes that take the record.
-    fn routes(&self) -> Arc<[Route]> {
-        self.again.as_ref().map_or(&self.input.routes, |again| &again.routes).clone()
-    }
-
-    fn read(&mut self, topic: Option<usize>, partitions: Option<u32>, record: &RecordRef<'_>) -> Result<(), Standstill> {
-        let decoder = self.scene.program.decoder(topic);
-        match catch_unwind(AssertUnwindSafe(|| decoder.decode(record))) {
-            Ok(Ok(Some(event))) => self.steps(topic, partitions, record, &event),
-            Ok(Ok(None)) => {
-                self.epoch.figures.without_value += 1;
-                Ok(())
-            }
-            Ok(Err(failure)) => self.undecodable(record, &failure),
-            Err(panic) => Err(self.halt(format!("a panic while decoding: {}", super::driver::panic_text(&*panic)))),
-        }
-    }
-
-    fn steps(
-        &mut self,
-        topic: Option<usize>,
-        partitions: Option<u32>,
-        record: &RecordRef<'_>,
-        event: &Event,
-    ) -> Result<(), Standstill> {
-        let routes = self.routes();
-        for route in &*routes {
-            self.step(route, &NodeInput { topic, partitions, record, event })?;
-        }
-        Ok(())
-    }
-
-    /// One node, one record: its effects, or those of its failure.
-    fn step(&mut self, route: &Route, input: &NodeInput<'_>) -> Result<(), Standstill> {
-        if let Some(max_age) = route.max_age
-            && input.record.timestamp >= 0
-            && self.scene.now.saturating_sub(input.record.timestamp) > max_age
-        {
-            let failure = Failure::new(
-                Class::Permanent,
-                "EXPIRED",
-                Stage::Decode,
-                format!("the record is of {} and its source takes none older than {max_age} ms", input.record.timestamp),
-            );
-            return self.fail(route, input.record, Some(input.event), &failure);
-        }
-        let result = self.attempt(route, input.record, "", |node, context| {
-            let result = node.step(input, context);
-            match result {
-                Ok(_) | Err(Stop::Record(_)) if context.misplaced => {
-                    let message = "the record lies in another partition than its key belongs to";
-                    Err(Failure::new(Class::Undecodable, "KEY_MISMATCH", Stage::Key, message).into())
+                match why {
+                    Standstill::Crowded(crowded) => task.crowded = Some(crowded),
+                    why => task.state = TaskState::Halted(why),
                 }
-                result => result,
             }
-        })?;
-        match result {
-            Ok(outcome) => {
-                self.epoch.count_outcome(node_index(route), outcome);
-                Ok(())
-            }
-            Err(failure) => self.fail(route, input.record, Some(input.event), &failure),
         }
     }
-
-    /// Lets a node act on a record, as a whole: of what fails nothing is left. Either the record fails, or its task stands still.
-    pub(super) fn attempt<T>(
-        &mut self,
-        route: &Route,
-        record: &RecordRef<'_>,
-        when: &str,
-        act: impl FnOnce(&dyn Node, &mut StepContext<'_>) -> Result<T, Stop>,
-    ) -> Result<Result<T, Failure>, Standstill> {
-        let node = &self.scene.program.nodes[route.node];
-        let mark = self.epoch.mark();
-        let mut context = self.context(route, record);
-        let before = context.store.as_ref().map(|store| store.slots.savepoint());
-        let failure = match catch_unwind(AssertUnwindSafe(|| act(&**node, &mut context))) {
-            Ok(Ok(done)) => return Ok(Ok(done)),
-            Ok(Err(Stop::Record(failure))) => failure,
-            Ok(Err(Stop::State(error))) => self.state_failure(route, error)?,
-            Err(panic) => {
-                let what = super::driver::panic_text(&*panic);
-                return Err(self.halt(format!("a panic in node `{}`{when}: {what}", node.name())));
-            }
-        };
-        self.epoch.rollback_to(mark);
-        if let (Some(store), Some(before)) = (route.store, before) {
-            self.task.stores[store].slots.rollback_to(before);
-        }
-        Ok(Err(failure))
-    }
-
-    /// The road of a record that failed at a node.
-    fn fail(
-        &mut self,
-        route: &Route,
-        record: &RecordRef<'_>,
-        event: Option<&Event>,
-        failure: &Failure,
-    ) -> Result<(), Standstill> {
-        self.look_up()?;
-        let node = &self.scene.program.nodes[route.node];
-        self.epoch.count_failure(node_index(route));
-        if failure.class() == Class::Engine || node.road(failure) == Road::Stop {
-            return Err(self.halt(format!("node `{}`: {failure}", node.name())));
-        }
-        let written = self.context(route, record).write_letter(failure);
-        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
-        self.after_failure(route, record, event, failure)
-    }
-
-    /// What a node sends beside a dead letter. When that fails too, the letter alone has to do.
-    fn after_failure(
-        &mut self,
-        route: &Route,
-        record: &RecordRef<'_>,
-        event: Option<&Event>,
-        failure: &Failure,
-    ) -> Result<(), Standstill> {
-        let emit = |node: &dyn Node, context: &mut StepContext<'_>| node.failed(record, event, failure, context);
-        if self.attempt(route, record, " after a failure", emit)?.is_ok() {
-            return Ok(());
-        }
-        self.look_up()?;
-        self.epoch.tallies.notes.push((node_index(route), Note::Remark("failure_emit_failed")));
-        Ok(())
-    }
-
-    /// One dead letter for the record, whoever reads it; every node that does may send beside it.
-    fn undecodable(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
-        let routes = self.routes();
-        let nodes = &self.scene.program.nodes;
-        self.epoch.count_failure(node_index(&routes[0]));
-        if failure.class() == Class::Engine || routes.iter().any(|route| nodes[route.node].road(failure) == Road::Stop) {
-            return Err(self.halt(failure.to_string()));
-        }
-        let name = self.again.as_ref().map_or(&self.task.name, |again| &again.node).clone();
-        let mut context = self.context(&routes[0], record);
-        context.node = &name;
-        let written = context.write_letter(failure);
-        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
-        routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))
-    }
-
-    pub(super) fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>) -> StepContext<'s> {
-        StepContext {
-            program: self.scene.program,
-            epoch: self.epoch,
-            store: route.store.map(|store| &mut self.task.stores[store]),
-            task: self.task.id,
-            tasks: self.task.tasks,
-            node: self.scene.program.nodes[route.node].name(),
-            node_index: node_index(route),
-            record,
-            now: self.scene.now,
-            mono: self.scene.mono,
-            misplaced: false,
-        }
-    }
-
-    /// A topic that nothing is known of is looked up before the record is judged.
-    pub(super) fn look_up(&mut self) -> Result<(), Standstill> {
-        self.epoch.outputs.unknown.take().map_or(Ok(()), |topic| Err(Standstill::LookUp(topic)))
-    }
-
-    /// A value that cannot be kept fails its record; anything else says nothing about the record.
-    fn state_failure(&mut self, route: &Route, error: state::Error) -> Result<Failure, Standstill> {
-        match error {
-            state::Error::Refused { code, reason, .. } => Ok(Failure::new(Class::Permanent, code, Stage::Evolve, reason)),
-            // Once, the disk may be to blame. Twice it is what the changelog says.
-            error @ state::Error::Unreadable { .. } if std::mem::replace(&mut self.task.read_anew, true) => {
-                let key = self.record.key.map(|key| String::from_utf8_lossy(&key[..key.len().min(KEY_TOLD)]).into_owned());
-                let key = key.unwrap_or_default();
-                Err(self.halt(format!("{error}; the record's key is `{key}`")))
-            }
-            state::Error::Damaged { .. } | state::Error::Unreadable { .. } => {
-                Err(Standstill::Damaged(route.store.expect("a state error comes from the node's store")))
-            }
-            error => Err(self.halt(error.to_string())),
-        }
-    }
-
-    pub(super) fn halt(&self, reason: String) -> Standstill {
-        Standstill::Record(Halt {
-            input: self.input.partition.clone(),
-            offset: Some(self.record.offset).filter(|offset| *offset >= 0),
-            reason,
-        })
-    }
-}
-
-fn no_replay(message: String) -> Failure {
-    Failure::new(Class::Undecodable, "UNDECODABLE", Stage::Decode, message)
-}
-
-fn node_index(route: &Route) -> u16 {
-    u16::try_from(route.node).expect("a plan's nodes are far fewer")
 }

@@ -232,6 +232,7 @@ impl Worker {
         if let Some(event) = self.poll(mono)? {
             self.rebalanced(event, mono)?;
         }
+        self.core.relieve();
         let mut again = std::mem::take(&mut self.core.to_resume);
         // Some may have come to stand still since.
         again.retain(|task| self.core.task(*task).is_running());
@@ -334,6 +335,14 @@ impl Worker {
         let (Some(consumer), Some(assignment)) = (&mut self.consumer, &mut self.core.assignment) else { return Ok(()) };
         let mut halted = Vec::new();
         for (at, task) in assignment.tasks.iter_mut().enumerate() {
+            if let Some(crowded) = task.crowded.as_mut().filter(|crowded| task.resumed && !crowded.is_paused) {
+                crowded.is_paused = true;
+                tracing::warn!(task = %task.id, bound = %crowded.bound(), most = crowded.most,
+                    "inputs are paused: as many records wait behind failed ones as `errors.park` lets");
+                let inputs = task.inputs.iter().map(|input| &assignment.inputs[*input]).filter(|input| input.inbox.is_none());
+                let inputs: Vec<_> = inputs.map(|input| input.partition.clone()).collect();
+                consumer.pause(&inputs).map_err(Error::Broker)?;
+            }
             if task.resumed && matches!(task.state, TaskState::Halted(_)) {
                 let inputs = task.inputs.iter().map(|input| assignment.inputs[*input].partition.clone());
                 consumer.pause(&inputs.collect::<Vec<_>>()).map_err(Error::Broker)?;
@@ -368,7 +377,7 @@ impl Worker {
             let task = &assignment.tasks[input.task];
             // Only once a record came since reading began here: before, the client may still tell of an earlier reading.
             // And only where reading goes on: a task that waits for its seek may have left records behind that were handed over.
-            if !input.fresh || !task.is_running() || !task.resumed {
+            if !input.fresh || !task.is_running() || !task.resumed || !task.reads(input) {
                 continue;
             }
             if let Some(position) = consumer.position(&input.partition).filter(|position| *position > input.position) {

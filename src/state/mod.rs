@@ -22,6 +22,7 @@ pub use directory::Directory;
 pub use disk::Disk;
 pub use entry::{Entity, Expiring, Timer};
 pub use error::{Error, NAME_MAX, Result};
+pub use layout::parked::{ParkedTotals, Standing};
 pub use memory::Memory;
 pub use simulated::SimulatedDisk;
 pub use slots::{Due, Savepoint, SlotCounts, SlotLimits, Slots};

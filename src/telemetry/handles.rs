@@ -64,6 +64,14 @@ pub struct NodeMetrics {
     pub failed: Counter,
     /// Timers that fired.
     pub timers_fired: Counter,
+    /// Kept behind a failure.
+    pub parked: Counter,
+    /// Tries after a failure that passed.
+    pub retries_succeeded: Counter,
+    /// Tries that failed, with others to follow.
+    pub retries_failed: Counter,
+    /// Tries that failed for good.
+    pub retries_given_up: Counter,
     refusals: FxHashMap<String, Counter>,
     dead_letters: FxHashMap<(&'static str, String), Counter>,
     remarks: FxHashMap<&'static str, Counter>,
@@ -73,6 +81,7 @@ impl NodeMetrics {
     /// Those of a node; for one thread.
     pub fn new(telemetry: &Telemetry, topology: &str, node: &str) -> Self {
         let outcome = |outcome| telemetry.counter(&metric::NODE_OUTCOMES, &[topology, node, outcome]);
+        let retries = |result| telemetry.counter(&metric::RETRIES, &[topology, node, result]);
         Self {
             processed: outcome("processed"),
             passed_over: outcome("passed_over"),
@@ -80,6 +89,10 @@ impl NodeMetrics {
             repeated: outcome("repeated"),
             failed: outcome("failed"),
             timers_fired: telemetry.counter(&metric::TIMERS_FIRED, &[topology, node]),
+            parked: outcome("parked"),
+            retries_succeeded: retries("succeeded"),
+            retries_failed: retries("failed"),
+            retries_given_up: retries("given_up"),
             telemetry: telemetry.clone(),
             topology: topology.into(),
             node: node.into(),
@@ -316,6 +329,35 @@ impl StoreMetrics {
     pub fn note_sizes(&self, store: u64, cache: usize) {
         self.bytes.set(store as f64);
         self.cache_bytes.set(cache as f64);
+    }
+}
+
+/// What waits behind failures in a store. Dropped with the task; then nothing does.
+pub struct ParkedMetrics {
+    records: Gauge,
+    keys: Gauge,
+    held: Gauge,
+}
+
+impl ParkedMetrics {
+    /// Those of a store and a partition of it.
+    pub fn new(telemetry: &Telemetry, topology: &str, store: &str, partition: i32) -> Self {
+        let partition = partition.to_string();
+        let gauge = |metric| telemetry.gauge(metric, &[topology, store, &partition]);
+        Self { records: gauge(&metric::PARKED_RECORDS), keys: gauge(&metric::PARKED_KEYS), held: gauge(&metric::HELD_KEYS) }
+    }
+
+    /// Notes how many records wait, of how many keys, and how many keys wait for an operator.
+    pub fn note(&self, records: u64, keys: u64, held: u64) {
+        self.records.set(records as f64);
+        self.keys.set(keys as f64);
+        self.held.set(held as f64);
+    }
+}
+
+impl Drop for ParkedMetrics {
+    fn drop(&mut self) {
+        self.note(0, 0, 0);
     }
 }
 

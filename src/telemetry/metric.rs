@@ -93,12 +93,14 @@ metrics! {
     /// Records without any node that takes them.
     UNTAKEN_RECORDS = Counter, Count, "skald_untaken_records_total", ["topology"];
 
-    /// What came of records at a node: `processed`, `passed_over` (no handler, a filter), `refused`, `repeated` (a request answered before) or `failed`.
+    /// What came of records at a node: `processed`, `passed_over` (no handler, a filter), `refused`, `repeated` (a request answered before), `failed`, or `parked` (kept behind a failure of its key; counted again when its turn comes).
     NODE_OUTCOMES = Counter, Count, "skald_node_outcomes_total", ["topology", "node", "outcome"];
     /// Refusals by a node's `require`, by code; codes beyond the first hundred of a node count as `other`.
     NODE_REFUSALS = Counter, Count, "skald_node_refusals_total", ["topology", "node", "code"];
     /// Dead letters, by node, class (`undecodable`, `permanent`, `retryable`, `engine`) and code; codes beyond the first hundred of a node count as `other`.
     DEAD_LETTERS = Counter, Count, "skald_dead_letters_total", ["topology", "node", "class", "code"];
+    /// Further tries of records that had failed and may pass, by result: `succeeded`, `failed` (others follow) or `given_up`.
+    RETRIES = Counter, Count, "skald_retries_total", ["topology", "node", "result"];
     /// Things worth a look that are no failure: replies that may not be sent, headers that could not be read, and the like; of sagas also why something was passed over (`saga_reply_not_awaited`, `saga_message_repeated`, …).
     NODE_REMARKS = Counter, Count, "skald_node_remarks_total", ["topology", "node", "remark"];
 
@@ -154,6 +156,12 @@ metrics! {
     TIMERS_FIRED = Counter, Count, "skald_timers_fired_total", ["topology", "node"];
     /// Moves of sagas, by the status that they came to: `running` for each that begins (and for one that an operator had go on), then `completed`, `compensating`, `compensated`, `failed` and so on.
     SAGA_MOVES = Counter, Count, "skald_saga_moves_total", ["topology", "saga", "status"];
+    /// Records that wait because one of their key failed: it is tried again, or an operator is waited for.
+    PARKED_RECORDS = Gauge, Count, "skald_parked_records", ["topology", "store", "partition"];
+    /// Keys of which a record failed, so that later ones wait.
+    PARKED_KEYS = Gauge, Count, "skald_parked_keys", ["topology", "store", "partition"];
+    /// Keys whose later records wait until an operator acts (`then: park`). Anything but 0 needs an operator.
+    HELD_KEYS = Gauge, Count, "skald_held_keys", ["topology", "store", "partition"];
     /// Sagas of a partition by where they stand: `running`, `completed`, …; those that are over until they are forgotten.
     SAGAS = Gauge, Count, "skald_sagas", ["topology", "saga", "partition", "status"];
     /// Sagas that wait for an operator, or are overdue where nothing is undone any more. Anything but 0 needs an operator.

@@ -17,7 +17,8 @@ mod reference;
 mod tests;
 
 pub use handles::{
-    NodeMetrics, Rebalance, SAGA_MOVED, SagaMetrics, StoreMetrics, StreamMetrics, TaskMetrics, TasksByState, ThreadMetrics,
+    NodeMetrics, ParkedMetrics, Rebalance, SAGA_MOVED, SagaMetrics, StoreMetrics, StreamMetrics, TaskMetrics, TasksByState,
+    ThreadMetrics,
 };
 pub use logs::{LogError, LogFormat, LogSettings, init_logs};
 pub use process::{ProcessUsage, process_usage};

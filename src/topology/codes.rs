@@ -103,6 +103,7 @@ const CODES: &[(&str, &str)] = &[
     ("E901", "tries, jitter or multiplier of a retry policy"),
     ("E908", "the key of a message"),
     ("E909", "a field that the step owns"),
+    ("E910", "bounds of what waits, or of what cannot be read"),
 ];
 
 /// Codes of scenario files (`skald test`), beside those of any YAML.

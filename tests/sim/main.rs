@@ -127,6 +127,8 @@ fn every_record_counts_once_whatever_goes_wrong() {
             expired,
             purged,
             acts,
+            parked,
+            retried,
             ..
         } = sum.figures;
         for (what, count) in [
@@ -140,6 +142,8 @@ fn every_record_counts_once_whatever_goes_wrong() {
             ("expired marks", expired),
             ("purged records", purged),
             ("things that happened by time", acts),
+            ("records that waited behind a failed one", parked),
+            ("further tries", retried),
         ] {
             assert!(count > 0, "no {what}");
         }

@@ -18,11 +18,11 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     for (offset, record) in read(world, "in", IN_PARTITIONS)? {
         let (kind, number) = workload::parse(&text(record.value.as_ref()));
         match kind {
-            Kind::Good => {
+            Kind::Good | Kind::Shaky => {
                 good.entry(key(&record)).or_default().insert(number);
                 passed.entry(format!("b{}", number % 7)).or_default().insert(number);
             }
-            Kind::Bad | Kind::Garbled => drop(dead.insert((record.partition, offset))),
+            Kind::Bad | Kind::Garbled | Kind::Doomed => drop(dead.insert((record.partition, offset))),
         }
         if kind != Kind::Garbled {
             tapped.entry(key(&record)).or_default().insert(number);

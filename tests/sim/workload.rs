@@ -2,7 +2,8 @@
 //! milliseconds.
 //!
 //! `fold` counts and sums the numbers of each key, keeps a hash that tells their order, and marks every fifth number as seen: met
-//! again, the number shows that a committed record was processed twice. `bucket` sums what `fold` passes on under another key.
+//! again, the number shows that a committed record was processed twice. Some numbers fail for a while, so that later ones of their
+//! key wait. `bucket` sums what `fold` passes on under another key.
 //! `tap` passes on what it reads, also the records that `fold` fails on after it has written and sent. `later` (`timers`) does what
 //! happens by time.
 
@@ -10,12 +11,12 @@ use crate::timers::Later;
 use skald::broker::Guarantee;
 use skald::codec::{Event, moment};
 use skald::failure::{Class, Failure, Stage};
-use skald::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target};
-use skald::record::{Map, RecordRef, Text, Value};
+use skald::node::{Context, Failed, Input, Node, Outcome, Outgoing, Parking, Road, Stop, Target};
+use skald::record::{Map, Millis, RecordRef, Text, Value};
 use skald::runtime::{Decode, Program, SourcePolicy};
 use skald::state::layout::Tag;
 use skald::state::{Entity, Expiring};
-use skald::topology::model::{Cleanup, StoreKind};
+use skald::topology::model::{Cleanup, Park, StoreKind};
 use skald::topology::plan::{
     NodeKind, Owner, Partitions, Plan, PlannedNode, PlannedStore, PlannedTopic, Role, SubTopology, TaskCount,
 };
@@ -40,6 +41,9 @@ pub(crate) const LATER: usize = 2;
 pub(crate) const IN_PARTITIONS: u32 = 3;
 pub(crate) const MID_PARTITIONS: u32 = 4;
 
+/// All tries of a number that may pass.
+const TRIES: u32 = 4;
+
 /// How long a number counts as seen.
 const SEEN_MS: i64 = 15_000;
 
@@ -51,6 +55,10 @@ pub(crate) enum Kind {
     Bad,
     /// Cannot be decoded.
     Garbled,
+    /// Fails at `fold` for a while, and passes then.
+    Shaky,
+    /// Fails at `fold` as if it could pass, and never does.
+    Doomed,
 }
 
 pub(crate) fn value_of(kind: Kind, number: i64) -> String {
@@ -58,15 +66,15 @@ pub(crate) fn value_of(kind: Kind, number: i64) -> String {
         Kind::Good => number.to_string(),
         Kind::Bad => format!("bad {number}"),
         Kind::Garbled => format!("?{number}"),
+        Kind::Shaky => format!("shaky {number}"),
+        Kind::Doomed => format!("doomed {number}"),
     }
 }
 
 pub(crate) fn parse(value: &str) -> (Kind, i64) {
-    let (kind, digits) = match (value.strip_prefix("bad "), value.strip_prefix('?')) {
-        (Some(digits), _) => (Kind::Bad, digits),
-        (_, Some(digits)) => (Kind::Garbled, digits),
-        _ => (Kind::Good, value),
-    };
+    let prefixes = [("bad ", Kind::Bad), ("?", Kind::Garbled), ("shaky ", Kind::Shaky), ("doomed ", Kind::Doomed)];
+    let found = prefixes.into_iter().find_map(|(prefix, kind)| Some((kind, value.strip_prefix(prefix)?)));
+    let (kind, digits) = found.unwrap_or((Kind::Good, value));
     (kind, digits.parse().expect("values are written by value_of"))
 }
 
@@ -124,6 +132,8 @@ struct Summing {
     /// Where numbers are passed on to.
     next: Option<usize>,
     marks: bool,
+    /// Do numbers of it wait behind those that may pass?
+    parks: bool,
     /// May a number come again whose first time was committed?
     repeats: bool,
 }
@@ -157,10 +167,13 @@ impl Node for Summing {
         if let Some(next) = self.next {
             send(context, next, format!("b{}", number % 7).as_bytes(), &number.to_string(), input)?;
         }
-        if kind == Kind::Bad {
-            return Err(Failure::new(Class::Permanent, "BAD", Stage::Step, "a number that fails").into());
+        let attempts = context.tries().attempts;
+        match kind {
+            Kind::Bad => Err(Failure::new(Class::Permanent, "BAD", Stage::Step, "a number that fails").into()),
+            Kind::Shaky if i64::from(attempts) <= number % i64::from(TRIES) => Err(may_pass()),
+            Kind::Doomed => Err(may_pass()),
+            _ => Ok(Outcome::Processed),
         }
-        Ok(Outcome::Processed)
     }
 
     fn failed(&self, _: &RecordRef<'_>, _: Option<&Event>, _: &Failure, _: &mut dyn Context) -> Result<(), Stop> {
@@ -170,6 +183,22 @@ impl Node for Summing {
     fn road(&self, _: &Failure) -> Road {
         Road::DeadLetter
     }
+
+    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+        let attempts = i64::from(failed.tries.attempts);
+        (failed.tries.attempts < TRIES).then_some((50.0 * attempts as f64 * (1.0 + failed.chance)) as Millis)
+    }
+
+    /// Few enough that inputs are paused now and then.
+    fn parking(&self) -> Option<Parking> {
+        let bounds = Park { per_key: 4, per_partition: 9 };
+        self.parks.then_some(Parking { bounds, holds: false })
+    }
+}
+
+/// A failure that may pass.
+fn may_pass() -> Stop {
+    Failure::new(Class::Retryable, "NOT_YET", Stage::Step, "a number that fails for a while").into()
 }
 
 struct Tap;
@@ -214,8 +243,8 @@ pub(crate) fn program(guarantee: Guarantee) -> Program {
     let plain: Arc<dyn Decode> = Arc::new(Plain);
     let plan = plan();
     let decoders = vec![plain.clone(); plan.topics.len()];
-    let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true, repeats };
-    let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false, repeats };
+    let fold = Summing { name: "fold".into(), store: 0, out: OUT, next: Some(MID), marks: true, parks: true, repeats };
+    let bucket = Summing { name: "bucket".into(), store: 1, out: SUMS, next: None, marks: false, parks: false, repeats };
     let policies = plan.nodes.iter().map(|node| vec![SourcePolicy::default(); node.sources.len()]).collect();
     let nodes: Vec<Arc<dyn Node>> = vec![Arc::new(fold), Arc::new(bucket), Arc::new(Tap), Arc::new(Later)];
     Program::of_parts(Arc::new(plan), nodes, decoders, plain, policies)

@@ -290,6 +290,8 @@ impl World {
                 let kind = match random.u32(..20) {
                     0 => Kind::Bad,
                     1 => Kind::Garbled,
+                    2 | 3 => Kind::Shaky,
+                    4 if random.bool() => Kind::Doomed,
                     _ => Kind::Good,
                 };
                 let at = random.u64(..horizon.as_millis() as u64) / BURSTS_EVERY_MS * BURSTS_EVERY_MS;

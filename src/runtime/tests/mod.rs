@@ -2,6 +2,7 @@
 
 mod commit;
 mod engine;
+mod parking;
 mod prepare;
 mod replays;
 mod restore;

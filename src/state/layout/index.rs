@@ -1,9 +1,9 @@
 //! The indexes by time: what is due when, in order. Derived from the rows, so no changelog has them (V14).
 //!
-//! Timers: tag `03`, the moment (u64), the timer's key. What expires: tag `06`, the tag of what expires, the moment (u64), its
-//! key. The value is empty. Moments before 1970 count as 1970: they are due in any case.
+//! Timers: tag `03`, the moment (u64), the timer's key. What expires, and parked keys by their next try: tag `06`, the tag of the
+//! row, the moment (u64), its key. The value is empty. Moments before 1970 count as 1970: they are due in any case.
 
-use super::{Malformed, Tag, entity, expiring, key, timer};
+use super::{Malformed, Tag, entity, expiring, key, parked, timer};
 use crate::record::Millis;
 use crate::state::{KeyRange, Write};
 use bytes::Bytes;
@@ -20,11 +20,13 @@ pub enum Index {
     States,
     /// Early events, by when they expire.
     Early,
+    /// Parked keys, by when their heads are tried again.
+    Parked,
 }
 
 impl Index {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Due, Self::Marks, Self::States, Self::Early];
+    pub const ALL: [Self; 5] = [Self::Due, Self::Marks, Self::States, Self::Early, Self::Parked];
 
     /// The index of the rows of a tag, if they have one.
     pub fn of(tag: Tag) -> Option<Self> {
@@ -33,7 +35,8 @@ impl Index {
             Tag::Mark => Some(Self::Marks),
             Tag::State => Some(Self::States),
             Tag::Early => Some(Self::Early),
-            Tag::Meta | Tag::Due | Tag::Parked | Tag::Expiry | Tag::Own => None,
+            Tag::Parked => Some(Self::Parked),
+            Tag::Meta | Tag::Due | Tag::Expiry | Tag::Own => None,
         }
     }
 
@@ -44,13 +47,16 @@ impl Index {
             Self::Marks => Tag::Mark,
             Self::States => Tag::State,
             Self::Early => Tag::Early,
+            Self::Parked => Tag::Parked,
         }
     }
 
     fn append_prefix(self, out: &mut Vec<u8>) {
         match self {
             Self::Due => out.push(Tag::Due as u8),
-            Self::Marks | Self::States | Self::Early => out.extend_from_slice(&[Tag::Expiry as u8, self.tag() as u8]),
+            Self::Marks | Self::States | Self::Early | Self::Parked => {
+                out.extend_from_slice(&[Tag::Expiry as u8, self.tag() as u8])
+            }
         }
     }
 
@@ -103,6 +109,7 @@ pub fn moment(tag: Tag, stored: &[u8]) -> Result<Option<Millis>, Malformed> {
         Tag::Timer => timer::due(stored).map(Some),
         Tag::Mark | Tag::Early => expiring::expires_at(stored).map(Some),
         Tag::State => entity::expires_at(stored),
-        Tag::Meta | Tag::Due | Tag::Parked | Tag::Expiry | Tag::Own => Ok(None),
+        Tag::Parked => parked::moment(stored),
+        Tag::Meta | Tag::Due | Tag::Expiry | Tag::Own => Ok(None),
     }
 }

@@ -8,9 +8,9 @@
 //! | `01` state | key bytes of the instance | head and state ([`entity`]) | of an aggregate its snapshots topic: key bytes, state alone, the head in the header `skald` |
 //! | `02` timer | owner, name | moment, generation, payload ([`timer`]) | yes |
 //! | `03` due | moment u64, owner, name | empty | no, derived from `02` ([`index`]) |
-//! | `04` parked | the node's | the node's | yes |
+//! | `04` parked | kind of row, key, number | kind of row, the rest by kind ([`parked`]) | yes |
 //! | `05` mark | id of the request | expiry and reply ([`expiring`]) | yes |
-//! | `06` expiry | tag, moment u64, key | empty | no, derived from `01`, `05`, `07` ([`index`]) |
+//! | `06` expiry | tag, moment u64, key | empty | no, derived from `01`, `04`, `05`, `07` ([`index`]) |
 //! | `07` early event | the node's | expiry and the node's ([`expiring`]) | yes |
 //! | `0a` own | the node's | the node's | yes |
 //!
@@ -24,6 +24,7 @@ pub mod expiring;
 pub mod index;
 pub mod key;
 pub mod meta;
+pub mod parked;
 pub mod timer;
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ pub enum Tag {
     Timer = 0x02,
     /// When a timer is due.
     Due = 0x03,
-    /// A record that waits behind a failed one of its key.
+    /// A key of which a record failed, and what waits behind it.
     Parked = 0x04,
     /// A request that was answered.
     Mark = 0x05,

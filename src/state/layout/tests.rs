@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::Millis;
 use crate::record::{Value, json};
-use crate::state::{Checkpoint, Entity, Expiring, Timer};
+use crate::state::{Checkpoint, Entity, Expiring, ParkedTotals, Standing, Timer};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -64,6 +64,31 @@ proptest! {
         prop_assert_eq!(timer::read(&stored.into()), Ok(timer));
         let key = timer::key(&owner, &name);
         prop_assert_eq!(timer::read_key(&key), Ok((owner, &name[..])));
+    }
+
+    #[test]
+    fn parked_rows_read_back_and_their_keys_are_apart(
+        due in any::<Option<i64>>(), attempts in any::<u32>(), first_at in any::<i64>(), numbers in any::<[u64; 4]>(),
+        a in any::<Vec<u8>>(), b in any::<Vec<u8>>(),
+    ) {
+        let [head, keys, records, held] = numbers;
+        let standing = Standing { due, attempts, first_at, head };
+        let stored = parked::standing_value(&standing);
+        prop_assert_eq!(parked::read_standing(&stored), Ok(standing));
+        prop_assert_eq!(index::moment(Tag::Parked, &stored), Ok(due));
+        for cut in 0..stored.len() {
+            prop_assert!(parked::read_standing(&stored[..cut]).is_err());
+        }
+        let totals = ParkedTotals { keys, records, held };
+        prop_assert_eq!(parked::read_totals(&parked::totals_value(&totals)), Ok(totals));
+        prop_assert_eq!(parked::read_tail(&parked::tail_value(head)), Ok(head));
+        prop_assert_eq!(index::moment(Tag::Parked, &parked::tail_value(head)), Ok(None));
+        let key = parked::standing_key(&a);
+        prop_assert_eq!(parked::read_standing_key(&key), Some(&a[..]));
+        let all = [parked::TOTALS_KEY.to_vec(), parked::standing_key(&a), parked::tail_key(&a), parked::record_key(&a, head)];
+        prop_assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        // Records of a key lie together, in the order of their numbers.
+        prop_assert_eq!(parked::record_key(&a, head).cmp(&parked::record_key(&b, keys)), (&a, head).cmp(&(&b, keys)));
     }
 
     #[test]
@@ -131,6 +156,9 @@ proptest! {
             let _ = index.read_key(&bytes);
             let _ = index::moment(index.tag(), &bytes);
         }
+        let _ = parked::read_standing(&bytes);
+        let _ = parked::read_totals(&bytes);
+        let _ = parked::read_tail(&bytes);
         let _ = meta::read_checkpoint(&bytes);
         let _ = key::read_part(&mut &bytes[..]);
         let _ = key::read_u64(&mut &bytes[..]);
@@ -230,7 +258,7 @@ fn a_changelog_holds_rows_and_nothing_derived() {
     }
     for key in [&b"\x01k"[..], b"\x02k\0\0name", b"\x04k", b"\x05k", b"\x07k", b"\x0ak"] {
         assert!(taken(key, None), "{key:?}");
-        let is_free = [Tag::Parked as u8, Tag::Own as u8].contains(&key[0]);
+        let is_free = key[0] == Tag::Own as u8;
         assert_eq!(taken(key, Some(b"junk")), is_free, "what the engine itself reads has a form: {key:?}");
     }
 }

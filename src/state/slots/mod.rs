@@ -21,6 +21,7 @@
 //! caller and panics.
 
 mod key;
+mod parked;
 mod rows;
 mod table;
 #[cfg(test)]

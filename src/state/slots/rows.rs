@@ -180,7 +180,7 @@ impl Slots {
         Ok(expired.len())
     }
 
-    fn put(&mut self, tag: Tag, key: &[u8], value: Option<Bytes>) -> Result<()> {
+    pub(super) fn put(&mut self, tag: Tag, key: &[u8], value: Option<Bytes>) -> Result<()> {
         assert!(!self.sealed, "no put between seal and the epoch's outcome");
         self.check_key(key)?;
         let value = value.map(Row);

@@ -70,4 +70,9 @@ pub(super) const PAGES: &[Page] = &[
         "The id of a command and where it is answered are the step's: a try that was not answered is repeated under the same id, one after an answered failure has a new one, and the reply comes to the saga's own topic.",
         "Leave the field out; what the receiver needs goes into `data`.",
     ),
+    entry!(
+        "E910",
+        "`park` bounds the records of one key and those of a partition of the node, which are those of all keys: the second bound is not below the first. `stop_above` halts when more than a `share` of the records `within` a time cannot be read, so the share lies above 0 and below 1, and the time above nothing and up to 24h.",
+        "Correct the number; to halt at the first record that cannot be read, write `undecodable: stop`.",
+    ),
 ];

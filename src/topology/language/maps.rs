@@ -122,8 +122,30 @@ pub(super) const MAPS: &[Map] = &[
         "What is done with failures",
         &[
             field("undecodable", One(&["skip", "stop"]), "Records that cannot be read"),
-            field("then", One(&["skip", "stop"]), "Permanent failures"),
+            field("retry", Of("retry"), "Tries of what may pass, while its key waits"),
+            field("then", One(&["skip", "stop", "park"]), "Permanent failures, and tries used up"),
+            field("park", Of("park"), "How many records may wait"),
+            field("stop_above", Either(&[Null, Of("stop-above")]), "Halts when more than a share cannot be read"),
             field("emit", Some(&Of("message")), "Messages beside the dead letter"),
+        ],
+    ),
+    map(
+        "park",
+        "`park`",
+        "How many records may wait; over it the partition pauses",
+        &[
+            field("per_key", Int(1, 10_000_000), "Of one key"),
+            field("per_partition", Int(1, 10_000_000), "Of a partition of the node"),
+        ],
+    ),
+    map(
+        "stop-above",
+        "`stop_above`",
+        "The partition halts when more than a share of its records cannot be read",
+        &[
+            field("share", Number, "Of the records, above 0 and below 1"),
+            field("within", Duration, "Counted over so long, up to 24h"),
+            field("at_least", Int(1, 1_000_000_000), "Of fewer records nothing follows"),
         ],
     ),
     map(

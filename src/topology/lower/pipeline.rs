@@ -83,7 +83,8 @@ impl Lower<'_> {
         let data = self.source_data(&sources, types.as_deref());
         let key = self.record_key(&sources);
         let scope = self.message_scope(data.clone(), key.clone());
-        let mut flow = Flow { scope: scope.clone(), data, key, kinds, changed: false, rekeyed: false, ended: false };
+        let steps_scope = scope.clone().with(names::CTX, names::ctx_of_try());
+        let mut flow = Flow { scope: steps_scope, data, key, kinds, changed: false, rekeyed: false, ended: false };
         self.locals = 0;
         self.results.clear();
         let steps = match self.required(&fields, "steps", &PIPELINE) {

@@ -179,6 +179,7 @@ impl Lower<'_> {
             details: Some(details),
             emit: Vec::new(),
             dead_letter: false,
+            retryable: false,
             at,
         })
     }

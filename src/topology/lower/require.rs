@@ -35,12 +35,11 @@ impl Lower<'_> {
         let details = fields.get("details").and_then(|node| self.template(node, scope));
         let emit: Vec<Message> = fields.get("emit").map(|node| self.messages(node, scope, sender)).unwrap_or_default();
         let dead_letter = fields.get("dead_letter").and_then(|node| self.boolean(node)).unwrap_or(false);
-        if !sender.is_saga() && fields.get("retryable").and_then(|node| self.boolean(node)) == Some(true) {
-            self.later(fields.key_range("retryable"), "`retryable: true`");
-        }
+        let retryable =
+            fields.get("retryable").filter(|_| !sender.is_saga()).and_then(|node| self.boolean(node)).unwrap_or(false);
         let details = details.map(|(template, _)| template);
         let at = self.position(node.range.start);
-        Some(Require { check: Check::That(that?.0), code: code?, message, details, emit, dead_letter, at })
+        Some(Require { check: Check::That(that?.0), code: code?, message, details, emit, dead_letter, retryable, at })
     }
 
     fn code(&mut self, node: &Node) -> Option<Text> {

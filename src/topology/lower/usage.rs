@@ -6,7 +6,9 @@ use super::Lower;
 use crate::record::Text;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::saga::{Action, Body};
-use crate::topology::model::{Aggregate, Message, MessageTarget, Operator, Pipeline, Saga, Source, SourceFrom, Step, Topology};
+use crate::topology::model::{
+    Aggregate, Message, MessageTarget, Operator, Pipeline, Saga, Source, SourceFrom, Step, Then, Topology,
+};
 use crate::topology::yaml::{Kind, Node};
 use rustc_hash::FxHashSet;
 
@@ -137,6 +139,20 @@ impl Pipeline {
         each_of_steps(&self.steps, &mut |message| delays |= message.delay.is_some());
         delays
     }
+
+    /// May records of it wait behind a failed one of their key?
+    pub fn parks(&self) -> bool {
+        self.errors.then == Then::Park || (self.errors.retry.attempts > 1 && may_be_retried(&self.steps))
+    }
+}
+
+/// Is there a rule that what it refuses may pass later?
+fn may_be_retried(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.operator {
+        Some(Operator::Require(rules)) => rules.iter().any(|rule| rule.retryable),
+        Some(Operator::Branch(arms)) => arms.iter().any(|arm| may_be_retried(&arm.steps)),
+        _ => false,
+    })
 }
 
 impl Aggregate {
@@ -146,9 +162,19 @@ impl Aggregate {
         self.each_message(&mut |message| delays |= message.delay.is_some());
         delays
     }
+
+    /// May records of it wait behind a failed one of their key?
+    pub fn parks(&self) -> bool {
+        self.errors.then == Then::Park
+    }
 }
 
 impl Saga {
+    /// May records of it wait behind a failed one of their key?
+    pub fn parks(&self) -> bool {
+        self.errors.then == Then::Park
+    }
+
     fn each_message(&self, visit: &mut dyn FnMut(&Message)) {
         match &self.body {
             Body::Steps(body) => {

@@ -124,6 +124,8 @@ pub struct Require {
     pub emit: Vec<Message>,
     /// In `decide`: is the refusal a permanent error too?
     pub dead_letter: bool,
+    /// In a pipeline: is the record tried again?
+    pub retryable: bool,
     /// Where it stands.
     pub at: Position,
 }

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod contract;
+mod errors;
 mod message;
 mod pipeline;
 mod retry;
@@ -19,6 +20,7 @@ pub mod saga;
 
 pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema};
+pub use errors::{Errors, Park, StopAbove, Then};
 pub use message::{Check, Delay, DelayLength, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
 pub use pipeline::{Arm, Operator, Pipeline, Step};
 pub use retry::Retry;
@@ -173,29 +175,6 @@ pub enum Start {
     Latest,
     /// At the first record of this time or later.
     At(Millis),
-}
-
-/// What happens with failures at a node, field by field the nearest declaration.
-#[derive(Clone, Debug, Default)]
-pub struct Errors {
-    /// Bytes, envelope or schema of what was read are wrong.
-    pub undecodable: Then,
-    /// The record would fail again.
-    pub then: Then,
-    /// Sent beside the dead letter of a record that could be decoded.
-    pub emit: Vec<Message>,
-    /// Locals of the frame that `emit` runs in.
-    pub locals: usize,
-}
-
-/// The road of a failed record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Then {
-    /// A dead letter, and the partition goes on.
-    #[default]
-    Skip,
-    /// The partition halts at the record.
-    Stop,
 }
 
 #[cfg(test)]

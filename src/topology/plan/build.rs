@@ -117,8 +117,10 @@ impl Building<'_> {
                 _ => self.store(keyed.node, &topology.aggregates[keyed.node]),
             }
         }
-        for (at, pipeline) in topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.delays()) {
-            self.delays(topology.aggregates.len() + at, pipeline);
+        for (at, pipeline) in
+            topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.delays() || pipeline.parks())
+        {
+            self.kept(topology.aggregates.len() + at, pipeline);
         }
         let nodes = topology.aggregates.len() + topology.pipelines.len() + topology.sagas.len();
         (0..nodes).for_each(|node| self.inbox(node));
@@ -187,7 +189,7 @@ impl Building<'_> {
         };
         // Answers are remembered only where questions can come.
         let asked = !aggregate.decide.is_empty() && aggregate.dedupe.is_some() && !self.topology.reply_to.is_empty();
-        let changelog = (asked || aggregate.delays())
+        let changelog = (asked || aggregate.delays() || aggregate.parks())
             .then(|| self.engine_topic(format!("{prefix}.changelog"), Role::Changelog, Cleanup::Compact));
         let (name, kind) = (aggregate.name.clone(), aggregate.store);
         let store = PlannedStore { node: index, name, kind, snapshots: Some(snapshots), changelog };
@@ -195,8 +197,8 @@ impl Building<'_> {
         self.stores.push(store);
     }
 
-    /// A pipeline has a store only for what it sends later.
-    fn delays(&mut self, index: usize, pipeline: &Pipeline) {
+    /// A pipeline has a store only for what it sends later, and for records that wait.
+    fn kept(&mut self, index: usize, pipeline: &Pipeline) {
         let name = format!("{}.{}.changelog", self.topology.name, pipeline.name);
         let changelog = self.engine_topic(name, Role::Changelog, Cleanup::Compact);
         self.nodes[index].store = Some(self.stores.len());

@@ -15,7 +15,7 @@ fn a_range_of_rows_is_the_epochs_and_the_stores_in_one_order() {
     for key in ["a", "b", "d", "e", "f"] {
         put(&mut slots, key, Some("old"));
     }
-    slots.put_row(Tag::Parked, b"a", Some(Bytes::from_static(b"other"))).expect("fits");
+    slots.put_parked_record(b"a", 1, Some(b"other")).expect("fits");
     commit(&mut slots, 1);
     put(&mut slots, "a", None);
     put(&mut slots, "c", Some("new"));
