@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -73,7 +74,8 @@ impl Worker {
     pub(super) fn start(who: String, mut command: Command, log: &Path, port: Option<u16>) -> Result<Self> {
         let file = File::create(log).map_err(Error::machine(format!("creating `{}`", log.display())))?;
         let more = file.try_clone().map_err(Error::machine("sharing a log file"))?;
-        command.stdin(Stdio::null()).stdout(file).stderr(more);
+        // The interrupt key is for whoever measures, who then ends its workers in order.
+        command.stdin(Stdio::null()).stdout(file).stderr(more).process_group(0);
         let child = command.spawn().map_err(Error::machine(format!("starting {who}")))?;
         Ok(Self { who, port, child, log: log.to_owned() })
     }

@@ -174,6 +174,7 @@ impl<'a> Bench<'a> {
             drained: BTreeMap::new(),
         };
         let measured = settings.jobs.iter().try_for_each(|job| bench.job(*job));
+        bench.watcher.begin("tidying up", 0);
         // A failure to tidy up is told, but is not worth the figures.
         if !settings.keep
             && let Err(error) = bench.place.tidy_up(&*bench.clock)
@@ -216,6 +217,11 @@ impl<'a> Bench<'a> {
         if self.settings.restart && job.has_state() {
             for (stand, run) in done.iter_mut().filter(|(stand, _)| stand.subject.does_the_job()) {
                 self.start_again(stand, run, input)?;
+            }
+        }
+        for (stand, run) in done.iter_mut().filter(|(stand, _)| stand.subject.does_the_job()) {
+            if self.settings.restart && job.has_state() || job == Job::Saga {
+                self.weigh(stand, run, input)?;
             }
         }
         for (stand, run) in done {
@@ -408,7 +414,7 @@ impl<'a> Bench<'a> {
         if let Some((records, seconds)) = restored {
             run.restored = Some(Restored { records, seconds, ready_s: ready.as_secs_f64() });
         }
-        self.weigh(stand, run, input)
+        Ok(())
     }
 
     fn start_with_a_record(&mut self, stand: &Stand, input: &mut Input) -> Result<(Duration, Option<(u64, f64)>)> {

@@ -20,7 +20,7 @@ pub fn flags_page() -> String {
 }
 
 fn commands(page: &mut String, parent: &str, command: &clap::Command) {
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set()) {
         let name = format!("{parent} {}", command.get_name());
         if command.has_subcommands() {
             commands(page, &name, command);
