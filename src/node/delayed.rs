@@ -24,6 +24,11 @@ pub fn timer_name(given: Option<&str>, id: &str) -> Vec<u8> {
     [&[mark], name.as_bytes()].concat()
 }
 
+/// Is it the timer of a message that is sent later?
+pub fn is_delayed(timer: &[u8]) -> bool {
+    matches!(timer.first(), Some(&(NAMED | BY_ID)))
+}
+
 /// A message that waits, as the record that it will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept<'a> {

@@ -26,7 +26,7 @@ mod world;
 mod tests;
 
 pub use context::{Context, Outgoing, Target};
-pub use delayed::{Delayed, send_kept, timer_name};
+pub use delayed::{Delayed, is_delayed, send_kept, timer_name};
 pub use failed::{Failed, Parking, Rejoinder, Tries, again, failed, parking, road};
 pub use frame::{Frame, Place, SagaNames, as_text};
 pub use instance::{InstanceKey, instance_key};

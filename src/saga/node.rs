@@ -12,7 +12,7 @@ use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{
     self, Answer, Context, Drafted, Expired, Failed, Firing, Node, Outbox, Outcome, Parking, Rejoinder, Road, Stop, To, World,
-    again, failed, instance_key, parking, road,
+    again, failed, instance_key, is_delayed, parking, road, send_kept,
 };
 use crate::record::{Header, HeaderRef, KeptRecord, Map, Millis, RecordRef, Text, Value};
 use crate::state::layout::{Tag, key};
@@ -220,6 +220,9 @@ impl Node for SagaNode {
     }
 
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {
+        if is_delayed(firing.name) {
+            return send_kept(&self.world, self, firing, context);
+        }
         let id = std::str::from_utf8(firing.owner).ok().map(Text::new);
         let timer = std::str::from_utf8(firing.name).ok().and_then(Timer::parse);
         let (Some(id), Some(timer)) = (id, timer) else {
@@ -362,6 +365,7 @@ impl NodeHands<'_> {
     fn carry_out_one(&mut self, input: &Input<'_>, action: Action) -> Result<(), Stop> {
         let (store, id) = (self.node.store, self.id);
         match action {
+            Action::Send(message) if message.delay.is_some() => self.send_later(input, &message)?,
             Action::Send(message) => self.send(input, &message),
             Action::Command { mut message, wants_reply } => {
                 let replies = self.edition.model().replies.filter(|_| wants_reply);
@@ -416,6 +420,17 @@ impl NodeHands<'_> {
         if outbox.send(message, self.context).is_err() {
             self.context.count("saga_message_not_sent");
         }
+    }
+
+    /// Keeps a message until it is to be sent, whatever has become of the instance by then.
+    fn send_later(&mut self, input: &Input<'_>, message: &Drafted) -> Result<(), Stop> {
+        let (world, name) = (&self.edition.world, &self.edition.model().name);
+        let outbox = Outbox::new(world, name, input.record, input.event);
+        match outbox.dispatch(message, Some(self.node.store), self.context) {
+            Err(Stop::Record(failure)) if failure.class() != Class::Engine => self.context.count("saga_message_not_sent"),
+            other => other?,
+        }
+        Ok(())
     }
 
     fn answer(&mut self, input: &Input<'_>, asker: &Asker, answer: Answer) {

@@ -188,18 +188,30 @@ impl Stepper<'_> {
         self.run_mut(step).state = closed;
     }
 
-    /// Tries again what failed within a step.
+    /// Tries again what failed within a step. All of it is open before any of it goes on: what is done at once must not find the
+    /// others settled.
     fn reopen(&mut self, index: usize) {
+        self.open_again(index);
+        self.go_on(index);
+    }
+
+    fn open_again(&mut self, index: usize) {
+        let Some(run) = self.progress_mut().run_mut(index).filter(|run| run.state == RunState::Failed) else { return };
+        (run.state, run.reason) = (RunState::Open, Text::default());
+        if let Doing::Parallel(inner) = &self.steps().steps[index].action {
+            inner.iter().for_each(|inner| self.open_again(*inner));
+        }
+    }
+
+    fn go_on(&mut self, index: usize) {
         let step = &self.steps().steps[index];
-        let run = self.run_mut(index);
-        if run.state != RunState::Failed {
+        if self.progress().run(index).is_none_or(|run| run.state != RunState::Open) {
             return;
         }
-        (run.state, run.reason) = (RunState::Open, Text::default());
         if let Doing::Parallel(inner) = &step.action {
             let begun: Vec<usize> = inner.iter().copied().filter(|inner| self.progress().run(*inner).is_some()).collect();
             if !begun.is_empty() {
-                return begun.into_iter().for_each(|inner| self.reopen(inner));
+                return begun.into_iter().for_each(|inner| self.go_on(inner));
             }
         }
         if self.run_mut(index).ops.is_empty() {

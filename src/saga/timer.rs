@@ -53,6 +53,7 @@ mod tests {
         let timers = [Timer::Op(3, 999), Timer::Saga, Timer::After(0), Timer::Anywhere(7)];
         for timer in timers {
             assert_eq!(Timer::parse(&timer.to_string()), Some(timer));
+            assert!(!crate::node::is_delayed(timer.to_string().as_bytes()), "it is no message that is sent later");
         }
         for name in ["", "op", "op/1", "op/1/2/3", "op/+1/2", "op/01/2", "op/-1/2", "saga/", "after/x", "x"] {
             assert_eq!(Timer::parse(name), None, "{name}");

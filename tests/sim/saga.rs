@@ -5,8 +5,8 @@
 
 use crate::faults::{Fired, Rates, SeededFaults};
 use crate::process::Process;
+use crate::setting;
 use crate::world::pick;
-use crate::{Sum, setting};
 use skald::applied::{self, Known};
 use skald::broker::embedded::{Cluster, Options};
 use skald::broker::{Broker, ErrorClass, Isolation, Limit, Producer};
@@ -19,8 +19,8 @@ use skald::runtime::{Error, Prepared, Program, Settings, prepare};
 use skald::topology::{Loaded, NoSources, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const PARTITIONS: u32 = 2;
@@ -81,8 +81,10 @@ struct Shop {
     program: Arc<Program>,
     /// When a later version takes over: all workers die, and others start with it.
     upgrade_at: Option<Duration>,
-    /// Wall time of that.
-    upgraded_at: Option<i64>,
+    /// Has it?
+    upgraded: bool,
+    /// Instances that were under way then, and whether they were being undone already.
+    under_way: BTreeMap<String, bool>,
     prepared: Arc<Prepared>,
     settings: Settings,
     processes: Vec<Process>,
@@ -157,7 +159,8 @@ impl Shop {
             clock,
             program,
             upgrade_at,
-            upgraded_at: None,
+            upgraded: false,
+            under_way: BTreeMap::new(),
             prepared,
             settings,
             processes,
@@ -247,8 +250,7 @@ impl Shop {
         }
         if cancelled == 1 {
             // Those that are under way are cancelled as the version that they began with has it.
-            let kind =
-                if self.upgraded_at.is_none() || self.random.bool() { "order.cancelled.v1" } else { "order.withdrawn.v1" };
+            let kind = if !self.upgraded || self.random.bool() { "order.cancelled.v1" } else { "order.withdrawn.v1" };
             self.send(kind, &order, &cancel)?;
         }
         self.orders.insert(order, amount);
@@ -257,7 +259,15 @@ impl Shop {
 
     fn disturb(&mut self) {
         let target = self.random.usize(..self.processes.len());
-        match self.random.u8(..4) {
+        match self.random.u8(..6) {
+            4 => {
+                self.fired.note("clock ahead");
+                self.clock.set_wall(self.clock.wall() + *pick(&mut self.random, &[1_000, 20_000, 60_000]));
+            }
+            5 => {
+                self.fired.note("clock back");
+                self.clock.set_wall(self.clock.wall() - *pick(&mut self.random, &[1_000, 20_000, 120_000]));
+            }
             0 => self.kill(target),
             1 => {
                 let label = crash::POINTS[self.random.usize(..crash::POINTS.len())];
@@ -283,7 +293,13 @@ impl Shop {
     /// A later version takes over while instances of the one before are under way.
     fn upgrade(&mut self) -> Result<(), String> {
         self.fired.note("upgrade");
-        self.upgraded_at = Some(self.clock.wall());
+        self.upgraded = true;
+        for (id, lines) in self.histories()? {
+            let has = |what: &str| lines.iter().any(|line| word(line, "what") == what);
+            if !has("ended") {
+                self.under_way.insert(id, has("compensating"));
+            }
+        }
         // What the newer file takes no more is still for those that began before.
         let under_way: Vec<String> = self.orders.keys().filter(|_| self.random.u8(..4) == 0).cloned().collect();
         for order in under_way {
@@ -476,23 +492,17 @@ impl Shop {
     fn outlived(&self, histories: &BTreeMap<String, Vec<Map>>) -> Result<(u64, u64), String> {
         let (mut outlived, mut cancelled) = (0, 0);
         for (id, lines) in histories {
-            let at = |line: &Map| line.get("at").map(|at| json::text(at).unwrap_or_default()).unwrap_or_default();
             let steps: BTreeSet<&str> = lines.iter().map(|line| word(line, "step")).collect();
             let (before, after) = (["charge", "sell"], ["pay", "deliver"]);
             let has = |names: [&str; 2]| names.iter().any(|name| steps.contains(name));
             if has(before) && has(after) {
                 return Err(format!("`{id}` began with one version and went on with another: {steps:?}"));
             }
-            let Some(upgraded) = self.upgraded_at else { continue };
-            let upgraded = json::text(&Value::Timestamp(skald::codec::moment(upgraded))).unwrap_or_default();
-            let (first, last) = (lines.first().map(at).unwrap_or_default(), lines.last().map(at).unwrap_or_default());
-            if first >= upgraded || last < upgraded {
-                continue;
+            if let Some(was_cancelled) = self.under_way.get(id) {
+                let is_cancel = |line: &Map| word(line, "what") == "compensating" && word(line, "reason") == "CHANGED";
+                outlived += 1;
+                cancelled += u64::from(!was_cancelled && lines.iter().any(is_cancel));
             }
-            outlived += 1;
-            let is_cancel =
-                |line: &Map| word(line, "what") == "compensating" && word(line, "reason") == "CHANGED" && at(line) >= upgraded;
-            cancelled += u64::from(lines.iter().any(is_cancel));
         }
         Ok((outlived, cancelled))
     }
@@ -517,35 +527,68 @@ fn run(seed: u64) -> Result<Ends, String> {
     })
 }
 
+/// What all seeds came to together.
+#[derive(Default)]
+struct All {
+    completed: u64,
+    compensated: u64,
+    outlived: u64,
+    cancelled: u64,
+    fired: BTreeMap<&'static str, u64>,
+    crashes: BTreeMap<&'static str, u64>,
+    failure: Option<(u64, String)>,
+}
+
+impl All {
+    fn add(&mut self, seed: u64, run: Result<Ends, String>) {
+        match run {
+            Ok(ends) => {
+                (self.completed, self.compensated) = (self.completed + ends.completed, self.compensated + ends.compensated);
+                (self.outlived, self.cancelled) = (self.outlived + ends.outlived, self.cancelled + ends.cancelled);
+                ends.fired.into_iter().for_each(|(kind, count)| *self.fired.entry(kind).or_default() += count);
+                ends.crashes.into_iter().for_each(|(label, count)| *self.crashes.entry(label).or_default() += count);
+            }
+            Err(failure) => self.failure = self.failure.take().or(Some((seed, failure))),
+        }
+    }
+}
+
+/// A thousand seeds, in under two minutes: `SIM_SAGA_SEEDS=1000 cargo test --test sim every_saga`.
 #[test]
 fn every_saga_ends_once_and_goods_and_money_add_up() {
     if std::env::var_os("SIM_TRACE").is_some() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_writer(std::io::stderr).init();
     }
-    let (first, count) = (setting("SIM_FIRST").unwrap_or(0), setting("SIM_SAGA_SEEDS").unwrap_or(30));
-    let (mut completed, mut compensated, mut outlived, mut cancelled) = (0, 0, 0, 0);
-    let mut sum = Sum::default();
-    for seed in first..first + count {
-        match run(seed) {
-            Ok(ends) => {
-                (completed, compensated) = (completed + ends.completed, compensated + ends.compensated);
-                (outlived, cancelled) = (outlived + ends.outlived, cancelled + ends.cancelled);
-                ends.fired.into_iter().for_each(|(kind, count)| *sum.fired.entry(kind).or_default() += count);
-                ends.crashes.into_iter().for_each(|(label, count)| *sum.crashes.entry(label).or_default() += count);
-            }
-            Err(failure) => {
-                panic!("seed {seed}: {failure}\n\nrun it again: SIM_FIRST={seed} SIM_SAGA_SEEDS=1 cargo test --test sim saga")
-            }
+    let (first, count) = (setting("SIM_FIRST").unwrap_or(0), setting("SIM_SAGA_SEEDS").unwrap_or(40));
+    let (next, all) = (AtomicU64::new(first), Mutex::new(All::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || skald::sync::lock(&all).failure.is_some() {
+                        return;
+                    }
+                    let ends = run(seed);
+                    skald::sync::lock(&all).add(seed, ends);
+                }
+            });
         }
+    });
+    let All { completed, compensated, outlived, cancelled, fired, crashes, failure } =
+        all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some((seed, failure)) = failure {
+        panic!("seed {seed}: {failure}\n\nrun it again: SIM_FIRST={seed} SIM_SAGA_SEEDS=1 cargo test --test sim every_saga");
     }
-    println!(
-        "{completed} completed, {compensated} compensated; {outlived} outlived their version, {cancelled} of them were cancelled then; {:?}; crashes {:?}",
-        sum.fired, sum.crashes
-    );
-    if count >= 30 {
+    println!("{completed} completed, {compensated} compensated; {fired:?}; crashes {crashes:?}");
+    println!("{outlived} outlived their version, {cancelled} of them were cancelled then");
+    if count >= 40 {
         assert!(completed > 0 && compensated > 0, "{completed} completed, {compensated} compensated");
-        assert!(outlived > 0, "no instance outlived its version");
-        assert!(sum.fired.contains_key("kill") && !sum.crashes.is_empty(), "{:?} {:?}", sum.fired, sum.crashes);
+        assert!(outlived > 0 && cancelled > 0, "{outlived} outlived their version, {cancelled} of them were cancelled then");
+        for kind in ["kill", "upgrade", "clock ahead", "clock back"] {
+            assert!(fired.contains_key(kind), "no `{kind}`: {fired:?}");
+        }
+        assert!(!crashes.is_empty());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What holds for every saga: it ends once, and what it has done is either meant or undone, whatever is lost, late or repeated.
 
 mod acts;
+mod delays;
 mod desk;
 mod early;
 mod editions;
@@ -16,13 +17,14 @@ use crate::topology::model::saga::{Action as Doing, Body, Direction};
 use desk::{Behaviour, Deed, Desk, Play, Told};
 
 /// The sagas of steps, with the message that starts each.
-const LED: [(&str, &str, &str); 2] = [
+const LED: [(&str, &str, &str); 3] = [
     (
         "fulfilment.yaml",
         "order.placed.v1",
         r#"{"orderId":"o-1","items":[{"sku":"a","quantity":1},{"sku":"b","quantity":2},{"sku":"c","quantity":1}]}"#,
     ),
     ("travel.yaml", "trip.asked.v1", r#"{"trip":"o-1","legs":["north","south"]}"#),
+    ("nested.yaml", "order.placed.v1", r#"{"orderId":"o-1","items":[{"sku":"a"}]}"#),
 ];
 
 fn begun<'p>(play: &'p Play, kind: &str, data: &str) -> Desk<'p> {

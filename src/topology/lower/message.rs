@@ -159,8 +159,8 @@ impl Lower<'_> {
 
     fn delay(&mut self, fields: &Fields<'_>, scope: &Scope, sender: &Sender<'_>) -> Option<Delay> {
         let name = ["delay", "timer"].into_iter().find(|name| fields.get(name).is_some())?;
-        if matches!(sender.role, Role::Failure | Role::Saga) {
-            let found = finding("E117", format!("`{name}` of a message of sagas and of `errors` is not in this build"));
+        if matches!(sender.role, Role::Failure) {
+            let found = finding("E117", format!("`{name}` of a message of `errors` is not in this build"));
             self.say(fields.key_range(name), found);
             return None;
         }

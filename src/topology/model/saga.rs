@@ -362,8 +362,17 @@ impl Saga {
 impl Steps {
     /// Does a step come after the pivot, so that its failure is not undone? One within a `parallel` counts as that.
     pub fn is_after_pivot(&self, step: usize) -> bool {
-        let outermost = self.steps[step].parent.unwrap_or(step);
-        self.pivot.is_some_and(|pivot| outermost > pivot)
+        self.pivot.is_some_and(|pivot| self.outermost(step) > pivot)
+    }
+
+    /// The step of [`Steps::order`] that a step is, or is within.
+    pub fn outermost(&self, step: usize) -> usize {
+        self.within(step).last().unwrap_or(step)
+    }
+
+    /// The `parallel` steps that a step is within, the nearest first.
+    pub fn within(&self, step: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.steps[step].parent, |outer| self.steps[*outer].parent)
     }
 
     /// A step by its name.

@@ -102,7 +102,7 @@ impl Lower<'_> {
     fn outline_step<'n>(
         &self,
         node: &'n Node,
-        parent: Option<(usize, Option<Unsure>)>,
+        outer: Option<(usize, Option<Unsure>)>,
         sources: &[Source],
         outline: &mut Outline,
         sites: &mut Vec<Site<'n>>,
@@ -115,19 +115,17 @@ impl Lower<'_> {
             _ if is_optional => Some(Unsure::Optional),
             (Some(_), _) => Some(Unsure::Skipped),
             (None, Some(_)) => Some(Unsure::Each),
-            (None, None) => parent.and_then(|(_, unsure)| unsure),
+            (None, None) => outer.and_then(|(_, unsure)| unsure),
         };
-        outline.steps.push(OutlinedStep { name, outermost: parent.map_or(index, |(parent, _)| parent), unsure });
+        let outermost = outer.map_or(index, |(outermost, _)| outermost);
+        outline.steps.push(OutlinedStep { name, outermost, unsure });
         let each = node.get("for_each").and_then(|each| Some((each.get("in")?, each.get("as")?.scalar()?.text.as_str())));
         self.outline_outcomes(node, [By::Success(index), By::Failure(index)], each, sources, sites);
         if let Some(compensate) = node.get("compensate") {
             self.outline_outcomes(compensate, [By::Undone(index); 2], each, sources, sites);
         }
-        // One within another is told of where it stands.
-        if parent.is_none() {
-            for inner in list(node.get("parallel")) {
-                self.outline_step(inner, Some((index, unsure)), sources, outline, sites);
-            }
+        for inner in list(node.get("parallel")) {
+            self.outline_step(inner, Some((outermost, unsure)), sources, outline, sites);
         }
     }
 

@@ -155,10 +155,8 @@ impl Lower<'_> {
             step.action = Action::Parallel(Vec::new());
             built.steps.push(step);
             built.ranges.push(range);
-            if parent.is_none() {
-                let inner = self.steps_within(&fields, index, common, built);
-                built.steps[index].action = Action::Parallel(inner);
-            }
+            let inner = self.steps_within(&fields, index, common, built);
+            built.steps[index].action = Action::Parallel(inner);
             return;
         }
         let around = Around { node, fields, scope: inner, item, awaits };
@@ -190,9 +188,6 @@ impl Lower<'_> {
         }
         if action != Some("parallel") {
             return;
-        }
-        if parent.is_some() {
-            self.later(fields.key_range("parallel"), "`parallel` within `parallel`");
         }
         if fields.get("for_each").is_some() {
             self.later(fields.key_range("for_each"), "`for_each` over `parallel`");
@@ -415,9 +410,12 @@ pub(in crate::topology::lower) fn hears_replies(saga: &Node) -> bool {
         let typed = node.get("success").is_some_and(|success| success.get("type").is_some());
         node.get("send").is_some() && !typed
     };
-    let step = |step: &Node| hears(step) || step.get("compensate").is_some_and(hears);
-    let inner = |outer: &Node| items(outer.get("parallel")).iter().any(step);
-    items(saga.get("steps")).iter().any(|outer| step(outer) || inner(outer))
+    fn within(step: &Node, hears: &dyn Fn(&Node) -> bool) -> bool {
+        hears(step)
+            || step.get("compensate").is_some_and(hears)
+            || items(step.get("parallel")).iter().any(|inner| within(inner, hears))
+    }
+    items(saga.get("steps")).iter().any(|step| within(step, &hears))
 }
 
 fn items(node: Option<&Node>) -> &[Node] {

@@ -18,15 +18,15 @@ impl Lower<'_> {
                 if step.compensate.is_some() {
                     let found = finding("E714", format!("`{}` comes after the pivot, it is never undone", step.name));
                     self.say(range, found.hint("leave `compensate` out, or move the pivot"));
-                } else if is_fallible(step) && !is_optional(body, step) && step.retry.attempts == 1 {
+                } else if is_fallible(step) && !is_optional(body, index) && step.retry.attempts == 1 {
                     let found = finding("W704", format!("`{}` is required after the pivot and tried once", step.name));
                     let found = found.cause("if it fails the saga is stuck: it can neither go on nor be undone");
                     self.say(range, found.hint("`retry`, or `optional: true`"));
                 }
                 continue;
             }
-            let outermost = step.parent.unwrap_or(index);
-            let beside = step.parent.is_some_and(|parent| has_other_fallible(body, parent, index));
+            let outermost = body.outermost(index);
+            let beside = has_fallible_beside(body, index);
             let stopped_later = stopped_anywhere && body.pivot != Some(outermost);
             let before = last_undone.is_some_and(|last| outermost < *last) || beside;
             if matches!(step.action, Action::Send(_)) && step.compensate.is_none() && (before || stopped_later) {
@@ -38,8 +38,8 @@ impl Lower<'_> {
     }
 }
 
-fn is_optional(body: &Steps, step: &Step) -> bool {
-    step.optional || step.parent.is_some_and(|parent| body.steps[parent].optional)
+fn is_optional(body: &Steps, index: usize) -> bool {
+    body.steps[index].optional || body.within(index).any(|outer| body.steps[outer].optional)
 }
 
 /// May it fail, as far as it depends on itself?
@@ -62,9 +62,14 @@ fn may_fail(body: &Steps, index: usize) -> bool {
     is_fallible(step) || waits || !step.require.is_empty() || inner
 }
 
-fn has_other_fallible(body: &Steps, parent: usize, index: usize) -> bool {
-    match &body.steps[parent].action {
-        Action::Parallel(inner) => inner.iter().any(|other| *other != index && may_fail(body, *other)),
-        _ => false,
-    }
+/// May another step fail that is done at the same time?
+fn has_fallible_beside(body: &Steps, index: usize) -> bool {
+    let mut of = index;
+    body.within(index).any(|outer| {
+        let own = std::mem::replace(&mut of, outer);
+        match &body.steps[outer].action {
+            Action::Parallel(inner) => inner.iter().any(|other| *other != own && may_fail(body, *other)),
+            _ => false,
+        }
+    })
 }
