@@ -1,12 +1,14 @@
 //! HTTP for operators: is it alive, is it ready, how is it doing, what does an aggregate's state say, where do sagas stand.
 //!
-//! Read-only and without access control, so it listens on the loopback address unless told otherwise. It answers from what is
+//! Without access control, so it listens on the loopback address unless told otherwise, and takes acts (on dead letters) nowhere
+//! else. It answers from what is
 //! committed and never makes a worker wait: queries read the stores of running tasks, figures come from counters. A key that
 //! another worker owns is answered with 421 and the number of its partition; routing there is not built.
 //!
 //! What is not an answer is `application/problem+json` with a stable `code` ([`Problem`]). Bounds: connections, time for the
-//! head of a request, time for an answer, life of a connection; bodies are not read at all ([`Settings`]).
+//! head of a request, time for an answer, life of a connection; bodies are read of acts alone ([`Settings`]).
 
+mod letters;
 mod problem;
 mod routes;
 mod sagas;
@@ -15,6 +17,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use letters::Letters;
 pub use problem::Problem;
 pub use server::{Server, start};
 
@@ -85,6 +88,8 @@ pub struct Topology {
     pub aggregates: Vec<Aggregate>,
     /// Its sagas.
     pub sagas: Vec<Saga>,
+    /// Its dead letters.
+    pub letters: Letters,
     /// The engine that runs it.
     pub engine: Arc<dyn Engine>,
 }

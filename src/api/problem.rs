@@ -57,6 +57,20 @@ pub enum Problem {
     Store,
     /// The answer took too long.
     Timeout,
+    /// No topology of this process has such a name.
+    UnknownTopology,
+    /// The same is being asked or done right now.
+    Busy,
+    /// The cluster does not answer, or refuses.
+    Cluster(Text),
+    /// Somebody else works on the same letters now.
+    TakenOver,
+    /// What is to be done cannot be understood.
+    Act(Text),
+    /// The body is of another type.
+    Kind,
+    /// Acts are not taken at this address.
+    NoActs,
     /// The request has a body, and a large one.
     BodyTooLarge,
     /// The request is for another host: a web page that was made to point here must not read from the loopback address.
@@ -68,12 +82,18 @@ impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownPath | Self::UnknownAggregate(_) | Self::UnknownSaga | Self::NoState => StatusCode::NOT_FOUND,
+            Self::UnknownTopology => StatusCode::NOT_FOUND,
+            Self::Cluster(_) => StatusCode::BAD_GATEWAY,
+            Self::TakenOver => StatusCode::CONFLICT,
+            Self::Act(_) => StatusCode::BAD_REQUEST,
+            Self::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoActs => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Malformed | Self::Ambiguous { .. } | Self::AmbiguousSaga { .. } | Self::Expression { .. } => {
                 StatusCode::BAD_REQUEST
             }
             Self::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::Restoring { .. } | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Restoring { .. } | Self::Timeout | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Host => StatusCode::FORBIDDEN,
@@ -84,6 +104,13 @@ impl Problem {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPath => "UNKNOWN_PATH",
+            Self::UnknownTopology => "UNKNOWN_TOPOLOGY",
+            Self::Busy => "BUSY",
+            Self::Cluster(_) => "CLUSTER",
+            Self::TakenOver => "TAKEN_OVER",
+            Self::Act(_) => "MALFORMED_ACT",
+            Self::Kind => "MEDIA_TYPE",
+            Self::NoActs => "NO_ACTS",
             Self::Method => "METHOD_NOT_ALLOWED",
             Self::Malformed => "MALFORMED",
             Self::UnknownAggregate(_) => "UNKNOWN_AGGREGATE",
@@ -103,10 +130,18 @@ impl Problem {
     fn detail(&self) -> String {
         match self {
             Self::UnknownPath => {
-                "there are /livez, /readyz, /metrics, /v1/topology, /v1/aggregates/{name}/{id}, /v1/sagas and /v1/sagas/{id}"
+                "there are /livez, /readyz, /metrics, /v1/topology, /v1/aggregates/{name}/{id}, /v1/sagas, /v1/sagas/{id}, \
+                 /v1/dead-letters and /v1/dead-letters/{partition}:{offset}"
                     .into()
             }
-            Self::Method => "these endpoints are read with GET".into(),
+            Self::UnknownTopology => "no such topology runs in this worker; see /v1/topology".into(),
+            Self::Busy => "another request reads these dead letters".into(),
+            Self::Cluster(said) => said.to_string(),
+            Self::TakenOver => "somebody else works on these dead letters now; what was done before is done, once".into(),
+            Self::Act(why) => why.to_string(),
+            Self::Kind => "an act is `application/json`".into(),
+            Self::NoActs => "acts are taken on a loopback address only: here is no access control".into(),
+            Self::Method => "these endpoints are read with GET; acts on dead letters are sent with POST".into(),
             Self::Malformed => "path and query are UTF-8 text, percent-encoded".into(),
             Self::UnknownAggregate(name) => format!("no topology of this worker has an aggregate `{name}`; see /v1/topology"),
             Self::UnknownSaga => "no topology of this worker has such a saga; see /v1/topology".into(),
@@ -120,7 +155,7 @@ impl Problem {
             Self::Restoring { done, total, .. } => format!("the state is being restored: {done} of {total} records"),
             Self::Store => "the store could not be read; the log says why".into(),
             Self::Timeout => "the answer took too long".into(),
-            Self::BodyTooLarge => "these endpoints take no body".into(),
+            Self::BodyTooLarge => "these endpoints take no such body".into(),
             Self::Host => "on the loopback address only requests for localhost are answered".into(),
         }
     }

@@ -1,17 +1,20 @@
 //! The endpoints.
 
-use super::{Aggregate, Problem, Surface, Topology, sagas};
+use super::{Aggregate, Problem, Surface, Topology, letters, sagas};
 use crate::record::{Millis, partition_of, timestamp_text};
 use crate::runtime::{Lookup, Reader, TaskPhase, TaskReport};
 use crate::state::layout::{Tag, entity};
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Largest body of an act.
+const ACT_BYTES_MAX: usize = 64 << 10;
 
 pub(super) fn router(surface: Arc<Surface>) -> Router {
     Router::new()
@@ -22,6 +25,11 @@ pub(super) fn router(surface: Arc<Surface>) -> Router {
         .route("/v1/aggregates/{name}/{id}", get(aggregate))
         .route("/v1/sagas", get(sagas::list))
         .route("/v1/sagas/{id}", get(sagas::one))
+        .route("/v1/dead-letters", get(letters::list))
+        .route("/v1/dead-letters/replay", post(letters::replay))
+        .route("/v1/dead-letters/discard", post(letters::discard))
+        .route("/v1/dead-letters/{place}", get(letters::one))
+        .layer(DefaultBodyLimit::max(ACT_BYTES_MAX))
         .fallback(async || Problem::UnknownPath)
         .method_not_allowed_fallback(async || Problem::Method)
         .with_state(surface)

@@ -7,7 +7,7 @@
 use super::{Problem, Settings, Surface, routes};
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -124,6 +124,9 @@ fn guarded(router: Router, settings: &Settings, address: SocketAddr) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| async move {
         if loopback && !names_loopback(request.headers()) {
             return Problem::Host.into_response();
+        }
+        if !loopback && request.method() == Method::POST {
+            return Problem::NoActs.into_response();
         }
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

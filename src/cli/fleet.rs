@@ -129,6 +129,11 @@ impl Fleet {
                 description: plan::json(&member.checked.topology, plan),
                 aggregates: aggregates.collect(),
                 sagas: sagas.collect(),
+                letters: api::Letters {
+                    topic: plan.topics[plan.dead_letters].name.to_string(),
+                    broker: member.broker.clone(),
+                    reading: Mutex::new(()),
+                },
                 engine: Arc::new(member.watch.clone()),
             }
         });

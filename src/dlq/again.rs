@@ -8,7 +8,7 @@ use super::{Filed, Found, Report, names};
 use crate::broker::TopicInfo;
 use crate::failure::{Class, Stage};
 use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, write_origin};
-use crate::record::{HeaderRef, Millis, Partition, RecordRef, Text, partition_of};
+use crate::record::{Header, HeaderRef, Millis, Partition, Record, RecordRef, Text, partition_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -119,6 +119,19 @@ pub(super) struct Back<'a> {
 }
 
 impl Back<'_> {
+    pub(super) fn record(&self) -> Record {
+        let bytes = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+        let headers = self.headers.iter().map(|(name, value)| Header { name: Text::new(*name), value: value.clone() });
+        Record {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            timestamp: self.timestamp,
+            key: bytes(self.key),
+            value: bytes(self.value),
+            headers: headers.collect(),
+        }
+    }
+
     fn size_bytes(&self) -> usize {
         let bytes = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let header = |(name, value): &(&str, Option<Bytes>)| name.len() + value.as_ref().map_or(0, Bytes::len) + 16;

@@ -21,6 +21,7 @@ mod letter;
 mod read;
 mod redrive;
 mod shelf;
+mod shown;
 mod spelling;
 mod summary;
 
@@ -35,6 +36,7 @@ pub use letter::{Dead, Letter, letter};
 pub use read::{Found, Report, Stub, read, recognise};
 pub use redrive::{BATCH_LETTERS, Chosen, Done, Order, Redrive, Refused, audit_topic};
 pub use shelf::{Filed, Shelf};
+pub use shown::{letter_json, original_headers, payload};
 pub use spelling::{Origin, Spelling, Told};
 pub use summary::{Cause, GROUPS_MAX, Group, Summary};
 

@@ -15,7 +15,7 @@ use super::audit::{About, Act, Audit, Deed, written};
 use super::{Error, Filed, Filter, Found, Result, Shelf};
 use crate::broker::{self, Batch, Broker, ErrorClass, NewRecord, Op};
 use crate::reading::Lookup;
-use crate::record::{Millis, Offset, Partition, RecordRef, Text, Value, partition_of};
+use crate::record::{Millis, Offset, Partition, Record, RecordRef, Text, Value, partition_of};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -107,13 +107,14 @@ impl Redrive {
         Ok(Self { letters: letters.into(), lane, shelf, audit, audit_topic: (audit_topic, partitions), targets })
     }
 
-    /// What [`replay`](Self::replay) would do, with nothing written and nobody fenced; `each` hears of the letters that would go.
+    /// What [`replay`](Self::replay) would do, with nothing written and nobody fenced; `each` hears of the letters that would go, and of what
+    /// would be written.
     pub fn look(
         broker: &dyn Broker,
         letters: &str,
         replays_max: u32,
         chosen: &Chosen<'_>,
-        each: &mut dyn FnMut(Filed),
+        each: &mut dyn FnMut(&Filed, Record),
     ) -> Result<Done> {
         let (targets, audit_topic) = targets(broker, letters, replays_max)?;
         let audit = Audit::read(broker, &audit_topic, letters)?;
@@ -121,9 +122,9 @@ impl Redrive {
         Shelf::open(broker, letters)?.each(&mut |record, found| {
             if let Some(letter) = chosen.pick(&audit, record, found, &mut done) {
                 match targets.back(&letter, &Edit::default()) {
-                    Ok(_) => {
+                    Ok(back) => {
                         done.acted += 1;
-                        each(letter);
+                        each(&letter, back.record());
                     }
                     Err(why) => done.refuse(&letter, why),
                 }

@@ -1,6 +1,7 @@
 //! `skald dlq`: looks through a topic of dead letters, this engine's or another's, and works it off.
 
 mod edit;
+mod rehearse;
 mod work;
 
 use super::cluster::connect;
@@ -10,7 +11,9 @@ use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::moment;
 use crate::config::{Dlq, DlqWish, Exit, OutputFormat, Place, Since};
-use crate::dlq::{self, Act, Audit, Filed, Filter, Found, Shelf, Summary, audit_topic, error_value};
+use crate::dlq::{
+    self, Act, Audit, Filed, Filter, Found, Shelf, Summary, audit_topic, error_value, letter_json, original_headers,
+};
 use crate::record::{Millis, RecordRef, Value, json, timestamp_text};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json as object;
@@ -272,57 +275,6 @@ fn became(act: &Act) -> String {
         }
     }
     said
-}
-
-/// A value as JSON where it is JSON, as text where it is text, else in Base64 under another name.
-pub(super) fn payload(name: &str, bytes: Option<&[u8]>) -> (String, serde_json::Value) {
-    use base64::Engine as _;
-    let Some(bytes) = bytes else { return (name.into(), serde_json::Value::Null) };
-    let text = std::str::from_utf8(bytes).ok();
-    let read = if name == "value" { serde_json::from_slice(bytes).ok() } else { None };
-    match (read, text) {
-        (Some(value), _) => (name.into(), value),
-        (None, Some(text)) => (name.into(), text.into()),
-        (None, None) => (format!("{name}Base64"), base64::engine::general_purpose::STANDARD.encode(bytes).into()),
-    }
-}
-
-fn letter_json(letter: &Filed, act: Option<&Act>) -> serde_json::Value {
-    let Filed { record, offset, found } = letter;
-    let origin = found.origin();
-    let error = json::text(&error_value(found)).ok().and_then(|text| serde_json::from_str(&text).ok());
-    let error: serde_json::Value = error.unwrap_or_default();
-    let mut said = object!({
-        "place": {"topic": record.topic, "partition": record.partition, "offset": offset},
-        "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
-        "timestamp": time(record.timestamp),
-        "error": error,
-        "headers": original_headers(letter).map(|(name, value)| {
-            let (_, value) = payload("header", value);
-            object!([name, value])
-        }).collect::<Vec<_>>(),
-    });
-    let fields = said.as_object_mut().expect("an object was made");
-    fields.extend([payload("key", record.key.as_deref()), payload("value", record.value.as_deref())]);
-    if let Some(act) = act {
-        let said =
-            object!({"act": act.deed.name(), "at": time(act.at), "by": act.by, "reason": act.reason, "edited": act.edited});
-        fields.insert("became".into(), said);
-    }
-    if let Found::Own(report) = found
-        && let Some(stub) = &report.stub
-    {
-        fields.insert("leftOut".into(), stub.without.iter().map(ToString::to_string).collect());
-    }
-    said
-}
-
-/// Headers of the original: those that do not tell of a failure.
-fn original_headers(letter: &Filed) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-    const TELLING: [&str; 4] = ["__skald.errors.", "__streams.errors.", "__connect.errors.", "kafka_dlt-"];
-    let all = letter.record.headers.iter();
-    all.filter(|header| !TELLING.iter().any(|prefix| header.name.starts_with(prefix)))
-        .map(|header| (header.name.as_str(), header.value.as_deref()))
 }
 
 fn letter_text(letter: &Filed, act: Option<&Act>) -> String {

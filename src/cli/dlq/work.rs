@@ -67,10 +67,12 @@ impl Work<'_> {
 
     /// Says what would become of the letters.
     pub(super) fn try_out(&self, file: Option<&Path>, max_replays: u32) -> Result<Exit, Problem> {
-        let _ = file;
         let (places, since) = self.places_and_since();
         let chosen = self.chosen(&places, since);
-        let look = Redrive::look(self.broker, &self.settings.topic, max_replays, &chosen, &mut |_| {});
+        if let Some(file) = file {
+            return super::rehearse::rehearse(self.settings, self.broker, file, max_replays, &chosen);
+        }
+        let look = Redrive::look(self.broker, &self.settings.topic, max_replays, &chosen, &mut |_, _| {});
         let done = look.map_err(|error| told(&error))?;
         self.tell("would be replayed", &done)
     }
@@ -135,7 +137,7 @@ pub(super) fn tell(settings: &Dlq, what: &str, done: &Done) {
             out(&table(["REFUSED", "WHY"], &rows));
         }
     }
-    let mut said = format!("{} {what}", letters(done.acted));
+    let mut said = format!("{} {what}", counted(done.acted));
     for (count, what) in [
         (done.refused, "refused"),
         (done.settled, "replayed or discarded before (`--again` takes them too)"),
@@ -148,6 +150,6 @@ pub(super) fn tell(settings: &Dlq, what: &str, done: &Done) {
     talk(&said);
 }
 
-fn letters(count: u64) -> String {
+pub(super) fn counted(count: u64) -> String {
     if count == 1 { "1 letter".into() } else { format!("{count} letters") }
 }

@@ -1,7 +1,7 @@
 //! How a record is written: kcat's language of `%` and `\`, or a line of JSON.
 
-use crate::cli::dlq::payload;
 use crate::cli::text::{bytes as told, plain};
+use crate::dlq::payload;
 use crate::record::RecordRef;
 use std::io::Write as _;
 

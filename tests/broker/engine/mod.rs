@@ -9,6 +9,7 @@ mod letters;
 mod measure;
 mod protocol;
 mod purge;
+mod redrive;
 mod restore;
 mod rights;
 mod sagas;

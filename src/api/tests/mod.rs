@@ -1,5 +1,7 @@
 //! The endpoints over real sockets, with an engine made of values.
 
+mod letters;
+
 use super::*;
 use crate::desk::Entry;
 use crate::record::{Map, Value, partition_of};
@@ -62,6 +64,7 @@ fn surface(engines: Vec<(&str, Fake)>) -> Surface {
                 partitions: PARTITIONS,
             }],
             sagas: sagas(),
+            letters: Letters { topic: "shop.dlq".into(), broker: Arc::new(letters::cluster(0)), reading: Mutex::new(()) },
             engine: Arc::new(engine),
         })
         .collect();
