@@ -135,7 +135,7 @@ impl Handling<'_, '_> {
         match self.judge(route, input)? {
             Ok(outcome) => {
                 self.epoch.count_outcome(node_index(route), outcome);
-                Ok(())
+                self.let_go(route)
             }
             Err(failure) => self.fail(route, input.record, Some(input.event), &failure),
         }

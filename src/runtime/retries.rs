@@ -109,6 +109,23 @@ impl Handling<'_, '_> {
         Ok(())
     }
 
+    /// The record in hand has passed. If its key is held and it came by an operator's hand, those that wait behind it go on.
+    pub(super) fn let_go(&mut self, route: &Route) -> Result<(), Standstill> {
+        if !self.is_by_hand() || route.store.is_none() || self.record.key.is_none() {
+            return Ok(());
+        }
+        let key = parked_key(self.record);
+        let (Some(standing), waiting) = self.stands(route, &key)? else { return Ok(()) };
+        if standing.due.is_some() {
+            return Ok(());
+        }
+        let next = standing.head + waiting;
+        self.put_key(route, &key, Some((&Standing { due: Some(self.scene.now), ..standing }, next)))?;
+        self.count(route, |totals| totals.held = totals.held.saturating_sub(1))?;
+        self.store(route).parked.parks(&key);
+        Ok(())
+    }
+
     /// In how many milliseconds a record that failed like this is tried again.
     pub(super) fn next_try(&self, route: &Route, record: &RecordRef<'_>, event: &Event, failure: &Failure) -> Option<Millis> {
         let node = &self.scene.program.nodes[route.node];

@@ -5,6 +5,7 @@ use super::engine::{checked, wait_for};
 use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Broker, Isolation, Limit};
 use crate::clock::SystemClock;
+use crate::dlq::{Chosen, Edit, Order, Redrive};
 use crate::node::World;
 use crate::record::{Record, TopicPartition};
 use crate::runtime::{Engine, Exit, Halt, Lookup, Program, Running, Settings, TaskPhase, prepare};
@@ -12,6 +13,7 @@ use crate::state::layout::{Tag, parked};
 use crate::state::{Memory, ParkedTotals};
 use crate::telemetry::Telemetry;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,6 +249,29 @@ fn a_key_that_is_held_waits_until_the_file_holds_it_no_more() {
     wait_for("those behind go on", || bench.numbers("passed").len() == 3);
     wait_for("nothing waits", || totals(&running) == ParkedTotals::default());
     assert_eq!(bench.letters().len(), 3);
+    stop(running);
+}
+
+#[test]
+fn a_key_that_is_held_goes_on_once_its_letter_was_replayed_and_passed() {
+    let bench = Bench::new();
+    let running = bench.start(&format!("{{ then: park, {SOON} }}"));
+    bench.send(&[(Some("a"), 13, 1), (Some("a"), 1, 1), (Some("a"), 2, 1)]);
+    let held = ParkedTotals { keys: 1, records: 2, held: 1 };
+    wait_for("the key is held", || totals(&running) == held && bench.letters().len() == 1);
+    let replay = |edit: Edit| {
+        let order = Order { edit, ..Order::default() };
+        let mut redrive = Redrive::open(&bench.cluster, "waits.dlq", 3).expect("all is there");
+        let done = redrive.replay(&Chosen::default(), &order, 1, &mut || 1, &mut |_, _| ControlFlow::Continue(()));
+        assert_eq!(done.expect("done").acted, 1);
+    };
+    replay(Edit::default());
+    wait_for("it fails again", || bench.letters().len() == 2);
+    assert_eq!((totals(&running), bench.numbers("passed").len()), (held, 0), "and holds its key still");
+    let mended = br#"{"type":"number.v1","data":{"n":14,"passes":1}}"#;
+    replay(Edit { value: Some(mended[..].into()), key: None });
+    wait_for("nothing waits", || totals(&running) == ParkedTotals::default());
+    assert_eq!(bench.numbers("passed"), [14, 1, 2], "it goes before those behind it");
     stop(running);
 }
 
