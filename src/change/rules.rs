@@ -4,6 +4,7 @@ use super::compare::reason;
 use super::lacks::lacks;
 use super::state::conflicts;
 use super::{Difference, Mark, Reason, Side, Verdict};
+use crate::record::Text;
 use crate::topology::definition::mentions_param;
 use crate::topology::model::{Aggregate, Contract, MessageKind, Retention, SourceFrom};
 use crate::topology::plan::{PlannedNode, instance_keys};
@@ -110,11 +111,47 @@ pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason
         found.at.clone_from(&one.at);
         reasons.push(found);
     }
+    if node.section == "pipelines" {
+        reasons.extend(known_again(node));
+    }
     if node.section == "sagas" {
         let lacks = lacks(node.old, node.new, node.name).into_iter();
         reasons.extend(
             lacks.map(|lack| reason(Verdict::Compatible, format!("until the instances that have begun are drained, {lack}"))),
         );
+    }
+    reasons
+}
+
+/// What the steps of a pipeline have seen is found by their names, and by what they know records by.
+fn known_again(node: &Node<'_>) -> Vec<Reason> {
+    let of = |side: Side<'_>| {
+        let pipeline = side.topology.pipelines.iter().find(|pipeline| pipeline.name == node.name);
+        let dedupes = pipeline.map(|pipeline| pipeline.dedupes()).unwrap_or_default();
+        dedupes.into_iter().map(|dedupe| (dedupe.name.clone(), dedupe.by.text.clone())).collect::<Vec<_>>()
+    };
+    let (before, after) = (of(node.old), of(node.new));
+    let find = |all: &[(Text, Text)], name: &Text| all.iter().find(|(known, _)| known == name).map(|(_, by)| by.clone());
+    let fresh = after.iter().find(|(name, _)| find(&before, name).is_none()).map(|(name, _)| name);
+    let mut reasons = Vec::new();
+    for (name, was) in &before {
+        match (find(&after, name), fresh) {
+            (Some(is), _) if is != *was => {
+                let text = format!(
+                    "step `{name}` knew records by `{was}` and does by `{is}`: what it has seen does not count any more"
+                );
+                reasons.push(reason(Verdict::Compatible, text));
+            }
+            (Some(_), _) => {}
+            (None, Some(renamed)) => {
+                let text =
+                    format!("what step `{name}` has seen is found by its name; if it is now `{renamed}`, keep the old name");
+                reasons.push(reason(Verdict::Refused, text));
+            }
+            (None, None) => {
+                reasons.push(reason(Verdict::Compatible, format!("step `{name}` is gone: what it has seen is not looked at")));
+            }
+        }
     }
     reasons
 }

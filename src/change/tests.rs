@@ -182,3 +182,38 @@ creates: Topic literal states: Create
 "
     );
 }
+
+#[test]
+fn what_a_step_has_seen_is_found_by_its_name() {
+    let base = "\
+skald: 1
+topology: sieve
+topics: { in: { partitions: 2, key: data.id, types: [a.v1] } }
+pipelines:
+  once:
+    from: in
+    steps:
+      - { name: ids, dedupe: { by: event.id, within: 1h } }
+";
+    for (from, to, expected) in [
+        ("within: 1h", "within: 2h", "  ~ pipeline once: compatible\n      compatible: it holds for new records\n"),
+        (
+            "by: event.id",
+            "by: data.id",
+            "  ~ pipeline once: compatible\n      compatible: it holds for new records\n      compatible: step `ids` knew records by `event.id` and does by `data.id`: what it has seen does not count any more\n",
+        ),
+        (
+            "name: ids",
+            "name: id",
+            "  ~ pipeline once: refused\n      refused: what step `ids` has seen is found by its name; if it is now `id`, keep the old name\n      compatible: it holds for new records\n",
+        ),
+        (
+            "name: ids, dedupe: { by: event.id, within: 1h }",
+            "filter: data.n > 1",
+            "  ~ pipeline once: compatible\n      compatible: it holds for new records\n      compatible: step `ids` is gone: what it has seen is not looked at\n",
+        ),
+    ] {
+        let found = answer(base, &[(from.to_owned(), to.to_owned())], from);
+        assert_eq!(found, expected, "{from}");
+    }
+}

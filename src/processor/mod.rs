@@ -5,6 +5,7 @@
 //! than its rejection.
 
 mod branch;
+mod dedupe;
 mod emit;
 mod filter;
 mod flat_map;
@@ -25,8 +26,12 @@ use crate::node::{
     Stop, World, again, failed, parking, road, send_kept,
 };
 use crate::record::{Millis, RecordRef, Text};
+use crate::state::Expiring;
+use crate::state::layout::Tag;
 use crate::topology::model::{Operator, Pipeline as Model, Step, StopAbove};
 use crate::topology::plan::NodeKind;
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Compiles the plan's node `node`, if it is a pipeline.
@@ -43,7 +48,7 @@ struct Pipeline {
     world: Arc<World>,
     /// Of the model.
     index: usize,
-    /// Of the plan: where it keeps what it sends later.
+    /// Of the plan: where it keeps what it keeps.
     store: Option<usize>,
 }
 
@@ -59,6 +64,10 @@ struct Run<'a, 'o> {
     waiting: Vec<Waiting<'a>>,
     /// Records that `flat_map` made in all.
     made: usize,
+    /// What its `dedupe`s see for the first time, and until when it is known.
+    seen: BTreeMap<Vec<u8>, Millis>,
+    /// The pipeline's store, by index in the plan.
+    store: Option<usize>,
 }
 
 struct Waiting<'a> {
@@ -89,10 +98,10 @@ impl Pipeline {
 
 impl Run<'_, '_> {
     /// Goes all ways to their ends. Says whether any reached the end, or what it was refused with.
-    fn finish(&mut self) -> Result<Result<bool, Refusal>, Failure> {
+    fn finish(&mut self, context: &mut dyn Context) -> Result<Result<bool, Refusal>, Stop> {
         let mut arrived = false;
         loop {
-            match self.walk()? {
+            match self.walk(context)? {
                 Flow::On => arrived = true,
                 Flow::End => {}
                 Flow::Refuse(refusal) => return Ok(Err(refusal)),
@@ -104,7 +113,7 @@ impl Run<'_, '_> {
     }
 
     /// Goes one way to its end.
-    fn walk(&mut self) -> Result<Flow, Failure> {
+    fn walk(&mut self, context: &mut dyn Context) -> Result<Flow, Stop> {
         while let Some(steps) = self.ahead.pop() {
             let Some((step, rest)) = steps.split_first() else { continue };
             self.ahead.push(rest);
@@ -121,6 +130,10 @@ impl Run<'_, '_> {
                 Some(Operator::Branch(arms)) => branch::run(self, arms)?,
                 Some(Operator::Emit(messages)) => emit::run(self, messages)?,
                 Some(Operator::Reply(template)) => reply::run(self, template)?,
+                Some(Operator::Dedupe(dedupe)) => {
+                    let store = self.store.expect("the plan gives a pipeline that knows records again a store");
+                    dedupe::run(self, dedupe, store, context)?
+                }
             };
             if !matches!(flow, Flow::On) {
                 return Ok(flow);
@@ -149,8 +162,10 @@ impl Node for Pipeline {
             ahead: vec![&model.steps],
             waiting: Vec::new(),
             made: 0,
+            seen: BTreeMap::new(),
+            store: self.store,
         };
-        let arrived = match run.finish()? {
+        let arrived = match run.finish(context)? {
             Ok(arrived) => arrived,
             Err(refusal) => {
                 let code = refusal.code.clone();
@@ -158,6 +173,11 @@ impl Node for Pipeline {
                 return Ok(Outcome::Refused(code));
             }
         };
+        if let Some(store) = self.store {
+            for (mark, expires_at) in std::mem::take(&mut run.seen) {
+                context.put_expiring(store, Tag::Mark, &mark, Some(Expiring { expires_at, value: Bytes::new() }))?;
+            }
+        }
         let acted = !run.effects.is_empty();
         for effect in run.effects {
             match effect {

@@ -329,3 +329,58 @@ pipelines:
     assert_eq!(forwarded.headers, [crate::record::Header::text("x", "y")], "bytes and headers as they were");
     assert_eq!(bench.failures(), [""; 0]);
 }
+
+#[test]
+fn what_was_seen_ends_there_until_its_time_has_passed() {
+    let steps = "- name: once\n  dedupe: { by: data.n, within: 1m }\n- emit: { to: out }";
+    let mut bench = bench(steps);
+    let seen = |bench: &mut Bench, data: &str| {
+        let outcomes = bench.read("in", Some("k"), Some(&event(data)), &[]);
+        (outcomes, bench.sent().len())
+    };
+    assert_eq!(seen(&mut bench, "{\"n\":1}"), (vec![Processed], 1));
+    assert_eq!(seen(&mut bench, "{\"n\":1}"), (vec![PassedOver], 0));
+    // An integer is not the text that it is written as.
+    assert_eq!(seen(&mut bench, "{\"n\":\"1\"}"), (vec![Processed], 1));
+    assert_eq!(seen(&mut bench, "{\"n\":{\"a\":[1]}}"), (vec![Processed], 1));
+    assert_eq!(seen(&mut bench, "{\"n\":{\"a\":[1]}}"), (vec![PassedOver], 0));
+    bench.pass(59_999);
+    assert_eq!(seen(&mut bench, "{\"n\":1}"), (vec![PassedOver], 0), "it counts from when it was first seen");
+    bench.pass(1);
+    assert_eq!(seen(&mut bench, "{\"n\":1}"), (vec![Processed], 1));
+    assert_eq!(bench.memory.counts.get("duplicate_dropped"), Some(&3));
+    assert_eq!(bench.failures(), [""; 0]);
+    bench.pass(60_000);
+    assert!(bench.memory.rows.is_empty(), "nothing is kept for longer: {:?}", bench.memory.rows);
+}
+
+#[test]
+fn what_fails_or_is_refused_was_not_seen() {
+    let mut bench = bench(
+        "- name: once\n  dedupe: { by: event.id, within: 1m }\n- require: { that: data.n < 5, code: TOO_MANY }\n- emit: { to: out }",
+    );
+    let asked = [("reply-to", "web.replies")];
+    bench.read("in", Some("k"), Some(&event("{\"n\":7}")), &[]);
+    assert_eq!(bench.failures(), ["p TOO_MANY (permanent in step): refused"]);
+    assert_eq!(bench.read("in", Some("k"), Some(&event("{\"n\":7}")), &asked), [Refused("TOO_MANY".into())]);
+    bench.sent();
+    assert_eq!(bench.read("in", Some("k"), Some(&event("{\"n\":1}")), &[]), [Processed]);
+    assert_eq!(bench.sent(), ["out k t.v1 {\"n\":1}"]);
+    bench.read("in", Some("k"), Some(&event("{\"n\":1}")), &[]);
+    assert_eq!(bench.sent(), [""; 0]);
+}
+
+#[test]
+fn each_step_knows_its_own_and_elements_of_one_record_too() {
+    let steps = "- flat_map: data\n- name: a\n  dedupe: { by: data, within: 1m }\n- branch:\n    - when: data > 1\n      steps: [{ name: b, dedupe: { by: \"data / 10\", within: 1m } }]\n- emit: { to: out }";
+    assert_eq!(
+        sent(steps, &["[1, 1, 2, 3, 20, 21]", "[1, 30]"]),
+        ["out k t.v1 1", "out k t.v1 2", "out k t.v1 20", "out k t.v1 30"]
+    );
+    assert_eq!(
+        sent("- name: a\n  dedupe: { by: data.n, within: 1m }", &["{\"n\":null}"]),
+        [
+            "p EXPRESSION_ERROR (permanent in step): test.yaml:19:23: `by` of a `dedupe` got a null, by which nothing can be known again"
+        ]
+    );
+}

@@ -211,6 +211,11 @@ impl Walk<'_> {
                 }
                 Some(Operator::Require(rules)) => self.rules(rules, &format!("`{pipeline}` refuses")),
                 Some(Operator::Emit(messages)) => self.messages(messages, pipeline),
+                Some(Operator::Dedupe(dedupe)) => {
+                    let (at, name) = (&dedupe.by.at, &dedupe.name);
+                    self.add(at, "", Way::Taken, Kind::Branch, format!("`{name}` of `{pipeline}` lets through"));
+                    self.add(at, "", Way::Passed, Kind::Branch, format!("`{name}` of `{pipeline}` drops what it has seen"));
+                }
                 Some(Operator::Branch(arms)) => self.arms(arms, pipeline),
                 _ => {}
             }

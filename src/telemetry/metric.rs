@@ -101,7 +101,7 @@ metrics! {
     DEAD_LETTERS = Counter, Count, "skald_dead_letters_total", ["topology", "node", "class", "code"];
     /// Further tries of records that had failed and may pass, by result: `succeeded`, `failed` (others follow) or `given_up`.
     RETRIES = Counter, Count, "skald_retries_total", ["topology", "node", "result"];
-    /// Things worth a look that are no failure: replies that may not be sent, headers that could not be read, and the like; of sagas also why something was passed over (`saga_reply_not_awaited`, `saga_message_repeated`, …).
+    /// Things worth a look that are no failure: replies that may not be sent, headers that could not be read, and the like; what a `dedupe` dropped (`duplicate_dropped`); of sagas also why something was passed over (`saga_reply_not_awaited`, `saga_message_repeated`, …).
     NODE_REMARKS = Counter, Count, "skald_node_remarks_total", ["topology", "node", "remark"];
 
     /// Epochs that ended, by result: `committed` or `rolled_back`.

@@ -97,6 +97,7 @@ const CODES: &[(&str, &str)] = &[
     ("W703", "a compensation that nobody confirms"),
     ("W704", "a required step after the pivot without `retry`"),
     ("E801", "not exactly one operator"),
+    ("E802", "a step that keeps something, without a name of its own"),
     ("E803", "a step that is never reached"),
     ("E804", "the arm without `when` is not the last"),
     ("E808", "the data is no map here"),

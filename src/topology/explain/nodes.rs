@@ -45,6 +45,11 @@ pub(super) const PAGES: &[Page] = &[
     ),
     entry!("E801", "A step has one operator. Two in one step have no order; none does nothing.", "Write one step for each."),
     entry!(
+        "E802",
+        "What such a step keeps is found by the step's name, so it has one, and no other step of the pipeline that keeps something has the same.",
+        "Give the step a `name`, and keep it: under another one nothing is found again.",
+    ),
+    entry!(
         "E803",
         "The filter before lets nothing through, so this step never runs.",
         "Correct the filter, or leave the steps after it out.",

@@ -296,7 +296,14 @@ pub(super) const MAPS: &[Map] = &[
             field("branch", List(&Of("arm")), "The first arm that holds takes the record"),
             MESSAGES,
             field("reply", Any, "Result for who asked, as a template"),
+            field("dedupe", Of("dedupe"), "What was seen within a time ends here; the step needs a name"),
         ],
+    ),
+    map(
+        "dedupe",
+        "a `dedupe`",
+        "Knows records again",
+        &[needed("by", Expr, "What a record is known by"), needed("within", Duration, "How long it is known")],
     ),
     map(
         "arm",

@@ -59,6 +59,8 @@ pub(super) struct Lower<'a> {
     answers: Vec<answers::Answering>,
     /// Types of the results that the pipeline in hand answers with.
     results: Vec<Type>,
+    /// Steps of the pipeline in hand that keep something.
+    keepers: Vec<Text>,
     /// What is known of `saga.data`, and the place in the saga that is being read.
     saga: Option<(Rc<saga::Data>, saga::Place)>,
     /// Globs of topics that replies may go to.
@@ -115,6 +117,7 @@ pub(super) fn lower(
         locals: 0,
         answers: Vec::new(),
         results: Vec::new(),
+        keepers: Vec::new(),
         saga: None,
         reply_to: Vec::new(),
         notes: Notes::default(),

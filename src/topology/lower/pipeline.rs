@@ -11,8 +11,9 @@ use super::usage::Words;
 use crate::expr::{Field, Object, Scope, Type, names};
 use crate::record::Text;
 use crate::topology::diagnostic::finding;
-use crate::topology::model::{Arm, Operator, Pipeline, Source, Step};
+use crate::topology::model::{Arm, Dedupe, Operator, Pipeline, Source, Step};
 use crate::topology::yaml::{Entry, Kind, Node};
+use jiff::SignedDuration;
 
 const PIPELINE: Shape = Shape::new("a pipeline", &["description", "from", "type", "steps", "replies", "store", "errors"], &[]);
 const STEP: Shape = Shape::new(
@@ -31,10 +32,13 @@ const STEP: Shape = Shape::new(
         "branch",
         "emit",
         "reply",
+        "dedupe",
     ],
-    &["call", "dedupe", "join", "window"],
+    &["call", "join", "window"],
 );
-const OPERATORS: [&str; 10] = ["filter", "rekey", "flat_map", "map", "set", "validate", "require", "branch", "emit", "reply"];
+const OPERATORS: [&str; 11] =
+    ["filter", "rekey", "flat_map", "map", "set", "validate", "require", "branch", "emit", "reply", "dedupe"];
+const DEDUPE: Shape = Shape::new("a `dedupe`", &["by", "within"], &[]);
 const ARM: Shape = Shape::new("an arm of a branch", &["when", "steps"], &[]);
 
 /// What is known of the record in hand.
@@ -87,6 +91,7 @@ impl Lower<'_> {
         let mut flow = Flow { scope: steps_scope, data, key, kinds, changed: false, rekeyed: false, ended: false };
         self.locals = 0;
         self.results.clear();
+        self.keepers.clear();
         let steps = match self.required(&fields, "steps", &PIPELINE) {
             Some(node) => self.steps(node, &Words::of(node), &mut flow),
             None => Vec::new(),
@@ -159,7 +164,7 @@ impl Lower<'_> {
                 self.say(self.head(node), found);
                 return None;
             }
-            [only] => Some(self.operator(only, &fields, words, flow)?),
+            [only] => Some(self.operator(only, name.as_ref(), &fields, words, flow)?),
             several => {
                 let found = finding("E801", format!("{} in one step", listed(several))).hint("write one step for each");
                 self.say(fields.key_range(several[1]), found);
@@ -169,7 +174,14 @@ impl Lower<'_> {
         Some(Step { name, lets, operator, at: self.position(node.range.start) })
     }
 
-    fn operator(&mut self, name: &str, fields: &Fields<'_>, words: &Words<'_>, flow: &mut Flow) -> Option<Operator> {
+    fn operator(
+        &mut self,
+        name: &str,
+        step: Option<&Text>,
+        fields: &Fields<'_>,
+        words: &Words<'_>,
+        flow: &mut Flow,
+    ) -> Option<Operator> {
         let node = fields.get(name)?;
         Some(match name {
             "filter" => {
@@ -233,8 +245,43 @@ impl Lower<'_> {
                 self.results.push(ty);
                 Operator::Reply(template)
             }
+            "dedupe" => Operator::Dedupe(self.dedupe(node, step, fields, flow)?),
             _ => return None,
         })
+    }
+
+    fn dedupe(&mut self, node: &Node, step: Option<&Text>, outer: &Fields<'_>, flow: &Flow) -> Option<Dedupe> {
+        if flow.rekeyed {
+            let found = finding("E117", "a `dedupe` behind a `rekey` is not in this build");
+            let found = found.cause("records of the new key lie in several partitions, and are known again in their own only");
+            self.say(outer.key_range("dedupe"), found.hint("put it before, or behind a topic that is keyed so"));
+        }
+        match step {
+            None if outer.get("name").is_none() => {
+                let found = finding("E802", "a `dedupe` needs a `name`");
+                self.say(
+                    outer.key_range("dedupe"),
+                    found.cause("what it has seen is found by it").hint("give the step a `name`"),
+                );
+            }
+            Some(name) if self.keepers.contains(name) => {
+                let found = finding("E802", format!("another step that keeps something is named `{name}`"));
+                let range = outer.get("name").map_or(node.range.clone(), |name| name.range.clone());
+                self.say(range, found.cause("what it has seen is found by it").hint("each needs a name of its own"));
+            }
+            Some(name) => self.keepers.push(name.clone()),
+            None => {}
+        }
+        let fields = self.fields(node, &DEDUPE)?;
+        let by = self.required(&fields, "by", &DEDUPE).and_then(|node| self.expr(node, &flow.scope, Want::Any));
+        let within = self.required(&fields, "within", &DEDUPE);
+        let length = within.and_then(|node| self.duration(node));
+        if let (Some(node), Some(SignedDuration::ZERO)) = (within, length) {
+            let found =
+                finding("E113", "nothing is seen twice within no time").hint("as long as a repetition may come, as `10m`");
+            self.say(node.range.clone(), found);
+        }
+        Some(Dedupe { name: step?.clone(), by: by?.0, within: length? })
     }
 
     fn branch(&mut self, node: &Node, words: &Words<'_>, flow: &mut Flow) -> Option<Vec<Arm>> {

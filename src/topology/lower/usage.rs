@@ -7,7 +7,7 @@ use crate::record::Text;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::saga::{Action, Body};
 use crate::topology::model::{
-    Aggregate, Message, MessageTarget, Operator, Pipeline, Saga, Source, SourceFrom, Step, Then, Topology,
+    Aggregate, Dedupe, Message, MessageTarget, Operator, Pipeline, Saga, Source, SourceFrom, Step, Then, Topology,
 };
 use crate::topology::yaml::{Kind, Node};
 use rustc_hash::FxHashSet;
@@ -143,6 +143,27 @@ impl Pipeline {
     /// May records of it wait behind a failed one of their key?
     pub fn parks(&self) -> bool {
         self.errors.then == Then::Park || (self.errors.retry.attempts > 1 && may_be_retried(&self.steps))
+    }
+
+    /// The steps that know records again, in the order of the file.
+    pub fn dedupes(&self) -> Vec<&Dedupe> {
+        fn gather<'s>(steps: &'s [Step], into: &mut Vec<&'s Dedupe>) {
+            for step in steps {
+                match &step.operator {
+                    Some(Operator::Dedupe(dedupe)) => into.push(dedupe),
+                    Some(Operator::Branch(arms)) => arms.iter().for_each(|arm| gather(&arm.steps, into)),
+                    _ => {}
+                }
+            }
+        }
+        let mut found = Vec::new();
+        gather(&self.steps, &mut found);
+        found
+    }
+
+    /// Does it keep anything at all?
+    pub fn keeps(&self) -> bool {
+        self.delays() || self.parks() || !self.dedupes().is_empty()
     }
 }
 

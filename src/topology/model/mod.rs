@@ -22,7 +22,7 @@ pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, State
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema};
 pub use errors::{Errors, Park, StopAbove, Then};
 pub use message::{Check, Delay, DelayLength, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
-pub use pipeline::{Arm, Operator, Pipeline, Step};
+pub use pipeline::{Arm, Dedupe, Operator, Pipeline, Step};
 pub use retry::Retry;
 pub use saga::Saga;
 

@@ -2,6 +2,7 @@
 
 use super::{Errors, Expr, Let, Message, Position, Require, Schema, Source, StoreKind, Template};
 use crate::record::Text;
+use jiff::SignedDuration;
 
 /// A pipeline. One frame serves the whole of it: fixed slots that steps replace (`data`, `key`), and locals.
 #[derive(Clone, Debug)]
@@ -64,6 +65,19 @@ pub enum Operator {
     Emit(Vec<Message>),
     /// Accepts, with this result, to the asker or `replies`.
     Reply(Template),
+    /// What was seen within a time ends here, counted.
+    Dedupe(Dedupe),
+}
+
+/// Knows records again.
+#[derive(Clone, Debug)]
+pub struct Dedupe {
+    /// Name of the step, unique among those of the pipeline that keep something: what it has seen is found by it.
+    pub name: Text,
+    /// What a record is known by. Not null.
+    pub by: Expr,
+    /// How long it is known, from when it was first seen.
+    pub within: SignedDuration,
 }
 
 /// An arm of a branch.

@@ -117,9 +117,7 @@ impl Building<'_> {
                 _ => self.store(keyed.node, &topology.aggregates[keyed.node]),
             }
         }
-        for (at, pipeline) in
-            topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.delays() || pipeline.parks())
-        {
+        for (at, pipeline) in topology.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.keeps()) {
             self.kept(topology.aggregates.len() + at, pipeline);
         }
         let nodes = topology.aggregates.len() + topology.pipelines.len() + topology.sagas.len();
@@ -197,7 +195,7 @@ impl Building<'_> {
         self.stores.push(store);
     }
 
-    /// A pipeline has a store only for what it sends later, and for records that wait.
+    /// A pipeline has a store only for what it sends later, for records that wait, and to know records again.
     fn kept(&mut self, index: usize, pipeline: &Pipeline) {
         let name = format!("{}.{}.changelog", self.topology.name, pipeline.name);
         let changelog = self.engine_topic(name, Role::Changelog, Cleanup::Compact);

@@ -127,9 +127,12 @@ impl Check<'_> {
             let matched = |topic: usize| patterns.matches(&plan.topics[topic]);
             let at = self.pattern_at(index);
             if node.store.is_some() {
-                let message = format!("`{}` reads a pattern, and keeps messages to send them later", node.name);
+                let message = format!(
+                    "`{}` reads a pattern, and keeps something: messages to send them later, records that wait, or what it has seen",
+                    node.name
+                );
                 let found = finding("E506", message).cause("a pattern feeds no state");
-                self.say(&at, found.hint("send to a topic, and delay in a pipeline that reads it by name"));
+                self.say(&at, found.hint("send to a topic, and keep in a pipeline that reads it by name"));
             }
             for (topic, other) in stateful.iter().filter(|(topic, _)| matched(**topic)) {
                 let other = &plan.nodes[*other].name;
