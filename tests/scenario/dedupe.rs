@@ -18,7 +18,7 @@ fn what_was_seen_is_dropped_across_crashes_until_its_time_has_passed() {
     steps:
       - when: [{{ {crash} }}, {{ type: a.v1, id: i1, times: 3, data: {{ k: a, n: 1 }} }}, {{ type: a.v1, id: i2, data: {{ k: a, n: -1 }} }}]
         then: [{{ type: b.v1, data: {{ n: 1 }} }}, none: true]
-      - when: [advance: 599s, {{ {crash} }}, {{ type: a.v1, id: i1, times: 2, data: {{ k: a, n: 2 }} }}]
+      - when: [advance: 599s, {{ crash: {{ disk: {disk} }} }}, {{ type: a.v1, id: i1, times: 2, data: {{ k: a, n: 2 }} }}]
         then: [none: true]
       - when: [advance: 1s, {{ type: a.v1, id: i1, times: 2, data: {{ k: a, n: 3 }} }}]
         then: [{{ type: b.v1, data: {{ n: 3 }} }}, none: true]
