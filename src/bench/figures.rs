@@ -2,7 +2,7 @@
 
 use super::document::{FIGURES, Figure, JobFigures, Run, SubjectFigures, values};
 use super::latency::Histogram;
-use super::run::latency_of;
+use super::pace::latency_of;
 use super::statistics::{mean, ratio};
 
 impl SubjectFigures {

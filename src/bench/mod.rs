@@ -11,7 +11,9 @@
 //!
 //! How it looks on a terminal, and where the cluster is, is left to `cli`.
 
+mod again;
 mod document;
+mod drain;
 mod error;
 mod figures;
 mod job;
@@ -19,10 +21,12 @@ mod latency;
 mod load;
 mod machine;
 mod outputs;
+mod pace;
 mod place;
 mod process;
 mod run;
 mod scrape;
+mod settings;
 mod stand;
 mod statistics;
 mod subject;
@@ -37,7 +41,8 @@ pub use job::Job;
 pub use latency::Histogram;
 pub use load::Schedule;
 pub use machine::Machine;
-pub use run::{Bench, Finished, Pace, Settings, Watcher};
+pub use run::{Bench, Finished};
+pub use settings::{Pace, Settings, Watcher};
 pub use statistics::Interval;
 pub use subject::{Peer, Store, Subject};
 pub use tables::{markdown, table};

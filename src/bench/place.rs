@@ -2,7 +2,7 @@
 
 use super::error::{Error, Result};
 use super::job::Job;
-use super::run::{Settings, client};
+use super::settings::{Settings, client};
 use super::stand::Stand;
 use super::subject::Subject;
 use crate::broker::kafka::Kafka;
@@ -63,15 +63,25 @@ impl Place {
         Ok(names.filter(|name| name.starts_with(stand.group.as_str()) || *name == stand.output).collect())
     }
 
-    /// Takes away whatever has the prefix.
-    pub(super) fn tidy_up(&self, clock: &dyn Clock) -> Result<()> {
-        let removed = std::fs::remove_dir_all(&self.folder);
-        removed.map_err(Error::machine(format!("removing `{}`", self.folder.display())))?;
+    /// Takes away all topics and folders but these topics.
+    pub(super) fn clear(&self, keep: &[&Text]) -> Result<()> {
+        let failed = |what: &str| Error::machine(format!("{what} `{}`", self.folder.display()));
+        for folder in std::fs::read_dir(&self.folder).map_err(failed("reading"))? {
+            let removed = folder.and_then(|folder| std::fs::remove_dir_all(folder.path()));
+            removed.map_err(failed("emptying"))?;
+        }
         let prefix = format!("{}-", self.settings.prefix);
         let topics = self.admin.topics()?;
-        let topics: Vec<&str> =
-            topics.iter().map(|topic| topic.name.as_str()).filter(|name| name.starts_with(&prefix)).collect();
-        self.kafka.remove_topics(&topics)?;
+        let names = topics.iter().map(|topic| &topic.name).filter(|name| name.starts_with(&prefix) && !keep.contains(name));
+        let names: Vec<&str> = names.map(Text::as_str).collect();
+        Ok(self.kafka.remove_topics(&names)?)
+    }
+
+    /// Takes away whatever has the prefix.
+    pub(super) fn tidy_up(&self, clock: &dyn Clock) -> Result<()> {
+        self.clear(&[])?;
+        let removed = std::fs::remove_dir(&self.folder);
+        removed.map_err(Error::machine(format!("removing `{}`", self.folder.display())))?;
         let mut groups: Vec<&str> = self.groups.iter().map(Text::as_str).collect();
         // A member with a name of its own keeps its place for a session after its end.
         let begun = clock.mono();

@@ -5,7 +5,6 @@ use super::job::{Filling, Job};
 use super::process::Worker;
 use super::scrape;
 use super::stand::Stand;
-use crate::clock::Clock;
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -219,14 +218,6 @@ fn free_port() -> Result<u16> {
 
 fn millis(time: Duration) -> String {
     format!("{}ms", time.as_millis())
-}
-
-/// Asked while somebody waits for a worker: has it gone, is an end wanted?
-pub(super) fn wait_a_little(worker: &mut Worker, clock: &dyn Clock, pause: Duration) -> Result<()> {
-    worker.runs()?;
-    let until = clock.mono() + pause;
-    std::thread::sleep(until.saturating_sub(clock.mono()));
-    Ok(())
 }
 
 /// The jobs that a subject can do.
