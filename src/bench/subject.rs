@@ -120,17 +120,17 @@ impl Launch {
         let port = (stand.subject == Subject::Skald).then(free_port).transpose()?;
         let command = match stand.subject {
             Subject::Skald => self.skald(stand, port)?,
-            Subject::Peer => self.peer(stand)?,
-            Subject::Floor => self.floor(stand)?,
+            Subject::Peer => self.peer(stand),
+            Subject::Floor => self.floor(stand),
         };
         Worker::start(who, command, &stand.log(), port)
     }
 
     /// This binary, with nothing of this process's settings but what is given. Values of properties may be secrets, so they go
     /// where other users of the machine do not see them.
-    fn binary(&self) -> Result<Command> {
-        let binary = std::env::current_exe().map_err(Error::machine("finding this program's file"))?;
-        let mut command = Command::new(binary);
+    fn binary(&self) -> Command {
+        // This very program, also where its file has been replaced since it was started.
+        let mut command = Command::new("/proc/self/exe");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SKALD_")) {
             command.env_remove(name);
         }
@@ -138,7 +138,7 @@ impl Launch {
         let properties = self.properties.iter().chain(std::iter::once(&compression));
         let properties: Vec<String> = properties.map(|(key, value)| format!("{key}={value}")).collect();
         command.env("SKALD_PROPERTY", properties.join("\n")).env("SKALD_LOG", "warn");
-        Ok(command)
+        command
     }
 
     fn skald(&self, stand: &Stand, port: Option<u16>) -> Result<Command> {
@@ -152,7 +152,7 @@ impl Launch {
             validate: self.validate,
         });
         std::fs::write(&file, text).map_err(Error::machine(format!("writing `{}`", file.display())))?;
-        let mut command = self.binary()?;
+        let mut command = self.binary();
         command.arg("run").arg(&file).args(["-b", &self.brokers, "--worker-id", "bench", "--create-topics"]);
         command.arg("--state-dir").arg(stand.state());
         command.arg("--threads").arg(self.threads.to_string()).arg("--commit-interval").arg(millis(self.commit_interval));
@@ -160,14 +160,14 @@ impl Launch {
         Ok(command)
     }
 
-    fn floor(&self, stand: &Stand) -> Result<Command> {
-        let mut command = self.binary()?;
+    fn floor(&self, stand: &Stand) -> Command {
+        let mut command = self.binary();
         command.args(["bench", "floor", "-b", &self.brokers]).args(["--group", &stand.group]);
         command.args(["--from", &stand.input, "--to", &stand.output, "--commit-interval", &millis(self.commit_interval)]);
-        Ok(command)
+        command
     }
 
-    fn peer(&self, stand: &Stand) -> Result<Command> {
+    fn peer(&self, stand: &Stand) -> Command {
         let peer = self.peer.as_ref().expect("a stand of the peer is made where there is one");
         let mut command = Command::new("java");
         // As much as the engine says.
@@ -186,7 +186,7 @@ impl Launch {
         ];
         command.args(plain.map(|(name, value)| format!("{name}={value}")));
         command.args(peer.properties.iter().map(|(key, value)| format!("kafka.{key}={value}")));
-        Ok(command)
+        command
     }
 }
 
