@@ -143,12 +143,26 @@ impl Targets {
     /// The record that goes back, with an operator's changes.
     pub(super) fn back<'a>(&self, letter: &'a Filed, edit: &'a Edit) -> Result<Back<'a>, Refusal> {
         match &letter.found {
-            Found::Own(report) => self.to_inbox(letter, report, edit),
+            Found::Own(report) => self.to_inbox(letter, report, edit, false),
             Found::Foreign(told) => self.to_origin(letter, told.spelling, edit),
         }
     }
 
-    fn to_inbox<'a>(&self, letter: &'a Filed, report: &'a Report, edit: &'a Edit) -> Result<Back<'a>, Refusal> {
+    /// What tells the node of a letter that nothing is to be done about it: it may hold its key. `None` where nobody is to be told.
+    pub(super) fn notice<'a>(&self, letter: &'a Filed, edit: &'a Edit) -> Option<Back<'a>> {
+        match &letter.found {
+            Found::Own(report) if report.class != Class::Undecodable => self.to_inbox(letter, report, edit, true).ok(),
+            _ => None,
+        }
+    }
+
+    fn to_inbox<'a>(
+        &self,
+        letter: &'a Filed,
+        report: &'a Report,
+        edit: &'a Edit,
+        is_discarded: bool,
+    ) -> Result<Back<'a>, Refusal> {
         if self.topology.as_ref() != Some(&report.topology) {
             return Err(Refusal::OtherTopology(report.topology.clone()));
         }
@@ -165,10 +179,10 @@ impl Targets {
         }
         let left_out =
             report.stub.as_ref().filter(|stub| edit.value.is_none() || stub.without.iter().any(|part| part != "value"));
-        if let Some(stub) = left_out {
+        if let Some(stub) = left_out.filter(|_| !is_discarded) {
             return Err(Refusal::Stub(stub.without.join(", ").into()));
         }
-        if report.replays >= self.replays_max {
+        if report.replays >= self.replays_max && !is_discarded {
             return Err(Refusal::TooOften(report.replays));
         }
         let inbox = inbox_of(&report.topology, &report.node);
@@ -198,6 +212,7 @@ impl Targets {
             &mut place,
         );
         let what = match () {
+            () if is_discarded => Wanted::Discarded,
             () if report.class == Class::Undecodable && report.stage == Stage::Decode => Wanted::All,
             () if edit.key.is_some() => Wanted::Rekeyed,
             () => Wanted::Node,
@@ -211,7 +226,7 @@ impl Targets {
         let mut headers: Vec<_> = given.map(|header| (header.name.as_str(), header.value.clone())).collect();
         headers.push((ORIGIN_HEADER, Some(place.into())));
         headers.push((REPLAY_HEADER, Some(replay.text().into())));
-        let value = edit.value.as_deref().or(letter.record.value.as_deref());
+        let value = edit.value.as_deref().or(letter.record.value.as_deref()).filter(|_| !is_discarded);
         self.fitting(Back { topic: inbox, partition, timestamp: letter.record.timestamp, key, value, headers, replays })
     }
 

@@ -318,6 +318,19 @@ impl Round<'_> {
                 more.push(("to", Value::from(format!("{}-{}", back.topic, back.partition))));
                 more.push(("replays", Value::Int(back.replays.into())));
             }
+            if deed == Deed::Discarded
+                && let Some(notice) = self.targets.notice(letter, &order.edit)
+            {
+                let topic = batch.topic_index(&notice.topic);
+                batch.push(NewRecord {
+                    topic,
+                    partition: notice.partition,
+                    timestamp: notice.timestamp,
+                    key: notice.key,
+                    value: None,
+                    headers: &header_refs(&notice.headers),
+                });
+            }
             let about = self.about(letter);
             let (id, value) = (letter.found.id(), written(&about, &act, more));
             let topic = batch.topic_index(&self.audit_topic.0);

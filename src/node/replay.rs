@@ -1,7 +1,7 @@
 //! A record that an operator lets a node take once more.
 //!
 //! It lies in the node's inbox as in a repartition topic, with a second header that says for which node and how often:
-//! `replays/attempts/first failure/what/node`, `what` being `node`, `all` or `rekeyed`. The header goes with the record wherever the
+//! `replays/attempts/first failure/what/node`, `what` being `node`, `all`, `rekeyed` or `discarded`. The header goes with the record wherever the
 //! engine keeps it or passes it on, so that its next dead letter counts on; expressions and other topics do not see it.
 
 use crate::record::{HeaderRef, Millis, RecordRef};
@@ -33,16 +33,19 @@ pub enum Wanted {
     Rekeyed,
     /// Whoever reads its topic beside the node: it could not be decoded.
     All,
+    /// Nobody: nothing is to be done about it, and what it holds up goes on.
+    Discarded,
 }
 
 impl Wanted {
-    const ALL: [Self; 3] = [Self::Node, Self::Rekeyed, Self::All];
+    const ALL: [Self; 4] = [Self::Node, Self::Rekeyed, Self::All, Self::Discarded];
 
     fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Rekeyed => "rekeyed",
             Self::All => "all",
+            Self::Discarded => "discarded",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::meters::Note;
 use super::task::{Again, Input, Route, Scene, Standstill, Task};
 use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
-use crate::node::{Input as NodeInput, Node, Outcome, REPLAY_HEADER, Replay, Road, Stop, Tries, first_read};
+use crate::node::{Input as NodeInput, Node, Outcome, REPLAY_HEADER, Replay, Road, Stop, Tries, Wanted, first_read};
 use crate::record::{RecordRef, TopicPartition};
 use crate::state;
 use crate::topology::plan::NodeKind;
@@ -77,6 +77,10 @@ impl Handling<'_, '_> {
                 &no_replay(format!("there is no node `{}` beside `{}`", replay.node, self.task.name)),
             );
         };
+        if replay.what == Wanted::Discarded {
+            // What it holds up goes on without it.
+            return again.routes.iter().try_for_each(|route| self.release(route, &origin));
+        }
         self.epoch.tallies.notes.push((node_index(&again.routes[0]), Note::Remark("replayed")));
         let partitions = again.is_direct.then_some(self.task.tasks);
         self.again = Some(again);
@@ -135,7 +139,7 @@ impl Handling<'_, '_> {
         match self.judge(route, input)? {
             Ok(outcome) => {
                 self.epoch.count_outcome(node_index(route), outcome);
-                self.let_go(route)
+                if self.again.is_some() { self.release(route, input.record) } else { Ok(()) }
             }
             Err(failure) => self.fail(route, input.record, Some(input.event), &failure),
         }
@@ -203,7 +207,7 @@ impl Handling<'_, '_> {
             self.make_room(route, None)?;
         }
         self.give_up(route, record, event, failure)?;
-        if is_held { self.hold(route) } else { Ok(()) }
+        if is_held { self.hold(route, record) } else { Ok(()) }
     }
 
     /// A record that is not tried again: its dead letter, or its task stands still.

@@ -4,7 +4,7 @@
 //!           may pass, is tried again          passes, or is given up: the next one's turn
 //!   free ───────────────────────────▶ waiting ─────────────────────────────────────────▶ waiting … free
 //!     │                                 │  ▲
-//!     │ given up, then: park            ▼  │ an operator acts, or the file does not say `park` any more
+//!     │ given up, then: park            ▼  │ its dead letter passes or is discarded, or the file does not say `park` any more
 //!     └──────────────────────────────▶ held
 //! ```
 //!
@@ -16,6 +16,9 @@
 //! What is in memory is the set of keys that may be parked, so that a record costs no read where nothing waits: it holds every key
 //! that is parked, and until the epoch's outcome also those that the epoch frees.
 //!
+//! What an operator has a node take once more waits for nothing: it goes before those of its key. When it is the record whose dead
+//! letter holds a key, and it passes or is discarded, the key goes on.
+//!
 //! More than `errors.park` lets wait is not read: the task's inputs are paused before the record, until there is room. What waits is
 //! tried meanwhile.
 //!
@@ -24,10 +27,10 @@
 
 use super::core::Core;
 use super::task::{OpenStore, Scene, Task, TaskState};
-use crate::record::RecordRef;
+use crate::record::{RecordRef, Text};
 use crate::state::{self, ParkedTotals, Standing};
 use crate::telemetry::ParkedMetrics;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Inputs are paused until so large a part of the bound is free.
@@ -42,6 +45,8 @@ const PLACED: u8 = b'p';
 pub(super) struct Parked {
     /// The standard hasher: keys come from records.
     keys: HashSet<Box<[u8]>>,
+    /// Parked keys that are held, by the place of the record whose dead letter holds them; also some that are not any more.
+    pub(super) held: HashMap<Text, Box<[u8]>>,
     /// Keys that the epoch, open or on its way, parks or frees.
     touched: Vec<Box<[u8]>>,
     /// As it was told last.
@@ -81,6 +86,11 @@ pub(super) fn parked_key(record: &RecordRef<'_>) -> Vec<u8> {
     }
 }
 
+/// Where a record was first read, as what holds a key is known.
+pub(super) fn place(record: &RecordRef<'_>) -> Text {
+    format!("{}-{}-{}", record.topic, record.partition, record.offset).into()
+}
+
 /// The key of the records, of a parked key that has one.
 pub(super) fn record_key(parked: &[u8]) -> Option<&[u8]> {
     parked.strip_prefix(&[KEYED])
@@ -117,6 +127,7 @@ impl OpenStore {
             // One that cannot be read stays: whoever asks for it next says so.
             if let Ok(None) = slots.standing(&[&[KEYED], &key[..]].concat()) {
                 parked.keys.remove(&key);
+                parked.held.retain(|_, held| record_key(held) != Some(&key));
             }
         }
     }
@@ -179,7 +190,14 @@ impl Task {
             let holds = node.parking().is_some_and(|parking| parking.holds);
             for (parked, standing) in store.slots.standings().map_err(failed)? {
                 store.parked.keys.extend(record_key(&parked).map(Box::from));
+                if standing.due.is_none()
+                    && holds
+                    && let Some(place) = store.slots.holder(&parked).map_err(failed)?
+                {
+                    store.parked.held.insert(place, parked.to_vec().into());
+                }
                 if standing.due.is_none() && !holds {
+                    store.slots.put_holder(&parked, None).map_err(failed)?;
                     let mut totals = store.slots.parked().map_err(failed)?;
                     totals.held = totals.held.saturating_sub(1);
                     store.slots.put_parked(&totals).map_err(failed)?;

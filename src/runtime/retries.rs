@@ -4,12 +4,12 @@
 
 use super::handling::{Handling, node_index};
 use super::meters::Tally;
-use super::parking::{Crowded, occupied, parked_key, record_key};
+use super::parking::{Crowded, occupied, parked_key, place, record_key};
 use super::task::{OpenStore, Route, Standstill};
 use crate::codec::Event;
 use crate::failure::{Class, Failure};
 use crate::node::{Failed, Input as NodeInput, Parking, Road, Tries};
-use crate::record::{Header, HeaderRef, KeptRecord, Millis, RecordRef, murmur2};
+use crate::record::{Header, HeaderRef, KeptRecord, Millis, RecordRef, Text, murmur2};
 use crate::state::layout::parked::FIRST;
 use crate::state::{self, ParkedTotals, Standing};
 use crate::topology::model::Park;
@@ -24,8 +24,8 @@ enum Turn {
     Gone,
     /// It is tried again then.
     Again(Millis),
-    /// It is a dead letter, and the key is held.
-    Held,
+    /// It is a dead letter, and the key is held by it: where it was first read.
+    Held(Text),
 }
 
 /// From 0 to 1: follows from the record and the try.
@@ -73,6 +73,14 @@ impl Handling<'_, '_> {
         self.make_room(route, None)?;
         let key = parked_key(self.record);
         let (before, waiting) = self.stands(route, &key)?;
+        if before.is_some_and(|standing| standing.due.is_none()) {
+            // Another dead letter holds the key: what waits must not go around that.
+            let holder = self.store(route).slots.holder(&key);
+            if self.known(route, holder)?.is_none_or(|holder| holder != place(record)) {
+                return Ok(false);
+            }
+            self.put_holder(route, &key, None)?;
+        }
         let head = before.map_or(FIRST, |standing| standing.head - 1);
         if self.keep(route, &key, head, record)?.is_err() {
             return Ok(false);
@@ -96,8 +104,27 @@ impl Handling<'_, '_> {
         is_held && route.store.is_some() && self.record.key.is_some() && node.parking().is_some()
     }
 
+    /// A record has passed that an operator let its node take once more: if its dead letter holds a key, the key goes on.
+    pub(super) fn release(&mut self, route: &Route, record: &RecordRef<'_>) -> Result<(), Standstill> {
+        let Some(store) = route.store else { return Ok(()) };
+        let place = place(record);
+        let Some(key) = self.task.stores[store].parked.held.get(&place).cloned() else { return Ok(()) };
+        let holder = self.store(route).slots.holder(&key);
+        let (Some(standing), waiting) = self.stands(route, &key)? else { return Ok(()) };
+        if standing.due.is_some() || self.known(route, holder)?.is_none_or(|holder| holder != place) {
+            return Ok(());
+        }
+        self.put_holder(route, &key, None)?;
+        self.count(route, |totals| totals.held = totals.held.saturating_sub(1))?;
+        if waiting > 0 {
+            let standing = Standing { due: Some(self.scene.now), ..standing };
+            return self.put_key(route, &key, Some((&standing, standing.head + waiting)));
+        }
+        self.free(route, &key)
+    }
+
     /// Holds the key of the record in hand, which is a dead letter.
-    pub(super) fn hold(&mut self, route: &Route) -> Result<(), Standstill> {
+    pub(super) fn hold(&mut self, route: &Route, record: &RecordRef<'_>) -> Result<(), Standstill> {
         let key = parked_key(self.record);
         if self.stands(route, &key)?.0.is_some() {
             // One that came by an operator's hand: its key is parked already.
@@ -106,24 +133,7 @@ impl Handling<'_, '_> {
         self.put_key(route, &key, Some((&Standing { due: None, attempts: 0, first_at: 0, head: FIRST }, FIRST)))?;
         self.count(route, |totals| (totals.keys, totals.held) = (totals.keys + 1, totals.held + 1))?;
         self.store(route).parked.parks(&key);
-        Ok(())
-    }
-
-    /// The record in hand has passed. If its key is held and it came by an operator's hand, those that wait behind it go on.
-    pub(super) fn let_go(&mut self, route: &Route) -> Result<(), Standstill> {
-        if !self.is_by_hand() || route.store.is_none() || self.record.key.is_none() {
-            return Ok(());
-        }
-        let key = parked_key(self.record);
-        let (Some(standing), waiting) = self.stands(route, &key)? else { return Ok(()) };
-        if standing.due.is_some() {
-            return Ok(());
-        }
-        let next = standing.head + waiting;
-        self.put_key(route, &key, Some((&Standing { due: Some(self.scene.now), ..standing }, next)))?;
-        self.count(route, |totals| totals.held = totals.held.saturating_sub(1))?;
-        self.store(route).parked.parks(&key);
-        Ok(())
+        self.put_holder(route, &key, Some(place(record)))
     }
 
     /// In how many milliseconds a record that failed like this is tried again.
@@ -180,15 +190,14 @@ impl Handling<'_, '_> {
             self.known(route, gone)?;
             self.count(route, |totals| totals.records = totals.records.saturating_sub(1))?;
             standing = Standing { due: None, attempts: 0, first_at: 0, head: standing.head + 1 };
-            if let Turn::Held = turn {
+            if let Turn::Held(place) = turn {
                 self.count(route, |totals| totals.held += 1)?;
                 self.put_key(route, key, Some((&standing, next)))?;
+                self.put_holder(route, key, Some(place))?;
                 return Ok(tried);
             }
         }
-        self.put_key(route, key, None)?;
-        self.count(route, |totals| totals.keys = totals.keys.saturating_sub(1))?;
-        self.store(route).parked.frees(key);
+        self.free(route, key)?;
         Ok(tried)
     }
 
@@ -255,7 +264,7 @@ impl Handling<'_, '_> {
         self.give_up(route, record, event.as_ref(), &failure)?;
         self.note_try(route, Tally::RetryGivenUp);
         let is_held = program.nodes[route.node].road(&failure) == Road::Hold && is_keyed;
-        Ok(if is_held { Turn::Held } else { Turn::Gone })
+        Ok(if is_held { Turn::Held(place(record)) } else { Turn::Gone })
     }
 
     /// Counts a try that was not the first.
@@ -302,6 +311,23 @@ impl Handling<'_, '_> {
     fn stands(&mut self, route: &Route, key: &[u8]) -> Result<(Option<Standing>, u64), Standstill> {
         let waiting = self.store(route).waiting(key);
         self.known(route, waiting)
+    }
+
+    /// Nothing of a key waits any more.
+    fn free(&mut self, route: &Route, key: &[u8]) -> Result<(), Standstill> {
+        self.put_key(route, key, None)?;
+        self.count(route, |totals| totals.keys = totals.keys.saturating_sub(1))?;
+        self.store(route).parked.frees(key);
+        Ok(())
+    }
+
+    fn put_holder(&mut self, route: &Route, key: &[u8], place: Option<Text>) -> Result<(), Standstill> {
+        let store = self.store(route);
+        let put = store.slots.put_holder(key, place.as_deref());
+        if let Some(place) = place {
+            store.parked.held.insert(place, key.into());
+        }
+        self.known(route, put)
     }
 
     fn put_key(&mut self, route: &Route, key: &[u8], stands: Option<(&Standing, u64)>) -> Result<(), Standstill> {

@@ -6,8 +6,8 @@ use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Broker, Isolation, Limit};
 use crate::clock::SystemClock;
 use crate::dlq::{Chosen, Edit, Order, Redrive};
-use crate::node::World;
-use crate::record::{Record, TopicPartition};
+use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, World, write_origin};
+use crate::record::{Header, Record, RecordRef, TopicPartition};
 use crate::runtime::{Engine, Exit, Halt, Lookup, Program, Running, Settings, TaskPhase, prepare};
 use crate::state::layout::{Tag, parked};
 use crate::state::{Memory, ParkedTotals};
@@ -113,6 +113,31 @@ impl Bench {
             serde_json::from_slice::<serde_json::Value>(&value).expect("and are JSON")["data"].clone()
         };
         self.read(topic).into_iter().map(data).collect()
+    }
+
+    /// Has a node take the record of this offset once more, as an operator does, with another number and try at which it passes.
+    fn replay(&self, offset: i64, n: i64, passes: i64) {
+        self.act(offset, Wanted::Node, Some(format!(r#"{{"type":"number.v1","data":{{"n":{n},"passes":{passes}}}}}"#)));
+    }
+
+    /// Writes to the inbox as `skald dlq` does.
+    fn act(&self, offset: i64, what: Wanted, value: Option<String>) {
+        let records = self.read("numbers");
+        let record = &records[usize::try_from(offset).expect("offsets count from 0")];
+        let mut origin = Vec::new();
+        let (topic, key, timestamp) = ("numbers", record.key.as_deref(), record.timestamp);
+        write_origin(&RecordRef { topic, partition: 0, offset, timestamp, key, value: None, headers: &[] }, &mut origin);
+        let replay = Replay { replays: 1, attempts: 1, first_at: 5, what, node: "waiting" };
+        let headers = [(ORIGIN_HEADER, origin), (REPLAY_HEADER, replay.text().into_bytes())];
+        let record = Record {
+            topic: "waits.waiting.inbox".into(),
+            partition: 0,
+            timestamp,
+            key: record.key.clone(),
+            value: value.map(|value| value.into_bytes().into()),
+            headers: headers.into_iter().map(|(name, value)| Header { name: name.into(), value: Some(value.into()) }).collect(),
+        };
+        self.cluster.producer().expect("there is one").send(&record).expect("sent");
     }
 
     fn numbers(&self, topic: &str) -> Vec<i64> {
@@ -272,6 +297,47 @@ fn a_key_that_is_held_goes_on_once_its_letter_was_replayed_and_passed() {
     replay(Edit { value: Some(mended[..].into()), key: None });
     wait_for("nothing waits", || totals(&running) == ParkedTotals::default());
     assert_eq!(bench.numbers("passed"), [14, 1, 2], "it goes before those behind it");
+    bench.send(&[(Some("a"), 13, 1), (Some("a"), 3, 1)]);
+    wait_for("it is held again", || totals(&running).records == 1 && bench.letters().len() == 3);
+    let mut redrive = Redrive::open(&bench.cluster, "waits.dlq", 3).expect("all is there");
+    let done = redrive.discard(&Chosen::default(), &Order::default(), &mut || 1, &mut |_, _| ControlFlow::Continue(()));
+    assert_eq!(done.expect("done").acted, 1);
+    wait_for("it goes on without it", || bench.numbers("passed") == [14, 1, 2, 3]);
+    stop(running);
+}
+
+#[test]
+fn a_key_that_is_held_goes_on_when_its_dead_letter_is_replayed_and_passes() {
+    let bench = Bench::new();
+    let errors = format!("{{ then: park, {SOON}, park: {{ per_partition: 3 }} }}");
+    let running = bench.start(&errors);
+    // One record more than may wait: the inputs are paused, and what the operator wants comes in all the same.
+    let of_a = |n| (Some("a"), n, 1);
+    bench.send(&[(Some("a"), 13, 1), of_a(1), of_a(2), of_a(3), (Some("b"), 4, 1)]);
+    wait_for("two wait", || totals(&running) == ParkedTotals { keys: 1, records: 2, held: 1 });
+    stop(running);
+    let running = bench.start(&errors);
+    bench.replay(0, 13, 1);
+    wait_for("it failed again", || bench.letters().len() == 2);
+    // Another record of the key is not what holds it.
+    bench.replay(1, 7, 1);
+    wait_for("it passes before those that wait", || bench.numbers("passed") == [7]);
+    assert_eq!(totals(&running), ParkedTotals { keys: 1, records: 2, held: 1 });
+    // It passes at its third try only, and they wait for that.
+    bench.replay(0, 8, 3);
+    wait_for("all go on", || bench.numbers("passed").len() == 6);
+    assert_eq!(bench.numbers("passed").into_iter().filter(|n| *n != 4).collect::<Vec<_>>(), [7, 8, 1, 2, 3]);
+    wait_for("nothing waits", || totals(&running) == ParkedTotals::default());
+    bench.send(&[(Some("a"), 13, 1), of_a(9)]);
+    wait_for("it is held again", || totals(&running).held == 1);
+    bench.replay(5, 10, 1);
+    wait_for("and goes on", || bench.numbers("passed").ends_with(&[10, 9]));
+    bench.send(&[(Some("a"), 13, 1), of_a(11)]);
+    wait_for("it is held a third time", || totals(&running).held == 1);
+    bench.act(7, Wanted::Discarded, None);
+    wait_for("and goes on without it", || bench.numbers("passed").ends_with(&[9, 11]));
+    let told: Vec<String> = bench.letters().into_iter().map(|(_, tries)| tries).collect();
+    assert_eq!(told, ["1", "2", "1", "1"], "a replay counts on");
     stop(running);
 }
 

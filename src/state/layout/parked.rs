@@ -8,6 +8,7 @@
 //! | `02` standing | the key | is there a moment (u8) at which its head is tried again (i64), tries of the head (u32), its first failure (i64), number of the head (u64) |
 //! | `03` record | the key (a part of variable length), number u64 | the runtime's |
 //! | `04` tail | the key | number of the record that comes next (u64) |
+//! | `05` holder | the key | where the record was first read whose dead letter holds the key: text |
 //!
 //! A value begins with the kind of its row too, so that the moment of a standing is found without its key. Records of a key are
 //! numbered without gaps, so the head and the place of the next one are known without a scan. What comes changes the tail alone: a
@@ -20,6 +21,7 @@ const TOTALS: u8 = 1;
 const STANDING: u8 = 2;
 const RECORD: u8 = 3;
 const TAIL: u8 = 4;
+const HOLDER: u8 = 5;
 
 /// Where a parked key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,22 @@ pub fn read_tail(stored: &[u8]) -> Result<u64, Malformed> {
     key::read_u64(&mut rest)
 }
 
+/// Key of what holds a key.
+pub fn holder_key(parked: &[u8]) -> Vec<u8> {
+    [&[HOLDER], parked].concat()
+}
+
+/// The stored form of a holder.
+pub fn holder_value(place: &str) -> Vec<u8> {
+    [&[HOLDER], place.as_bytes()].concat()
+}
+
+/// Reads a holder.
+pub fn read_holder(stored: &[u8]) -> Result<&str, Malformed> {
+    let place = stored.strip_prefix(&[HOLDER]).and_then(|place| std::str::from_utf8(place).ok());
+    place.ok_or_else(|| Malformed::new("a row that is no holder of a parked key"))
+}
+
 /// The stored form of a standing.
 pub fn standing_value(standing: &Standing) -> Vec<u8> {
     let mut out = Vec::with_capacity(30);
@@ -146,7 +164,7 @@ pub fn moment(stored: &[u8]) -> Result<Option<Millis>, Malformed> {
             let due = due.first_chunk().ok_or_else(|| Malformed::new("a standing that is too short to say when"))?;
             Ok(Some(Millis::from_be_bytes(*due)))
         }
-        [TOTALS | RECORD | TAIL, ..] => Ok(None),
+        [TOTALS | RECORD | TAIL | HOLDER, ..] => Ok(None),
         _ => Err(Malformed::new("a parked row of unknown form")),
     }
 }

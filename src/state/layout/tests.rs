@@ -85,8 +85,12 @@ proptest! {
         prop_assert_eq!(index::moment(Tag::Parked, &parked::tail_value(head)), Ok(None));
         let key = parked::standing_key(&a);
         prop_assert_eq!(parked::read_standing_key(&key), Some(&a[..]));
-        let all = [parked::TOTALS_KEY.to_vec(), parked::standing_key(&a), parked::tail_key(&a), parked::record_key(&a, head)];
-        prop_assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        let place = format!("in-0-{head}");
+        let holder = parked::holder_value(&place);
+        prop_assert_eq!(parked::read_holder(&holder), Ok(&place[..]));
+        let keys_of = [parked::standing_key(&a), parked::tail_key(&a), parked::holder_key(&a), parked::record_key(&a, head)];
+        let all = keys_of.iter().map(|key| &key[..]).chain([parked::TOTALS_KEY]);
+        prop_assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 5);
         // Records of a key lie together, in the order of their numbers.
         prop_assert_eq!(parked::record_key(&a, head).cmp(&parked::record_key(&b, keys)), (&a, head).cmp(&(&b, keys)));
     }
@@ -159,6 +163,7 @@ proptest! {
         let _ = parked::read_standing(&bytes);
         let _ = parked::read_totals(&bytes);
         let _ = parked::read_tail(&bytes);
+        let _ = parked::read_holder(&bytes);
         let _ = meta::read_checkpoint(&bytes);
         let _ = key::read_part(&mut &bytes[..]);
         let _ = key::read_u64(&mut &bytes[..]);

@@ -4,6 +4,7 @@ use super::super::Result;
 use super::super::layout::parked::{self, ParkedTotals, Standing};
 use super::super::layout::{Malformed, Tag};
 use super::Slots;
+use crate::record::Text;
 use bytes::Bytes;
 
 impl Slots {
@@ -28,6 +29,18 @@ impl Slots {
     /// Says which number comes next; `None` of a key that is free.
     pub fn put_tail(&mut self, key: &[u8], next: Option<u64>) -> Result<()> {
         self.put(Tag::Parked, &parked::tail_key(key), next.map(|next| parked::tail_value(next).into()))
+    }
+
+    /// Where the record was first read whose dead letter holds a key.
+    pub fn holder(&mut self, key: &[u8]) -> Result<Option<Text>> {
+        let stored = self.row(Tag::Parked, &parked::holder_key(key))?;
+        let place = stored.as_ref().map(|stored| parked::read_holder(stored).map(Text::new)).transpose();
+        place.map_err(|error| self.unread(error))
+    }
+
+    /// Says what holds a key; `None`: nothing.
+    pub fn put_holder(&mut self, key: &[u8], place: Option<&str>) -> Result<()> {
+        self.put(Tag::Parked, &parked::holder_key(key), place.map(|place| parked::holder_value(place).into()))
     }
 
     /// What is parked over all keys.

@@ -7,6 +7,7 @@ mod ends;
 mod faults;
 mod letters;
 mod measure;
+mod parking;
 mod protocol;
 mod purge;
 mod redrive;
