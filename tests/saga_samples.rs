@@ -54,13 +54,57 @@ struct Town {
     offsets: BTreeMap<String, i64>,
     random: fastrand::Rng,
     seed: u64,
+    meddling: Option<Meddling>,
+    /// Replies, and commands that want one, that were on their way so far.
+    replies: usize,
+    commands: usize,
+}
+
+/// What goes wrong with one message: the number of it among its like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meddling {
+    /// A reply is lost.
+    Lost(usize),
+    /// A command is refused, and nothing is done.
+    Refused(usize),
 }
 
 impl Town {
     fn new(names: &[&str], seed: u64) -> Self {
         let benches = names.iter().map(|name| bench(name)).collect();
         let random = fastrand::Rng::with_seed(seed);
-        Self { benches, queues: BTreeMap::new(), offsets: BTreeMap::new(), random, seed }
+        let (queues, offsets) = (BTreeMap::new(), BTreeMap::new());
+        Self { benches, queues, offsets, random, seed, meddling: None, replies: 0, commands: 0 }
+    }
+
+    /// Is it the message that something goes wrong with? Then it does not arrive.
+    fn is_met(&mut self, topic: &str, record: &Record) -> bool {
+        if topic.ends_with(".replies") {
+            self.replies += 1;
+            return self.meddling == Some(Meddling::Lost(self.replies));
+        }
+        let header =
+            |name: &str| record.headers.iter().find(|header| header.name == name).and_then(|header| header.value.clone());
+        let Some(reply_to) = header("reply-to") else { return false };
+        self.commands += 1;
+        if self.meddling != Some(Meddling::Refused(self.commands)) {
+            return false;
+        }
+        let command = json::read(record.value.as_deref().expect("a command")).expect("JSON");
+        let id = command.get("id").and_then(Value::as_str).expect("an id").to_owned();
+        let refusal = format!(
+            r#"{{"id":"no/{id}","type":"reply.rejected","data":{{"code":"NO","message":"no"}},"metadata":{{"causationId":"{id}"}}}}"#
+        );
+        let topic = String::from_utf8_lossy(&reply_to).into_owned();
+        let reply = Record {
+            topic: topic.as_str().into(),
+            key: header("reply-key"),
+            value: Some(refusal.into()),
+            headers: Vec::new(),
+            ..record.clone()
+        };
+        self.queues.entry(topic).or_default().push_back(reply);
+        true
     }
 
     fn put(&mut self, topic: &str, key: &str, kind: &str, data: &str) {
@@ -102,7 +146,8 @@ impl Town {
             let record = self.queues.get_mut(&topic).and_then(VecDeque::pop_front).expect("one is ready");
             let offset = self.offsets.entry(topic.clone()).or_default();
             *offset += 1;
-            if lost(&topic, &mut self.random) {
+            let offset = *offset;
+            if lost(&topic, &mut self.random) || self.is_met(&topic, &record) {
                 continue;
             }
             let headers: Vec<_> = record.headers.iter().map(Header::as_ref).collect();
@@ -111,7 +156,7 @@ impl Town {
                 bench.read_at(&RecordRef {
                     topic: &topic,
                     partition: key.map_or(0, |key| partition_of(key, PARTITIONS)),
-                    offset: *offset,
+                    offset,
                     timestamp: bench.memory.now,
                     key,
                     value: record.value.as_deref(),
@@ -333,4 +378,129 @@ fn six_steps_end_paid_shipped_and_confirmed_or_not_at_all() {
         let holds = shelves.iter().any(|shelf| shelf.get("reserved").is_some_and(|reserved| reserved.get(id).is_some()));
         assert_eq!(holds, completed, "seed {}: `{id}`", town.seed);
     });
+}
+
+/// A sample whose participants reply, and where what its saga moves is to be found.
+struct Led {
+    name: &'static str,
+    saga: &'static str,
+    deliveries: &'static str,
+    /// Topic and type of what an order begins with.
+    order: (&'static str, &'static str),
+    money: &'static str,
+    goods: &'static str,
+    /// Does what was bought stay reserved?
+    keeps: bool,
+}
+
+const LED: [Led; 3] = [
+    Led {
+        name: "fulfilment",
+        saga: "fulfilment",
+        deliveries: "warehouse.deliveries",
+        order: ("sales.requests", "order.create.v1"),
+        money: "payments",
+        goods: "stock",
+        keeps: false,
+    },
+    Led {
+        name: "order-saga",
+        saga: "purchase",
+        deliveries: "shelf.deliveries",
+        order: ("baskets", "basket.bought.v1"),
+        money: "bank",
+        goods: "shelf",
+        keeps: true,
+    },
+    Led {
+        name: "payment-saga",
+        saga: "purchase",
+        deliveries: "inventory.deliveries",
+        order: ("purchases", "order.placed.v1"),
+        money: "payments",
+        goods: "inventory",
+        keeps: true,
+    },
+];
+
+impl Led {
+    /// One order from its beginning to its end, by the hand of an operator where it needs one; how it ended, and how many replies and
+    /// commands there were.
+    fn play(&self, id: &str, meddling: Option<Meddling>) -> (String, usize, usize) {
+        let mut town = Town::new(&[self.name], 0);
+        for sku in ["ale", "bun"] {
+            town.put(self.deliveries, sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
+        }
+        town.live(1, &|_, _| false, &[]);
+        town.meddling = meddling;
+        let items = r#"{"sku":"ale","quantity":2,"price":100},{"sku":"bun","quantity":2,"price":50}"#;
+        let data = format!(r#"{{"orderId":"{id}","userId":"u","items":[{items}],"sku":"ale","quantity":2,"amount":500}}"#);
+        let fields = if self.name == "payment-saga" { ["userId", "items"] } else { ["sku", "quantity"] };
+        let mut data: serde_json::Value = serde_json::from_str(&data).expect("JSON");
+        let own = data.as_object_mut().expect("a map");
+        fields.iter().for_each(|field| drop(own.remove(*field)));
+        if self.name != "payment-saga" {
+            own.remove("amount");
+        }
+        town.put(self.order.0, id, self.order.1, &data.to_string());
+        town.live(300, &|_, _| false, &[]);
+        for act in 0..2 {
+            if matches!(town.text(0, self.saga, id, "status").as_str(), "compensation_failed" | "pivot_failed") {
+                let act = format!(r#"{{"id":"act-{act}","type":"saga.act.v1","data":{{"act":"retry","by":"ada"}}}}"#);
+                let inbox = format!("{}.{}.inbox", self.name, self.saga);
+                let record = Record {
+                    topic: inbox.as_str().into(),
+                    partition: 0,
+                    timestamp: 1_795_248_000_000,
+                    key: Some(id.to_owned().into()),
+                    value: Some(act.into()),
+                    headers: Vec::new(),
+                };
+                town.queues.entry(inbox).or_default().push_back(record);
+                town.live(300, &|_, _| false, &[]);
+            }
+        }
+        (self.check(&town, id, meddling), town.replies, town.commands)
+    }
+
+    fn check(&self, town: &Town, id: &str, meddling: Option<Meddling>) -> String {
+        let end = town.text(0, self.saga, id, "status");
+        let case = format!("{} `{id}` with {meddling:?}: {end}, {:?}", self.name, town.state(0, self.saga, id));
+        let completed = end == "completed";
+        assert!(completed || end == "compensated", "{case}");
+        let paid = town.text(0, self.money, &town.data(self.saga, id, "paymentId"), "status") == "CHARGED";
+        assert_eq!(paid, completed, "money: {case}");
+        assert_eq!(town.text(0, "orders", id, "status") == "CONFIRMED", completed, "order: {case}");
+        for sku in ["ale", "bun"] {
+            let goods = town.state(0, self.goods, sku);
+            let held = goods.get("reserved").and_then(Value::as_map).is_some_and(|reserved| reserved.get(id).is_some());
+            assert!(!held || (self.keeps && completed), "`{sku}` is held: {case}");
+        }
+        end
+    }
+}
+
+#[test]
+fn whichever_reply_is_lost_and_whichever_command_is_refused_every_sample_ends_and_adds_up() {
+    for led in &LED {
+        let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+        let mut calm: BTreeMap<String, (String, usize, usize)> = BTreeMap::new();
+        for order in 0..40 {
+            let id = format!("o-{order}");
+            let (end, replies, commands) = led.play(&id, None);
+            calm.entry(end).or_insert((id, replies, commands));
+            if calm.len() == 2 {
+                break;
+            }
+        }
+        assert_eq!(calm.len(), 2, "{}: {calm:?}", led.name);
+        for (id, replies, commands) in calm.values() {
+            let lost = (1..=*replies).map(Meddling::Lost);
+            let refused = (1..=*commands).map(Meddling::Refused);
+            for meddling in lost.chain(refused) {
+                *ends.entry(led.play(id, Some(meddling)).0).or_default() += 1;
+            }
+        }
+        assert!(ends["completed"] > 0 && ends["compensated"] > 0, "{}: {ends:?}", led.name);
+    }
 }

@@ -11,6 +11,7 @@ mod monitor;
 mod process;
 mod repeats;
 mod saga;
+mod samples;
 mod standstill;
 mod timers;
 mod workload;

@@ -5,6 +5,7 @@
 
 mod ends;
 mod faults;
+mod journey;
 mod letters;
 mod measure;
 mod parking;
@@ -43,9 +44,17 @@ struct Sample {
 impl Sample {
     /// Copies `topologies/<name>/<name>.yaml`; these topics get names of their own.
     fn of(name: &str, topics: &[&str]) -> Self {
+        Self::named(name, topics, unique("t"))
+    }
+
+    /// The same for a sample that reads and writes the topics of another one.
+    fn beside(other: &Self, name: &str, topics: &[&str]) -> Self {
+        Self::named(name, topics, other.prefix.clone())
+    }
+
+    fn named(name: &str, topics: &[&str], prefix: String) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let source = root.join("topologies").join(name).join(format!("{name}.yaml"));
-        let prefix = unique("t");
         let topology = format!("{prefix}-{name}");
         let mut text = fs::read_to_string(&source).expect("a sample");
         text = text.replace(&format!("topology: {name}\n"), &format!("topology: {topology}\n"));

@@ -10,7 +10,7 @@ const PARTITIONS: u32 = 6;
 const ORDERS: u64 = 120;
 const SKUS: u64 = 5;
 const RECEIVED: u64 = 60;
-const TOPICS: [&str; 8] = [
+pub(super) const TOPICS: [&str; 8] = [
     "orders.commands",
     "orders.events",
     "inventory.events",
