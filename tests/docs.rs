@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+#[path = "shared/folder.rs"]
+mod folder;
+
+use folder::Folder;
 use skald::config;
 use skald::scenario;
 use skald::topology::{NoSources, load, render};
@@ -339,18 +343,6 @@ fn the_page_of_functions_is_what_the_table_says() {
 
 #[test]
 fn the_samples_have_no_findings() {
-    struct Files<'a>(&'a Path);
-    impl skald::topology::Sources for Files<'_> {
-        fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
-            std::fs::read(self.0.join(path))
-        }
-        fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-        fn variable(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
     let mut checked = 0;
     for folder in std::fs::read_dir(root().join("topologies")).unwrap() {
         let folder = folder.unwrap().path();
@@ -360,7 +352,7 @@ fn the_samples_have_no_findings() {
                 continue;
             }
             let text = std::fs::read_to_string(&file).unwrap();
-            let loaded = load(&file.display().to_string(), text.as_bytes(), &[], &Files(&folder));
+            let loaded = load(&file.display().to_string(), text.as_bytes(), &[], &Folder(folder.clone()));
             assert!(loaded.findings.is_empty(), "{}", render::text(&loaded.findings, |_| Some(&text), false));
             checked += 1;
         }

@@ -4,30 +4,20 @@
 //! No broker and no runtime, as in `shop_steps`: records are handed from topic to topic by a queue each, time is passed by hand, and
 //! a seed says what is read next and what is lost.
 
+#[path = "shared/folder.rs"]
+mod folder;
+
+use folder::Folder;
 use skald::node::testing::Bench;
 use skald::node::{Node, World};
 use skald::record::{Header, Record, RecordRef, Value, json, partition_of};
-use skald::topology::{Severity, Sources, load};
+use skald::topology::{Severity, load};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const PARTITIONS: u32 = 6;
 const SEEDS: u64 = 8;
-
-struct Folder(PathBuf);
-
-impl Sources for Folder {
-    fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
-    }
-    fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-}
 
 fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     let aggregate = skald::aggregate::compile(world, node);

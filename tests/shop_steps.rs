@@ -3,27 +3,17 @@
 //! No broker and no runtime: records are handed from topic to topic by a queue each, and a seed says which is read next. What
 //! this holds is the meaning of the nodes; that nothing is lost between them is the business of `tests/broker` and the simulation.
 
+#[path = "shared/folder.rs"]
+mod folder;
+
+use folder::Folder;
 use skald::node::testing::Bench;
 use skald::node::{Node, World};
 use skald::record::{Header, Record, RecordRef, Value, json, partition_of};
-use skald::topology::{Severity, Sources, load};
+use skald::topology::{Severity, load};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-struct Folder(PathBuf);
-
-impl Sources for Folder {
-    fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
-    }
-    fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-}
 
 fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
     skald::aggregate::compile(world, node).or_else(|| skald::processor::compile(world, node))

@@ -7,37 +7,24 @@
 
 mod dedupe;
 mod faults;
+#[path = "../shared/folder.rs"]
+mod folder;
 mod sagas;
 
+use folder::Folder;
 use skald::record::Value;
 use skald::scenario::{Reading, Suite, Topologies, Verdict, coverage, is_marked, read, report, run, schema, update};
-use skald::topology::{Loaded, Sources, load, render};
+use skald::topology::{Loaded, load, render};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Topologies and their schemas, from the folder of a file.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
+/// Topologies are files of it, too.
 impl Topologies for Folder {
     fn load(&self, path: &str, params: &[(String, String)]) -> io::Result<Loaded> {
         let file = self.0.join(path);
         let bytes = std::fs::read(&file)?;
         Ok(load(path, &bytes, params, &Folder(file.parent().unwrap().to_owned())))
-    }
-}
-
-impl Sources for Folder {
-    fn schema(&self, path: &str, _: usize) -> io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
-    }
-
-    fn secret(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn variable(&self, _: &str) -> Option<String> {
-        None
     }
 }
 
