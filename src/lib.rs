@@ -22,6 +22,7 @@ pub mod node;
 pub mod processor;
 pub mod reading;
 pub mod record;
+pub mod registry;
 pub mod rehearsal;
 pub mod runtime;
 pub mod saga;

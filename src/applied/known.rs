@@ -7,7 +7,7 @@
 
 use super::{Applied, read};
 use crate::broker::Broker;
-use crate::node::{Versions, World};
+use crate::node::{Book, Versions, World};
 use crate::record::Text;
 use crate::sync::lock;
 use crate::topology::model::Topology;
@@ -66,6 +66,8 @@ pub struct Known {
     plan: Arc<Plan>,
     secrets: Box<dyn Sources + Send>,
     broker: Arc<dyn Broker>,
+    /// The schemas of the version that is in force.
+    book: Book,
     /// Types that sagas of other versions take.
     takes: BTreeMap<Text, BTreeSet<Text>>,
     state: Mutex<State>,
@@ -100,7 +102,22 @@ impl Known {
                 takes.entry(saga.name.clone()).or_default().extend(types);
             }
         }
-        Self { topology, plan, secrets, broker, takes, state: Mutex::new(State { all, made: BTreeMap::new() }) }
+        Self {
+            topology,
+            plan,
+            secrets,
+            broker,
+            book: Book::empty(),
+            takes,
+            state: Mutex::new(State { all, made: BTreeMap::new() }),
+        }
+    }
+
+    /// With the schemas that messages in Avro are written with, whichever version sends them.
+    #[must_use]
+    pub fn with_book(mut self, book: Book) -> Self {
+        self.book = book;
+        self
     }
 
     fn find(&self, state: &mut State, saga: &str, definition: &str) -> Result<Option<Arc<World>>, Text> {
@@ -121,7 +138,7 @@ impl Known {
                         if !named {
                             continue;
                         }
-                        let world = World::beside(Arc::new(topology), Arc::new(plan), &self.plan);
+                        let world = World::beside(Arc::new(topology), Arc::new(plan), &self.plan, self.book.clone());
                         tracing::info!(topology = %self.topology.name, saga, version, "instances of this version are led by it");
                         state.made.insert(version, world.clone());
                         return Ok(Some(world));

@@ -24,6 +24,8 @@ pub struct Sheet {
     pub nodes: Vec<(&'static str, String, Vec<String>)>,
     /// Topics, those that are as they should be included.
     pub topics: Vec<TopicLine>,
+    /// Schemas and how they stand to the registry, by subject.
+    pub schemas: Vec<TopicLine>,
     /// Rights.
     pub rights: Vec<Right>,
     /// What becomes of the recorded definition.
@@ -34,7 +36,7 @@ pub struct Sheet {
     pub refusal: Option<String>,
 }
 
-/// A topic.
+/// A topic, or a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicLine {
     /// What happens to it.
@@ -67,6 +69,7 @@ impl Sheet {
             comparison: None,
             nodes: nodes.collect(),
             topics: Vec::new(),
+            schemas: Vec::new(),
             rights: super::rights(side.topology, plan),
             definition: String::new(),
             records: false,
@@ -76,14 +79,16 @@ impl Sheet {
 
     /// Would applying it change anything?
     pub fn has_differences(&self) -> bool {
-        let topics = self.topics.iter().any(|topic| topic.mark != Mark::Same || topic.problem);
+        let topics = self.topics.iter().chain(&self.schemas).any(|topic| topic.mark != Mark::Same || topic.problem);
         topics || self.records || self.refusal.is_some() || self.comparison.as_ref().is_some_and(|found| !found.is_same())
     }
 
     /// May it run?
     pub fn is_refused(&self) -> bool {
         let verdict = self.comparison.as_ref().map_or(Verdict::Unchanged, Comparison::verdict);
-        self.refusal.is_some() || verdict > Verdict::Compatible || self.topics.iter().any(|topic| topic.problem)
+        self.refusal.is_some()
+            || verdict > Verdict::Compatible
+            || self.topics.iter().chain(&self.schemas).any(|topic| topic.problem)
     }
 
     /// For people.
@@ -103,17 +108,8 @@ impl Sheet {
                 let _ = writeln!(out.out, "\n  note: {text}; the two do not run beside each other");
             }
         }
-        if !self.topics.is_empty() {
-            out.heading("Topics");
-            let width = self.topics.iter().map(|topic| topic.name.len()).max().unwrap_or(0).min(48);
-            for topic in &self.topics {
-                let line = format!("  {} {:width$}  {}", topic.mark.sign(), topic.name, topic.text);
-                out.marked(topic.mark, topic.problem, line.trim_end());
-                if let Some(hint) = &topic.hint {
-                    let _ = writeln!(out.out, "      hint: {hint}");
-                }
-            }
-        }
+        out.lines("Topics", &self.topics);
+        out.lines("Schemas", &self.schemas);
         out.heading("Rights of a worker");
         self.rights.iter().filter(|right| !right.provisioning).for_each(|right| out.right(right));
         out.heading("Rights of whoever creates the topics");
@@ -185,6 +181,11 @@ impl Sheet {
                 })).collect::<Vec<_>>(),
             })
         };
+        let line = |line: &TopicLine| {
+            json!({
+                "name": line.name, "change": change(line.mark), "text": line.text, "problem": line.problem, "hint": line.hint,
+            })
+        };
         let comparison = self.comparison.as_ref();
         json!({
             "file": self.file,
@@ -201,9 +202,8 @@ impl Sheet {
             ),
             "others": comparison.map_or_else(Vec::new, |found| found.others.iter().map(part).collect()),
             "regroup": comparison.is_some_and(|found| found.regroup),
-            "topics": self.topics.iter().map(|topic| json!({
-                "name": topic.name, "change": change(topic.mark), "text": topic.text, "problem": topic.problem, "hint": topic.hint,
-            })).collect::<Vec<_>>(),
+            "topics": self.topics.iter().map(line).collect::<Vec<_>>(),
+            "schemas": self.schemas.iter().map(line).collect::<Vec<_>>(),
             "rights": self.rights.iter().map(|right| json!({
                 "resource": right.resource.name(),
                 "pattern": right.pattern.name(),
@@ -237,6 +237,21 @@ struct Writer {
 impl Writer {
     fn heading(&mut self, text: &str) {
         let _ = writeln!(self.out, "\n{text}");
+    }
+
+    fn lines(&mut self, heading: &str, lines: &[TopicLine]) {
+        if lines.is_empty() {
+            return;
+        }
+        self.heading(heading);
+        let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).min(48);
+        for one in lines {
+            let line = format!("  {} {:width$}  {}", one.mark.sign(), one.name, one.text);
+            self.marked(one.mark, one.problem, line.trim_end());
+            if let Some(hint) = &one.hint {
+                let _ = writeln!(self.out, "      hint: {hint}");
+            }
+        }
     }
 
     /// A line in the colour of what it tells.

@@ -3,24 +3,27 @@
 use super::cluster::connect;
 use super::gate::{self, Reach};
 use super::load::{Checked, Reading};
-use super::{Problem, out};
+use super::{Problem, out, schemas};
 use crate::broker::Broker;
 use crate::change::{Mark, Part, Verdict};
 use crate::clock::SystemClock;
 use crate::config::{Apply, Colors, Exit};
+use crate::registry::{Registry, Settled};
 use crate::runtime;
 
 /// Applies every file; what was done is data, so it goes to stdout.
 pub(super) fn apply(settings: &Apply, color: Colors) -> Result<Exit, Problem> {
     let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
     let broker = connect(&settings.cluster)?;
+    let registry = schemas::client(settings.registry.as_ref())?;
     for checked in &all {
-        one(&broker, checked, settings).map_err(|problem| problem.within(&format!("topology `{}`", checked.plan.topology)))?;
+        one(&broker, registry.as_deref(), checked, settings)
+            .map_err(|problem| problem.within(&format!("topology `{}`", checked.plan.topology)))?;
     }
     Ok(Exit::Ok)
 }
 
-fn one(broker: &dyn Broker, checked: &Checked, settings: &Apply) -> Result<(), Problem> {
+fn one(broker: &dyn Broker, registry: Option<&dyn Registry>, checked: &Checked, settings: &Apply) -> Result<(), Problem> {
     let clock = SystemClock::new();
     let (topology, version) = (&checked.plan.topology, checked.plan.version);
     let survey = gate::survey(broker, checked)?;
@@ -39,6 +42,16 @@ fn one(broker: &dyn Broker, checked: &Checked, settings: &Apply) -> Result<(), P
     };
     if weighed.refusal.is_some() || !lines.is_empty() {
         return Err(gate::refused(&weighed, checked, &lines));
+    }
+    // Before anything is created: a schema that is refused leaves nothing half done.
+    for (schema, settled) in registry.map_or_else(|| Ok(Vec::new()), |registry| schemas::settle(registry, checked))? {
+        match settled {
+            Settled::Registered(id) => {
+                out(&format!("{topology}: schema of `{}` registered as `{}`, id {id}\n", schema.kind, schema.wanted.subject))
+            }
+            Settled::Found(_) => {}
+            Settled::Missing => return Err(schemas::missing(&schema)),
+        }
     }
     let admin = broker.admin().map_err(|error| super::cluster::failed(&error))?;
     let prepared = runtime::prepare(&checked.plan, &*admin, true).map_err(|error| Problem::of(Exit::Failed, &error))?;

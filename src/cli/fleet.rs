@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Exit, Listen};
 use crate::desk::{Desk, Timeline, View};
-use crate::node::{Versions, World};
+use crate::node::{Book, Versions, World};
 use crate::record::Text;
 use crate::runtime::{self, Engine, Prepared, Program, Running, Settings, Watch};
 use crate::state::Stores;
@@ -52,7 +52,7 @@ impl Fleet {
     }
 
     /// Compares a topology with the cluster, creates what it needs, and starts its engine; before that, `record` notes what is to
-    /// begin. Instances of its sagas may have begun under these versions.
+    /// begin. Instances of its sagas may have begun under these versions. Without a book its schemas are in this process.
     #[allow(clippy::too_many_arguments, reason = "each is another thing that an engine is started with")]
     pub(super) fn start(
         &mut self,
@@ -64,6 +64,7 @@ impl Fleet {
         clock: &Arc<dyn Clock>,
         settings: Settings,
         create_declared: bool,
+        book: Option<Book>,
     ) -> Result<(), Problem> {
         let admin = broker.admin().map_err(|error| Problem::of(Exit::BrokerUnreachable, &error))?;
         let prepared = runtime::prepare(&checked.plan, &*admin, create_declared).map_err(|error| failed(&error))?;
@@ -74,10 +75,8 @@ impl Fleet {
         record()?;
         let prepared = Arc::new(prepared);
         let (topology, plan) = (checked.topology.clone(), checked.plan.clone());
-        let world = match versions {
-            Some(versions) => World::with_versions(topology, plan, versions),
-            None => World::new(topology, plan),
-        };
+        let book = book.unwrap_or_else(|| Book::embedded(&topology));
+        let world = World::with_book(topology, plan, book, versions);
         let program = Arc::new(Program::compile(&world).with_letters(settings.letters));
         let engine = Engine {
             program,

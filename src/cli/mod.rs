@@ -25,6 +25,7 @@ mod report;
 mod run;
 mod saga;
 mod schema;
+mod schemas;
 mod signals;
 mod test;
 mod text;

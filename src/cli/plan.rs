@@ -3,7 +3,7 @@
 use super::cluster::connect;
 use super::gate::{self, Reach};
 use super::load::{Checked, Reading};
-use super::{Problem, out};
+use super::{Problem, out, schemas};
 use crate::change::{Mark, Sheet, TopicLine};
 use crate::config::{Against, Colors, Exit, OutputFormat, Plan};
 use crate::runtime::Survey;
@@ -13,6 +13,7 @@ use crate::topology::plan::{Owner, PlannedTopic};
 pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
     let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
     let broker = settings.cluster.as_ref().map(connect).transpose()?;
+    let registry = schemas::client(settings.registry.as_ref())?;
     if matches!(settings.against, Against::File(_)) && all.len() > 1 {
         return Err(Problem::new(Exit::Usage, "one file is compared with one: name one topology"));
     }
@@ -20,6 +21,9 @@ pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
     for checked in &all {
         let mut sheet = sheet(checked);
         let mut reach = Reach::unknown();
+        if let Some(registry) = &registry {
+            sheet.schemas = schemas::lines(&**registry, checked)?;
+        }
         if let Some(broker) = &broker {
             let survey = gate::survey(broker, checked)?;
             sheet.topics = topics(checked, &survey);

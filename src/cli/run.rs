@@ -5,6 +5,7 @@ use super::fleet::{Fleet, serve};
 use super::gate;
 use super::load::{Checked, Reading};
 use super::problem::Problem;
+use super::schemas;
 use super::signals::Signals;
 use crate::applied::{Applied, Known};
 use crate::broker::{self, Broker, Parting, kafka};
@@ -23,6 +24,7 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
         GroupProtocol::Consumer => kafka::GroupProtocol::Consumer,
     };
     let kafka = cluster::member(&settings.cluster, protocol)?;
+    let registry = schemas::client(settings.registry.as_ref())?.map(schemas::Named::start).transpose()?;
     no_core_dumps();
     let signals = Signals::take()?;
     cluster::contact(&kafka, &settings.cluster)?;
@@ -73,13 +75,21 @@ pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
             },
             ..runtime::Settings::default()
         };
+        let book = match schemas::book(registry.as_ref(), checked) {
+            Ok(book) => book,
+            Err(problem) => {
+                fleet.stop();
+                return Err(problem.within(&format!("topology `{}`", checked.plan.topology)));
+            }
+        };
         let versions = (!checked.topology.sagas.is_empty()).then(|| {
             let (topology, plan, secrets) = (checked.topology.clone(), checked.plan.clone(), Box::new(checked.sources()));
-            Arc::new(Known::new(applied, topology, plan, broker.clone(), secrets)) as Arc<dyn Versions>
+            let known = Known::new(applied, topology, plan, broker.clone(), secrets).with_book(book.clone());
+            Arc::new(known) as Arc<dyn Versions>
         });
         let mut record = || to_record.as_ref().map_or(Ok(()), |entry| recorded(&*broker, checked, &*clock, entry));
-        let disk = Arc::new(disk);
-        let started = fleet.start(checked, versions, &mut record, &broker, disk, &clock, engine, settings.create_topics);
+        let (disk, create) = (Arc::new(disk), settings.create_topics);
+        let started = fleet.start(checked, versions, &mut record, &broker, disk, &clock, engine, create, Some(book));
         if let Err(problem) = started {
             // What runs already lets go in order.
             fleet.stop();

@@ -1,7 +1,8 @@
 //! What a topic's declaration says about its bytes.
 
-use super::Schema;
+use super::{Schema, Schemas};
 use crate::record::Text;
+use std::sync::Arc;
 
 /// How records of a topic are read and written.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,17 @@ pub struct Contract {
     pub format: Format,
     /// Message types by name, each with its schema if payloads are to be checked against one; `None`: not declared.
     pub types: Option<Vec<(Text, Option<Schema>)>>,
+    /// Of a format whose bytes say which schema they have: where that leads.
+    pub registered: Registered,
+}
+
+/// Schemas and ids of a registry.
+#[derive(Clone, Debug, Default)]
+pub struct Registered {
+    /// What the ids in records mean; `None`: no registry was named.
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Ids of the schemas that messages are written with, by type.
+    pub ids: Vec<(Text, u32)>,
 }
 
 /// Where a record says what it is.
@@ -54,6 +66,8 @@ pub enum Format {
     /// JSON.
     #[default]
     Json,
+    /// Avro, behind the id of its schema. Only with `envelope: none`.
+    Avro,
     /// UTF-8 text; the payload is a string. Only with `envelope: none`.
     String,
     /// Bytes as they are. Only with `envelope: none`.
@@ -76,5 +90,10 @@ impl Contract {
     /// The schema of a type, if payloads of it are checked.
     pub(super) fn schema(&self, kind: &str) -> Option<&Schema> {
         self.types.as_ref()?.iter().find(|(name, _)| name == kind)?.1.as_ref()
+    }
+
+    /// The id that messages of a type are written with.
+    pub(super) fn id(&self, kind: &str) -> Option<u32> {
+        self.registered.ids.iter().find(|(name, _)| name == kind).map(|(_, id)| *id)
     }
 }

@@ -1,9 +1,11 @@
 //! From a record's bytes to an event.
 
-use super::{Contract, Envelope, Event, Format, Mapping, moment, position_id};
+use super::written::{Written, name_of};
+use super::{Contract, Envelope, Event, Format, Mapping, VALUE_SCHEMA_HEADER, moment, position_id, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Map, RecordRef, Text, Value, json, read_timestamp};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Header with the id of a message whose envelope is `none`.
 pub const MESSAGE_ID: &str = "message-id";
@@ -15,21 +17,27 @@ pub const CAUSATION_ID: &str = "causation-id";
 /// Reads the records of a topic.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    contract: Contract,
+    contract: Arc<Contract>,
+    written: Arc<Written>,
 }
 
 impl Decoder {
     /// A decoder by a contract.
     pub fn new(contract: Contract) -> Self {
-        Self { contract }
+        Self { contract: Arc::new(contract), written: Arc::default() }
     }
 
     /// What the record says. `None` for a tombstone in an envelope that needs a value: nothing happened, it is counted.
     ///
     /// What is missing is derived: the id from the record's place ([`position_id`]), the time from its timestamp, the
     /// correlation id from the id. Failures are of the class `undecodable`: `UNDECODABLE` where bytes or envelope are wrong,
-    /// `SCHEMA_INVALID` where the payload is not what its type says.
+    /// `SCHEMA_INVALID` where the payload is not what its type says. One of the class `engine` says nothing about the record: the
+    /// schema that it was written with is not known yet, and it is to be decoded again.
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        if self.contract.format == Format::Avro {
+            // The reader's schema has a part in the reading, and there is nothing left to check.
+            return self.avro(record, true).map(Some);
+        }
         let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
         // A tombstone has no payload to be checked.
         if record.value.is_some()
@@ -49,6 +57,9 @@ impl Decoder {
 
     /// The same without a look at schemas: of a record that is invalid, who asked can still be told.
     pub fn decode_unchecked(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        if self.contract.format == Format::Avro {
+            return self.avro(record, false).map(Some);
+        }
         Ok(Some(match (&self.contract.envelope, record.value) {
             (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
             (_, None) => return Ok(None),
@@ -67,26 +78,69 @@ impl Decoder {
                 Err(error) => return Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
             },
             (Some(bytes), Format::Bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+            (Some(_), Format::Avro) => unreachable!("Avro has a road of its own"),
         };
-        let kind = match type_header.map(|name| text_header(record, name)).transpose()?.flatten() {
+        let kind = match told_type(record, type_header)? {
             Some(kind) => kind,
             None => match self.contract.types.as_deref() {
                 Some([(only, _)]) => only.clone(),
                 _ => record.topic.into(),
             },
         };
-        completed(
-            record,
-            Said {
-                id: text_header(record, MESSAGE_ID)?,
-                kind: Some(kind),
-                correlation_id: text_header(record, CORRELATION_ID)?,
-                causation_id: text_header(record, CAUSATION_ID)?,
-                data,
-                ..Said::default()
-            },
-        )
+        headed(record, kind, data)
     }
+
+    /// `format: avro`: the same, with the schema of the writer. Where no header tells the type, the only one declared has it, or
+    /// the one whose schema has the name of the writer's.
+    fn avro(&self, record: &RecordRef<'_>, checked: bool) -> Result<Event, Failure> {
+        let type_header = match &self.contract.envelope {
+            Envelope::None { type_header } => type_header.as_deref(),
+            Envelope::Event | Envelope::Mapping(_) => None,
+        };
+        let told = told_type(record, type_header)?;
+        let types = self.contract.types.as_deref().unwrap_or_default();
+        let Some(value) = record.value else {
+            let only = || if let [(only, _)] = types { only.clone() } else { record.topic.into() };
+            return headed(record, told.unwrap_or_else(only), Value::Null);
+        };
+        let (id, bytes) = wire::unframed(value, record.header(VALUE_SCHEMA_HEADER)).map_err(undecodable)?;
+        let writer = self.written.writer(id, &self.contract)?;
+        let declared = match &told {
+            Some(kind) => types.iter().position(|(name, _)| name == kind),
+            None if types.len() == 1 => Some(0),
+            None => writer.named.as_ref().and_then(|named| types.iter().position(|(_, schema)| name_of(schema) == Some(named))),
+        };
+        let kind = told.or_else(|| Some(types[declared?].0.clone())).unwrap_or_else(|| record.topic.into());
+        let plan = match declared.filter(|_| checked) {
+            Some(place) => writer.plans[place].as_ref().map_err(|why| {
+                let message = format!("what schema {id} writes cannot be read as `{kind}`: {why}");
+                Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)
+            })?,
+            None => &writer.whole,
+        };
+        let data = plan.read(bytes).map_err(|why| undecodable(format!("no value of schema {id}: {why}")))?;
+        headed(record, kind, data)
+    }
+}
+
+/// What `type_header` says.
+fn told_type(record: &RecordRef<'_>, type_header: Option<&str>) -> Result<Option<Text>, Failure> {
+    type_header.map(|name| text_header(record, name)).transpose().map(Option::flatten)
+}
+
+/// The event of a payload that has no envelope: headers say the rest.
+fn headed(record: &RecordRef<'_>, kind: Text, data: Value) -> Result<Event, Failure> {
+    completed(
+        record,
+        Said {
+            id: text_header(record, MESSAGE_ID)?,
+            kind: Some(kind),
+            correlation_id: text_header(record, CORRELATION_ID)?,
+            causation_id: text_header(record, CAUSATION_ID)?,
+            data,
+            ..Said::default()
+        },
+    )
 }
 
 /// What an envelope said.
@@ -226,6 +280,6 @@ fn wrong_kind(name: &str, wanted: &str, found: &Value) -> Failure {
     undecodable(format!("`{name}` of the envelope is a {}, {wanted} is wanted", found.kind()))
 }
 
-fn undecodable(message: impl Into<String>) -> Failure {
+pub(super) fn undecodable(message: impl Into<String>) -> Failure {
     Failure::new(Class::Undecodable, "UNDECODABLE", Stage::Decode, message)
 }

@@ -1,7 +1,7 @@
 //! From a message to a record's bytes.
 
 use super::decode::{CAUSATION_ID, CORRELATION_ID, MESSAGE_ID};
-use super::{Contract, Envelope, Error, Format, Result};
+use super::{Contract, Envelope, Error, Format, Result, Schema, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{HeaderRef, Map, Text, Value, json, timestamp_text};
 use jiff::Timestamp;
@@ -49,6 +49,7 @@ impl Encoder {
             Some(schema) if !(data.is_null() && self.is_plain()) => {
                 schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
             }
+            None if self.contract.format == Format::Avro && !data.is_null() => Err(without_schema(kind)),
             _ => Ok(data),
         }
     }
@@ -61,12 +62,21 @@ impl Encoder {
         match (self.contract.format, draft.data) {
             (_, Value::Null) => return Ok(false),
             (Format::Json, data) => json::write(data, out).map_err(unwritable)?,
+            (Format::Avro, data) => self.avro(draft.kind, data, out)?,
             (Format::String | Format::Bytes, Value::Str(text)) => out.extend_from_slice(text.as_bytes()),
             (Format::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
             (Format::String, other) => return Err(invalid(format!("data is a {}, the topic takes strings", other.kind()))),
             (Format::Bytes, other) => return Err(invalid(format!("data is a {}, the topic takes bytes", other.kind()))),
         }
         Ok(true)
+    }
+
+    /// Appends the id of a type's schema and the bytes of the payload.
+    fn avro(&self, kind: &str, data: &Value, out: &mut Vec<u8>) -> std::result::Result<(), Failure> {
+        let schema = self.contract.schema(kind).and_then(Schema::avro);
+        let (Some((schema, _)), Some(id)) = (schema, self.contract.id(kind)) else { return Err(without_schema(kind)) };
+        wire::frame(id, out);
+        schema.write(data, out).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
     }
 
     /// Appends the headers that the envelope writes; none for `event`, whose value says all.
@@ -125,6 +135,10 @@ fn enveloped(draft: &Draft<'_>, out: &mut Vec<u8>) -> std::result::Result<(), Fa
     }
     out.extend_from_slice(b"}}");
     Ok(())
+}
+
+fn without_schema(kind: &str) -> Failure {
+    invalid(format!("the topic is Avro and declares no schema for `{kind}`"))
 }
 
 fn invalid(message: String) -> Failure {

@@ -1,10 +1,11 @@
 //! From bytes to events and back: formats, envelopes, schemas, keys.
 //!
 //! What a topic's contract says decides how a record is read ([`Decoder`], [`Event`]) and how a message is written
-//! ([`Encoder`], [`Draft`]). A record that does not fit is a [`crate::failure::Failure`] with the bytes left untouched; nothing
+//! ([`Encoder`], [`Draft`]). What the ids in Avro records mean is handed in ([`Schemas`]). A record that does not fit is a [`crate::failure::Failure`] with the bytes left untouched; nothing
 //! here panics on foreign input. What a contract is made from (files, YAML) is `topology`'s matter, what keys are computed from
 //! is the node's.
 
+pub mod avro;
 mod contract;
 mod decode;
 mod encode;
@@ -13,11 +14,13 @@ mod event;
 mod id;
 mod key;
 mod schema;
+mod wire;
+mod written;
 
 #[cfg(test)]
 mod tests;
 
-pub use contract::{Contract, Envelope, Format, KeyFormat, Mapping};
+pub use contract::{Contract, Envelope, Format, KeyFormat, Mapping, Registered};
 pub use decode::{CAUSATION_ID, CORRELATION_ID, Decoder, MESSAGE_ID};
 pub use encode::{Draft, Encoder, version_of};
 pub use error::{Error, Result};
@@ -25,3 +28,5 @@ pub use event::{Event, moment};
 pub use id::{NAMESPACE, Part, derived_id, failure_id, position_id};
 pub use key::{read_key, write_key};
 pub use schema::Schema;
+pub use wire::{Document, Language, Lookup, SchemaId, Schemas, VALUE_SCHEMA_HEADER};
+pub use written::SCHEMA_PENDING;

@@ -36,7 +36,7 @@ fn decode(
 }
 
 fn plain(format: Format, types: Option<Vec<(Text, Option<Schema>)>>) -> Contract {
-    Contract { envelope: Envelope::None { type_header: Some("kind".into()) }, format, types }
+    Contract { envelope: Envelope::None { type_header: Some("kind".into()) }, format, types, ..Contract::default() }
 }
 
 /// The event on one line: id, type, source, time, version, correlation, causation, metadata, data.

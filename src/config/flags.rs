@@ -2,7 +2,7 @@
 
 use super::bench::BenchFlags;
 use super::letters::{DlqDiscard, DlqEdit, DlqReplay};
-use super::parse::{self, Brokers, Listen, Param, Place, Property, Since};
+use super::parse::{self, Brokers, Credentials, Listen, Param, Place, Property, Since};
 use super::topics::TopicFlags;
 use crate::saga::Status;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,6 +90,22 @@ pub struct Cluster {
     pub property: Vec<Property>,
 }
 
+/// A schema registry.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaRegistry {
+    /// Schema registry of Avro topics, with the path of its API: `http://registry:8081`, `https://apicurio:8443/apis/ccompat/v7`
+    #[arg(long, env = "SKALD_SCHEMA_REGISTRY", value_name = "URL")]
+    pub schema_registry: Option<String>,
+
+    /// Who asks the schema registry: `basic:USER:PASSWORD`, `bearer:TOKEN`, or `file:PATH` of a file with one of these
+    #[arg(long, env = "SKALD_SCHEMA_REGISTRY_AUTH", value_name = "AUTH", hide_env_values = true, requires = "schema_registry", value_parser = parse::credentials)]
+    pub schema_registry_auth: Option<Credentials>,
+
+    /// Certificates in PEM that are trusted besides the system's when the schema registry is asked by https
+    #[arg(long, env = "SKALD_SCHEMA_REGISTRY_CA", value_name = "FILE", requires = "schema_registry")]
+    pub schema_registry_ca: Option<PathBuf>,
+}
+
 /// Overrides of params.
 #[derive(Clone, Debug, Args)]
 pub struct Params {
@@ -125,6 +141,10 @@ pub struct Plan {
     #[command(flatten)]
     pub cluster: MaybeCluster,
 
+    /// The schema registry, if any.
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
+
     /// What to compare with: `cluster` (what was applied there), or another topology file [default: the cluster, where one is named]
     #[arg(long, env = "SKALD_AGAINST", value_name = "OTHER")]
     pub against: Option<PathBuf>,
@@ -152,6 +172,10 @@ pub struct Apply {
     /// The cluster.
     #[command(flatten)]
     pub cluster: Cluster,
+
+    /// The schema registry, if any.
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
 
     /// Take a change that asks for a rebuild of this node for new records only; its states stay as they are
     #[arg(long, env = "SKALD_KEEP", value_name = "NODE", value_delimiter = '\n')]
@@ -563,6 +587,9 @@ pub struct Run {
 
     #[command(flatten)]
     pub cluster: Cluster,
+
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
 
     /// Worker threads per topology [default: one per core]
     #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -25,7 +25,7 @@ pub use flags::{
     New, OutputFormat, Schema, SchemaName, Template,
 };
 pub use letters::{Change, Picked, Spoken};
-pub use parse::{Brokers, Listen, Param, Place, Property, Since};
+pub use parse::{Brokers, Credentials, Listen, Param, Place, Property, Since, credentials_of};
 pub use reference::flags_page;
 pub use tools::{Against, Apply, Plan};
 pub use topics::{Begin, Topic, TopicCat, TopicCreate, TopicFlags, TopicList, TopicProduce, TopicWish};
@@ -149,6 +149,24 @@ pub struct Cluster {
     pub brokers: Brokers,
     /// Properties for librdkafka, in the order given.
     pub properties: Vec<Property>,
+}
+
+/// A schema registry.
+#[derive(Clone, Debug)]
+pub struct SchemaRegistry {
+    /// Its address.
+    pub url: String,
+    /// Who asks; nobody where nothing was said.
+    pub credentials: Option<Credentials>,
+    /// File of certificates that are trusted besides the system's.
+    pub authorities: Option<PathBuf>,
+}
+
+impl From<flags::SchemaRegistry> for Option<SchemaRegistry> {
+    fn from(raw: flags::SchemaRegistry) -> Self {
+        let (credentials, authorities) = (raw.schema_registry_auth, raw.schema_registry_ca);
+        raw.schema_registry.map(|url| SchemaRegistry { url, credentials, authorities })
+    }
 }
 
 /// `skald dlq`
@@ -306,6 +324,8 @@ pub struct Run {
     pub params: Vec<Param>,
     /// Where Kafka is.
     pub cluster: Cluster,
+    /// Where the schema registry is.
+    pub registry: Option<SchemaRegistry>,
     /// Worker threads per topology.
     pub threads: usize,
     /// Stable id of this worker; else one is generated and kept in the state directory.
@@ -543,6 +563,7 @@ fn run(raw: flags::Run) -> Result<Run, Error> {
         paths: raw.paths,
         params: raw.params.set,
         cluster: raw.cluster.into(),
+        registry: raw.registry.into(),
         threads: threads(raw.threads),
         worker: raw.worker_id,
         state_dir: raw.state_dir,

@@ -1,8 +1,10 @@
 //! From the text of one flag to a checked value.
 
 use crate::record::{Millis, Offset, Partition, parse_duration};
+use crate::registry::Auth;
 use crate::saga::Status;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Addresses of brokers, checked for their form.
@@ -144,6 +146,15 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Who asks a schema registry: told, or in a file.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// These.
+    Given(Auth),
+    /// Those in the file.
+    File(PathBuf),
+}
+
 pub(super) fn property(text: &str) -> Result<Property, String> {
     // The value may be a secret, so no message repeats it.
     let (key, value) = text.split_once('=').ok_or("write `key=value`")?;
@@ -152,6 +163,29 @@ pub(super) fn property(text: &str) -> Result<Property, String> {
         return Err("the name of a property has letters, digits and dots only".into());
     }
     Ok(Property { key: key.into(), value: value.into() })
+}
+
+/// Who asks a schema registry.
+pub(super) fn credentials(text: &str) -> Result<Credentials, String> {
+    // It is a secret: no message repeats it.
+    let wrong = "write `basic:USER:PASSWORD`, `bearer:TOKEN` or `file:PATH`";
+    match text.trim_end().split_once(':').ok_or(wrong)? {
+        ("basic", rest) => {
+            let (user, password) = rest.split_once(':').ok_or(wrong)?;
+            Ok(Credentials::Given(Auth::Basic { user: user.into(), password: password.into() }))
+        }
+        ("bearer", token) if !token.is_empty() => Ok(Credentials::Given(Auth::Bearer(token.into()))),
+        ("file", path) if !path.is_empty() => Ok(Credentials::File(path.into())),
+        _ => Err(wrong.into()),
+    }
+}
+
+/// Reads credentials from the text of a file.
+pub fn credentials_of(text: &str) -> Result<Auth, String> {
+    match credentials(text)? {
+        Credentials::Given(auth) => Ok(auth),
+        Credentials::File(_) => Err("a file of credentials does not name another one".into()),
+    }
 }
 
 /// Worker ids become part of client ids, transactional ids and paths.

@@ -1,6 +1,6 @@
 //! Settings of the commands around a topology's life on a cluster: plan, apply.
 
-use super::{Cluster, Error, OutputFormat, Param, flags};
+use super::{Cluster, Error, OutputFormat, Param, SchemaRegistry, flags};
 use std::path::PathBuf;
 
 /// `skald plan`
@@ -12,6 +12,8 @@ pub struct Plan {
     pub params: Vec<Param>,
     /// Where Kafka is, if it is asked.
     pub cluster: Option<Cluster>,
+    /// Where the schema registry is, if it is asked.
+    pub registry: Option<SchemaRegistry>,
     /// What to compare with.
     pub against: Against,
     /// For people, or JSON.
@@ -40,6 +42,8 @@ pub struct Apply {
     pub params: Vec<Param>,
     /// Where Kafka is.
     pub cluster: Cluster,
+    /// Where the schema registry is.
+    pub registry: Option<SchemaRegistry>,
     /// Nodes whose states stay as other rules have made them.
     pub keep: Vec<String>,
     /// Nodes whose states are given up.
@@ -47,7 +51,7 @@ pub struct Apply {
 }
 
 pub(super) fn plan(raw: flags::Plan) -> Result<Plan, Error> {
-    let cluster = maybe(raw.cluster);
+    let (cluster, registry) = (maybe(raw.cluster), raw.registry.into());
     let against = match raw.against {
         Some(file) if file.as_os_str() != "cluster" => Against::File(file),
         Some(_) if cluster.is_none() => return Err(Error::Conflict("--against cluster needs --brokers".into())),
@@ -55,12 +59,12 @@ pub(super) fn plan(raw: flags::Plan) -> Result<Plan, Error> {
         _ => Against::Nothing,
     };
     let (params, output, exit_code) = (raw.params.set, raw.output, raw.exit_code);
-    Ok(Plan { paths: raw.paths, params, cluster, against, output, exit_code })
+    Ok(Plan { paths: raw.paths, params, cluster, registry, against, output, exit_code })
 }
 
 pub(super) fn apply(raw: flags::Apply) -> Apply {
     let (params, cluster) = (raw.params.set, raw.cluster.into());
-    Apply { paths: raw.paths, params, cluster, keep: raw.keep, discard: raw.discard }
+    Apply { paths: raw.paths, params, cluster, registry: raw.registry.into(), keep: raw.keep, discard: raw.discard }
 }
 
 /// The cluster, where one is named.

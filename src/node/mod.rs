@@ -4,6 +4,7 @@
 //! wanted effects out through [`Context`]. The runtime carries them out together with the record's offset, in one epoch, or
 //! takes all of them back when the node fails.
 
+mod book;
 mod context;
 mod delayed;
 mod failed;
@@ -25,6 +26,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use book::{Book, TopicSchema, topic_schemas};
 pub use context::{Context, Outgoing, Target};
 pub use delayed::{Delayed, is_delayed, send_kept, timer_name};
 pub use failed::{Failed, Parking, Rejoinder, Tries, again, failed, parking, road};

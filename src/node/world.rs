@@ -1,6 +1,6 @@
 //! What all nodes of a topology share: its model and plan, and how each of its topics is read and written.
 
-use super::{Target, Trail, Versions, Way};
+use super::{Book, Target, Trail, Versions, Way};
 use crate::codec::{self, Contract, Decoder, Encoder, KeyFormat};
 use crate::record::{Text, Value};
 use crate::topology::model::{self, Envelope, Expr, Position, Topology};
@@ -23,6 +23,7 @@ pub struct World {
     versions: Option<Arc<dyn Versions>>,
     /// Of a version that runs beside another one: where its topics stand in the other's plan, if they do.
     places: Option<Vec<Option<usize>>>,
+    book: Book,
 }
 
 /// How messages are written to a topic.
@@ -35,19 +36,27 @@ pub(super) struct Outlet {
 }
 
 impl World {
-    /// Makes a topology ready.
+    /// Makes a topology ready, with a registry in this process for its schemas.
     pub fn new(topology: Arc<Topology>, plan: Arc<Plan>) -> Arc<Self> {
-        Arc::new(Self::made(topology, plan))
+        let book = Book::embedded(&topology);
+        Arc::new(Self::made(topology, plan, book))
     }
 
-    /// The same; instances of its sagas may have begun under these versions.
+    /// Makes a topology ready whose schemas are in a registry; instances of its sagas may have begun under these versions.
+    pub fn with_book(topology: Arc<Topology>, plan: Arc<Plan>, book: Book, versions: Option<Arc<dyn Versions>>) -> Arc<Self> {
+        Arc::new(Self { versions, ..Self::made(topology, plan, book) })
+    }
+
+    /// As [`World::new`]; instances of its sagas may have begun under these versions.
     pub fn with_versions(topology: Arc<Topology>, plan: Arc<Plan>, versions: Arc<dyn Versions>) -> Arc<Self> {
-        Arc::new(Self { versions: Some(versions), ..Self::made(topology, plan) })
+        let book = Book::embedded(&topology);
+        Self::with_book(topology, plan, book, Some(versions))
     }
 
-    /// A version that runs beside the one of another plan: what it sends to a topic of both is sent to the other's, the rest by name.
-    pub fn beside(topology: Arc<Topology>, plan: Arc<Plan>, in_force: &Plan) -> Arc<Self> {
-        let world = Self::made(topology, plan);
+    /// A version that runs beside the one of another plan: what it sends to a topic of both is sent to the other's, the rest by name,
+    /// and with the other's schemas where its topics are Avro.
+    pub fn beside(topology: Arc<Topology>, plan: Arc<Plan>, in_force: &Plan, book: Book) -> Arc<Self> {
+        let world = Self::made(topology, plan, book);
         let place = |name: &Text| in_force.topics.iter().position(|topic| topic.name == *name);
         let places = world.plan.topics.iter().map(|topic| place(&topic.name)).collect();
         Arc::new(Self { places: Some(places), ..world })
@@ -55,22 +64,24 @@ impl World {
 
     /// The same; its nodes note there what they pass.
     pub fn with_trail(topology: Arc<Topology>, plan: Arc<Plan>, trail: Option<Arc<Trail>>) -> Arc<Self> {
-        Arc::new(Self { trail, ..Self::made(topology, plan) })
+        let book = Book::embedded(&topology);
+        Arc::new(Self { trail, ..Self::made(topology, plan, book) })
     }
 
-    fn made(topology: Arc<Topology>, plan: Arc<Plan>) -> Self {
-        let outlets = topology.topics.iter().map(outlet).collect();
+    fn made(topology: Arc<Topology>, plan: Arc<Plan>, book: Book) -> Self {
+        let outlets = topology.topics.iter().map(|contract| outlet(contract, &book)).collect();
         let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
         Self {
             params: Value::Map(topology.params.clone()),
             outlets,
-            undeclared: outlet(&model::Contract::undeclared(Text::default())),
+            undeclared: outlet(&model::Contract::undeclared(Text::default()), &book),
             topics,
             topology,
             plan,
             trail: None,
             versions: None,
             places: None,
+            book,
         }
     }
 
@@ -78,7 +89,13 @@ impl World {
     /// read by the decoder of the topic that it came from.
     pub fn decoder(&self, topic: Option<usize>) -> Decoder {
         let contract = topic.and_then(|topic| self.topology.topics.get(topic));
-        Decoder::new(contract.map_or_else(Contract::default, contract_of))
+        Decoder::new(contract.map_or_else(Contract::default, |contract| contract_of(contract, &self.book)))
+    }
+
+    /// How a topic's messages are written by those who stand outside of the topology: unchecked.
+    pub fn contract_of(&self, topic: Option<usize>) -> Contract {
+        let contract = topic.and_then(|topic| self.topology.topics.get(topic));
+        contract.map_or_else(Contract::default, |contract| contract_of(contract, &self.book))
     }
 
     /// Index of a topic in the plan.
@@ -145,22 +162,24 @@ impl World {
     }
 }
 
-fn outlet(contract: &model::Contract) -> Outlet {
+fn outlet(contract: &model::Contract, book: &Book) -> Outlet {
     let encoder = match contract.envelope {
         Envelope::Mapping(_) => None,
-        _ => Encoder::new(contract_of(contract)).ok(),
+        _ => Encoder::new(contract_of(contract, book)).ok(),
     };
     Outlet { encoder, key: contract.key.clone(), key_format: contract.key_format }
 }
 
-/// What the codec needs of a contract; schemas only where payloads are to be checked.
-fn contract_of(contract: &model::Contract) -> codec::Contract {
+/// What the codec needs of a contract; schemas only where payloads are to be checked, or cannot be read without.
+fn contract_of(contract: &model::Contract, book: &Book) -> codec::Contract {
+    let is_avro = contract.format == model::Format::Avro;
     let types = contract.types.as_ref().map(|types| {
         let checked = |kind: &model::MessageType| {
-            let schema = kind.schema.as_ref().filter(|_| contract.validate);
-            (kind.name.clone(), schema.map(|schema| schema.compiled.clone()))
+            let schema = kind.schema.as_ref().filter(|_| contract.validate || is_avro).map(|schema| &schema.compiled);
+            (kind.name.clone(), book.schema(&contract.name, &kind.name).or(schema).cloned())
         };
         types.iter().map(checked).collect()
     });
-    codec::Contract { envelope: contract.envelope.clone(), format: contract.format, types }
+    let registered = if is_avro { book.of(&contract.name) } else { codec::Registered::default() };
+    codec::Contract { envelope: contract.envelope.clone(), format: contract.format, types, registered }
 }

@@ -283,6 +283,7 @@ impl Core {
             by(self.next_due());
             let settings = &self.parts.settings;
             by(self.takeover.deadline(settings.blocked_after));
+            by(self.troubles.next_decoding());
             // One epoch at a time: while one that was let go is on its way, this one cannot follow.
             if let Some(opened) = self.epoch.opened.filter(|_| self.in_flight.is_none()) {
                 if self.effects().0 {

@@ -5,7 +5,7 @@ use super::context::StepContext;
 use super::epoch::Epoch;
 use super::meters::Note;
 use super::task::{Again, Input, Route, Scene, Standstill, Task};
-use crate::codec::Event;
+use crate::codec::{Event, SCHEMA_PENDING};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Input as NodeInput, Node, Outcome, REPLAY_HEADER, Replay, Road, Stop, Tries, Wanted, first_read};
 use crate::record::{RecordRef, TopicPartition};
@@ -100,6 +100,8 @@ impl Handling<'_, '_> {
                 self.epoch.figures.without_value += 1;
                 Ok(())
             }
+            // Nothing is wrong with the record, as far as is known.
+            Ok(Err(failure)) if is_pending(&failure) => Err(self.halt_for(&failure, failure.message().to_owned())),
             Ok(Err(failure)) => self.undecodable(record, &failure),
             Err(panic) => Err(self.halt(format!("a panic while decoding: {}", super::driver::panic_text(&*panic)))),
         }
@@ -221,7 +223,7 @@ impl Handling<'_, '_> {
         let node = &self.scene.program.nodes[route.node];
         self.epoch.count_failure(node_index(route));
         if failure.class() == Class::Engine || node.road(failure) == Road::Stop {
-            return Err(self.halt(format!("node `{}`: {failure}", node.name())));
+            return Err(self.halt_for(failure, format!("node `{}`: {failure}", node.name())));
         }
         self.break_off(route, failure)?;
         let written = self.context(route, record).write_letter(failure);
@@ -315,13 +317,30 @@ impl Handling<'_, '_> {
     }
 
     pub(super) fn halt(&self, reason: String) -> Standstill {
+        Standstill::Record(self.halted(reason))
+    }
+
+    /// The same at a failure: for good, or until a schema is known.
+    pub(super) fn halt_for(&self, failure: &Failure, reason: String) -> Standstill {
+        match is_pending(failure) {
+            true => Standstill::Undecoded(self.halted(reason)),
+            false => Standstill::Record(self.halted(reason)),
+        }
+    }
+
+    fn halted(&self, reason: String) -> Halt {
         let offset = Some(self.record.offset).filter(|offset| *offset >= 0);
         let input = match offset {
             Some(_) => TopicPartition::new(self.record.topic, self.record.partition),
             None => self.input.partition.clone(),
         };
-        Standstill::Record(Halt { input, offset, reason })
+        Halt { input, offset, reason }
     }
+}
+
+/// Does it say no more than that a schema is not known yet?
+fn is_pending(failure: &Failure) -> bool {
+    failure.class() == Class::Engine && failure.code() == SCHEMA_PENDING
 }
 
 fn no_replay(message: String) -> Failure {

@@ -369,7 +369,7 @@ impl Look<'_> {
         let Err(failure) = result else { return Ok(1) };
         let is_stopped = scene.program.nodes[node].road(&failure) == Road::Stop;
         if failure.class() == Class::Engine || is_stopped {
-            return Err(handling.halt(format!("{what}: {failure}")));
+            return Err(handling.halt_for(&failure, format!("{what}: {failure}")));
         }
         handling.take_away(act).map_err(|_| Standstill::Damaged(act.store))?;
         let written = handling.context(&route, &record).write_letter(&failure);

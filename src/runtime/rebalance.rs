@@ -105,7 +105,7 @@ impl Worker {
                         continue;
                     }
                 },
-                TaskState::Halted(Standstill::LookUp(_) | Standstill::Unread(_)) => {}
+                TaskState::Halted(Standstill::LookUp(_) | Standstill::Unread(_) | Standstill::Undecoded(_)) => {}
                 // It was stopped at an input while it was taken over.
                 TaskState::Waiting | TaskState::Running | TaskState::Halted(_) => continue,
             }

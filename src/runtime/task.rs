@@ -76,6 +76,8 @@ pub(super) enum Standstill {
     Input(Halt),
     /// At an input that cannot be read for now: it is tried again.
     Unread(Halt),
+    /// At a record whose schema is not known yet: it is decoded again.
+    Undecoded(Halt),
     /// A record goes to a topic of which nothing is known: it is looked up.
     LookUp(Text),
     /// This store (by index) is damaged: it is set aside and restored.
@@ -285,9 +287,9 @@ impl Task {
             TaskState::Waiting => TaskPhase::Waiting,
             TaskState::Restoring | TaskState::Halted(Standstill::Damaged(_)) => TaskPhase::Restoring,
             TaskState::Running | TaskState::Halted(Standstill::LookUp(_) | Standstill::Crowded(_)) => TaskPhase::Running,
-            TaskState::Halted(Standstill::Record(halt) | Standstill::Input(halt) | Standstill::Unread(halt)) => {
-                TaskPhase::Halted(halt.clone())
-            }
+            TaskState::Halted(
+                Standstill::Record(halt) | Standstill::Input(halt) | Standstill::Unread(halt) | Standstill::Undecoded(halt),
+            ) => TaskPhase::Halted(halt.clone()),
         }
     }
 }

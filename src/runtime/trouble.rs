@@ -5,6 +5,9 @@
 //! looked for, and once it is there reading goes on from the task's own position, later each time in a row. A topic that is looked
 //! for in vain again and again is gone.
 //!
+//! A record that cannot be decoded because its schema is not known yet is decoded again, later each time: its task waits, and
+//! whoever looks schemas up asks for as long as it takes.
+//!
 //! ```text
 //!             trouble                  the topic is there
 //!  Running ────────────▶ unread ───────────────────────────▶ Running
@@ -18,7 +21,7 @@ use super::questions::What;
 use super::task::{Standstill, TaskState};
 use super::{Halt, Result};
 use crate::broker::{self, ErrorClass, Trouble, TroubleKind};
-use crate::record::Text;
+use crate::record::{Offset, Text, TopicPartition};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -44,14 +47,57 @@ struct Row {
     missed: u32,
 }
 
+/// A record is decoded again after so long; the next time after twice as long.
+const DECODED_AFTER: Duration = Duration::from_millis(5);
+/// Down to this often: whoever looks the schema up has pauses of its own.
+const DECODED_AFTER_MAX: Duration = Duration::from_secs(1);
+
+/// A task that waits for a schema.
+#[derive(Clone, Debug)]
+struct Undecoded {
+    /// The record that it stands at.
+    record: (TopicPartition, Option<Offset>),
+    due: Duration,
+    wait: Duration,
+    waits: bool,
+}
+
 /// What the tasks of an assignment have met, by index.
 #[derive(Default)]
-pub(super) struct Troubles(BTreeMap<usize, Row>);
+pub(super) struct Troubles {
+    rows: BTreeMap<usize, Row>,
+    undecoded: BTreeMap<usize, Undecoded>,
+}
 
 impl Troubles {
+    /// A task waits for a schema; gives for how long, and whether it is the first time at this record.
+    fn undecoded(&mut self, task: usize, halt: &Halt, mono: Duration) -> (Duration, bool) {
+        let record = (halt.input.clone(), halt.offset);
+        let before = self.undecoded.get(&task).filter(|before| before.record == record);
+        let wait = before.map_or(DECODED_AFTER, |before| (before.wait * 2).min(DECODED_AFTER_MAX));
+        let is_new = before.is_none();
+        self.undecoded.insert(task, Undecoded { record, due: mono + wait, wait, waits: true });
+        (wait, is_new)
+    }
+
+    /// Tasks that try again now.
+    pub(super) fn decode_again(&mut self, mono: Duration) -> Vec<usize> {
+        let due = self.undecoded.iter_mut().filter(|(_, one)| one.waits && one.due <= mono);
+        due.map(|(task, one)| {
+            one.waits = false;
+            *task
+        })
+        .collect()
+    }
+
+    /// When the next one does.
+    pub(super) fn next_decoding(&self) -> Option<Duration> {
+        self.undecoded.values().filter(|one| one.waits).map(|one| one.due).min()
+    }
+
     /// How long to wait after one more of them, and how many that makes.
     fn one_more(&mut self, task: usize, mono: Duration) -> (Duration, u32) {
-        let row = self.0.entry(task).or_default();
+        let row = self.rows.entry(task).or_default();
         if mono > row.last + CALM {
             *row = Row::default();
         }
@@ -64,12 +110,12 @@ impl Troubles {
 
     /// Is it this task's turn? Tasks that read one topic look for it together where they met the trouble together.
     fn is_due(&self, task: usize, mono: Duration) -> bool {
-        self.0.get(&task).is_none_or(|row| mono >= row.due)
+        self.rows.get(&task).is_none_or(|row| mono >= row.due)
     }
 
     /// Was the topic looked for often enough, this time included?
     fn is_gone(&mut self, task: usize) -> bool {
-        let row = self.0.entry(task).or_default();
+        let row = self.rows.entry(task).or_default();
         row.missed += 1;
         row.missed >= MISSING_MAX
     }
@@ -109,6 +155,16 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// A task stands at a record whose schema is not known yet.
+    pub(super) fn decode_later(&mut self, at: usize, mono: Duration) {
+        let TaskState::Halted(Standstill::Undecoded(halt)) = self.task(at).state.clone() else { return };
+        let (_, is_new) = self.troubles.undecoded(at, &halt, mono);
+        if is_new {
+            let task = self.task(at).id;
+            tracing::info!(%task, input = %halt.input, offset = ?halt.offset, reason = %halt.reason, "a task waits");
+        }
     }
 
     /// A task cannot read on for now.
@@ -180,6 +236,14 @@ mod tests {
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
         assert_eq!(troubles.one_more(4, now), (AGAIN_AFTER, 1), "another task");
         assert!(troubles.is_due(4, now + AGAIN_AFTER) && !troubles.is_due(3, now + AGAIN_AFTER), "each in its turn");
+        let at = |offset| Halt { input: TopicPartition::new("in", 0), offset: Some(offset), reason: String::new() };
+        let waits: Vec<u128> = (0..9).map(|_| troubles.undecoded(3, &at(7), now).0.as_millis()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1000]);
+        assert_eq!(troubles.next_decoding(), Some(now + DECODED_AFTER_MAX));
+        assert!(troubles.decode_again(now).is_empty());
+        assert_eq!(troubles.decode_again(now + DECODED_AFTER_MAX), [3]);
+        assert_eq!((troubles.decode_again(now + DECODED_AFTER_MAX), troubles.next_decoding()), (vec![], None), "once");
+        assert_eq!(troubles.undecoded(3, &at(8), now), (DECODED_AFTER, true), "another record");
         now += Duration::from_secs(61);
         assert_eq!(troubles.one_more(3, now), (AGAIN_AFTER, 1));
         assert_eq!((0..5).map(|_| troubles.is_gone(3)).collect::<Vec<_>>(), [false, false, false, false, true]);

@@ -241,6 +241,8 @@ impl Worker {
             return Ok(());
         }
         self.core.go_on_taking_over(mono)?;
+        let decoded_again = self.core.troubles.decode_again(mono);
+        self.run_tasks(&decoded_again, mono)?;
         if !self.core.restore.is_idle() {
             let ready = self.core.restore_slice(mono)?;
             self.run_tasks(&ready, mono)?;
@@ -350,11 +352,13 @@ impl Worker {
                 halted.push(at);
             }
         }
-        for task in halted {
-            self.core.tell_phase(task);
-            let task = self.core.task(task);
+        let mono = self.core.parts.clock.mono();
+        for at in halted {
+            self.core.tell_phase(at);
+            let task = self.core.task(at);
             match task.state.clone() {
                 TaskState::Halted(Standstill::LookUp(topic)) => self.core.ask(What::LookUp(topic)),
+                TaskState::Halted(Standstill::Undecoded(_)) => self.core.decode_later(at, mono),
                 TaskState::Halted(Standstill::Record(Halt { input, offset, reason })) => {
                     tracing::error!(task = %task.id, %input, ?offset, %reason, "a task stands still at a record");
                 }

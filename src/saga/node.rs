@@ -352,11 +352,18 @@ impl Hands for NodeHands<'_> {
         let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
         let read = |world: &World| {
             let topic = world.topic(&record.topic);
-            let event = world.decoder(topic).decode(&record.as_ref(&headers)).ok().flatten()?;
-            Some((event, world.key_format(topic)))
+            match world.decoder(topic).decode(&record.as_ref(&headers)) {
+                Ok(event) => Ok(event.map(|event| (event, world.key_format(topic)))),
+                // It was read once, by a worker that knew its schema.
+                Err(failure) if failure.class() == Class::Engine => Err(Stop::Record(failure)),
+                Err(_) => Ok(None),
+            }
         };
         // What could be read once may not fit a schema that has changed since.
-        let read = read(&self.node.world).or_else(|| read(&self.edition.world));
+        let read = match read(&self.node.world)? {
+            None => read(&self.edition.world)?,
+            read => read,
+        };
         Ok(read.map(|(event, key_format)| KeptMessage { key_format, event, record }))
     }
 }

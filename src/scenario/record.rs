@@ -9,7 +9,6 @@ use crate::codec::{self, Draft, Encoder, Event, moment, write_key};
 use crate::failure::Stage;
 use crate::node::{Frame, World};
 use crate::record::{Header, HeaderRef, Map, Millis, Record, Text, Value, json, partition_of, timestamp_text};
-use crate::topology::model;
 use std::ops::Range;
 
 /// Who sends what does not say who sent it.
@@ -64,7 +63,7 @@ pub(super) fn record_of(
         Content::Raw(text) => Some(text.clone().into_bytes()),
         Content::Value(_) if event.data.is_null() => None,
         Content::Value(_) => Some(json::text(&event.data).map_err(|error| place(error.to_string()))?.into_bytes()),
-        Content::Data(_) => encode(&event, contract, &mut headers).map_err(place)?,
+        Content::Data(_) => encode(&event, world, topic, &mut headers).map_err(place)?,
     };
     for (name, tree) in &message.headers {
         headers.push(Header::text(name.clone(), as_text(&tree.fill(known)?)));
@@ -109,13 +108,18 @@ pub(super) fn record_of(
 }
 
 /// A message in the envelope of its topic: its value and headers.
-fn encode(event: &Event, contract: Option<&model::Contract>, headers: &mut Vec<Header>) -> Result<Option<Vec<u8>>, String> {
-    let contract = contract.map_or_else(codec::Contract::default, |contract| codec::Contract {
-        envelope: contract.envelope.clone(),
-        format: contract.format,
-        types: None,
-    });
+fn encode(event: &Event, world: &World, topic: Option<usize>, headers: &mut Vec<Header>) -> Result<Option<Vec<u8>>, String> {
+    let mut contract = world.contract_of(topic);
+    let is_avro = contract.format == codec::Format::Avro;
+    if !is_avro {
+        // What a topology makes of what does not fit can be tried.
+        contract.types = None;
+    }
     let encoder = Encoder::new(contract).map_err(|error| error.to_string())?;
+    let data = match is_avro {
+        true => encoder.accept(&event.kind, event.data.clone()).map_err(|failure| failure.message().to_owned())?,
+        false => event.data.clone(),
+    };
     let draft = Draft {
         id: &event.id,
         kind: &event.kind,
@@ -124,7 +128,7 @@ fn encode(event: &Event, contract: Option<&model::Contract>, headers: &mut Vec<H
         correlation_id: &event.correlation_id,
         causation_id: event.causation_id.as_deref(),
         metadata: Some(&event.metadata),
-        data: &event.data,
+        data: &data,
     };
     let mut bytes = Vec::new();
     let some = encoder.value(&draft, &mut bytes).map_err(|failure| failure.message().to_owned())?;
@@ -180,9 +184,8 @@ pub(super) fn answer_of(
         metadata: Map::new(),
         data,
     };
-    let contract = world.topic(&topic).and_then(|topic| world.topology.topics.get(topic));
     let mut headers = Vec::new();
-    let value = encode(&event, contract, &mut headers).map_err(place)?;
+    let value = encode(&event, world, world.topic(&topic), &mut headers).map_err(place)?;
     let partition = partition_of(key.as_bytes(), partitions(&topic));
     let shown = shown(&topic, partition, Some(key.as_bytes()), &event, Value::Null);
     let key = Some(key.as_bytes().to_vec().into());

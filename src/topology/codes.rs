@@ -60,6 +60,7 @@ const CODES: &[(&str, &str)] = &[
     ("E405", "a state field that is never set"),
     ("E406", "`set` gives no map"),
     ("E408", "the path of an envelope"),
+    ("E409", "schema and format of a topic do not go together"),
     ("W401", "a topic without types"),
     ("E501", "partition counts differ"),
     ("E503", "a compacted topic without a key"),

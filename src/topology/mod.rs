@@ -8,6 +8,7 @@
 //! Nothing here reads a file or a variable: whoever loads a topology hands in its [`Sources`]. Files are untrusted input.
 
 mod across;
+mod avro;
 pub mod codes;
 pub mod definition;
 mod diagnostic;

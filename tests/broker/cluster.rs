@@ -70,7 +70,7 @@ fn runs(tool: &str) -> bool {
 }
 
 /// Past the capture of test output.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
@@ -299,7 +299,7 @@ pub(crate) fn wait_for_exit(child: &mut Child, longest: Duration) -> bool {
     false
 }
 
-fn free_ports() -> [u16; 3] {
+pub(crate) fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.each_ref().map(|listener| listener.local_addr().expect("it is bound").port())
 }

@@ -13,6 +13,7 @@ macro_rules! brokers {
 }
 
 mod admin;
+mod apicurio;
 mod bench;
 mod cluster;
 mod commands;

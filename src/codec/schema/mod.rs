@@ -1,53 +1,89 @@
 //! Schemas: is a payload what its type says, and are its numbers of the declared kind.
 //!
+//! A schema is JSON Schema or Avro; of the latter [`avro`](super::avro) knows more.
+//!
 //! The crate `jsonschema` checks our values as they are ([`json`]), so nothing is converted per record. Patterns run in linear
 //! time, references stay within the document, and what is said of a misfit names the place and the rule, never the value.
 
 mod json;
 mod numbers;
 
-use super::{Error, Result};
+use super::wire::{Document, Language};
+use super::{Error, Result, avro};
 use crate::record::Value;
 use std::sync::Arc;
 
-/// A compiled JSON Schema; cheap to clone.
+/// A compiled schema; cheap to clone.
 #[derive(Clone)]
 pub struct Schema(Arc<Inner>);
 
-struct Inner {
+enum Inner {
+    Json(Box<Json>),
+    Avro(avro::Schema, Document),
+}
+
+struct Json {
     validator: jsonschema::Validator<json::Ours>,
     numbers: numbers::Numbers,
 }
 
 impl Schema {
-    /// Compiles a document.
+    /// Compiles an Avro schema that stands alone.
+    pub fn compile_avro(text: &str) -> Result<Self> {
+        let document = Document { language: Language::Avro, text: text.into(), references: Vec::new() };
+        Ok(Self(Arc::new(Inner::Avro(avro::Schema::parse(text, &[])?, document))))
+    }
+
+    /// The Avro schema, if it is one, with its text as it was written.
+    pub fn avro(&self) -> Option<(&avro::Schema, &Document)> {
+        match &*self.0 {
+            Inner::Avro(schema, document) => Some((schema, document)),
+            Inner::Json(_) => None,
+        }
+    }
+
+    /// Compiles a JSON Schema.
     pub fn compile(document: &serde_json::Value) -> Result<Self> {
         let validator = jsonschema::options_for::<json::Ours>()
             .with_pattern_options(jsonschema::PatternOptions::regex())
             .build(document)
             .map_err(|error| Error::Schema { reason: error.to_string() })?;
-        Ok(Self(Arc::new(Inner { validator, numbers: numbers::Numbers::of(document) })))
+        let numbers = numbers::Numbers::of(document);
+        Ok(Self(Arc::new(Inner::Json(Box::new(Json { validator, numbers })))))
     }
 
     /// The value if it fits, with its numbers made what the schema declares: `number` a double, `integer` an int. Else what is
     /// wrong with it.
     pub fn accept(&self, value: Value) -> std::result::Result<Value, String> {
-        if !self.0.validator.is_valid(&value) {
-            return Err(self.misfit(&value));
+        match &*self.0 {
+            Inner::Json(json) if !json.validator.is_valid(&value) => Err(json.misfit(&value)),
+            Inner::Json(json) => Ok(json.numbers.conformed(&value).unwrap_or(value)),
+            Inner::Avro(avro, _) => avro.accept(value),
         }
-        Ok(self.0.numbers.conformed(&value).unwrap_or(value))
     }
 
     /// Does the value fit?
     pub fn fits(&self, value: &Value) -> bool {
-        self.0.validator.is_valid(value)
+        match &*self.0 {
+            Inner::Json(json) => json.validator.is_valid(value),
+            Inner::Avro(avro, _) => avro.accept(value.clone()).is_ok(),
+        }
     }
 
     /// What is wrong with a value: place and rule of the first misfits, without the value.
     pub fn misfit(&self, value: &Value) -> String {
+        match &*self.0 {
+            Inner::Json(json) => json.misfit(value),
+            Inner::Avro(avro, _) => avro.accept(value.clone()).err().unwrap_or_default(),
+        }
+    }
+}
+
+impl Json {
+    fn misfit(&self, value: &Value) -> String {
         const SAID_MAX: usize = 5;
         let mut said = Vec::new();
-        for error in self.0.validator.iter_errors(value).take(SAID_MAX) {
+        for error in self.validator.iter_errors(value).take(SAID_MAX) {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { "/" } else { &place };
             said.push(format!("at `{place}`: {}", error.masked()));

@@ -1,7 +1,7 @@
 //! Instances keep the definition that they began with, whatever the file says by then.
 
 use crate::node::testing::Bench;
-use crate::node::{Node, Versions, World};
+use crate::node::{Book, Node, Versions, World};
 use crate::record::{Text, Value, json};
 use crate::saga::tests::desk::Play;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Two {
     fn of(text: &str, in_force: &World) -> Self {
         let world = Play::of_text("other.yaml", text.as_bytes()).world;
         let definition = world.topology.sagas[0].definition.clone();
-        let beside = World::beside(world.topology.clone(), world.plan.clone(), &in_force.plan);
+        let beside = World::beside(world.topology.clone(), world.plan.clone(), &in_force.plan, Book::empty());
         Self(vec![(definition, Ok(beside))])
     }
 }

@@ -39,6 +39,11 @@ pub(super) const PAGES: &[Page] = &[
         "Write names of fields with single dots between: `header.type`.",
     ),
     entry!(
+        "E409",
+        "The bytes of an Avro topic are read and written by Avro schemas, those of others by JSON Schema or none. A message that an Avro topic gets needs an Avro schema for its type; and where the subject is the topic's, there is one schema for all of it.",
+        "Name an `.avsc` file for the type, or change `format`; for several types write `subject: topic-record`.",
+    ),
+    entry!(
         "W401",
         "The topic lists no types, so nothing of its records is known: fields, types and misspelt names in expressions are found when a record fails, not before the start.",
         "List the types, each with its schema; `{}` is any content.",

@@ -249,7 +249,7 @@ impl Lower<'_> {
             lower.trial_lets(entry.node.get("let"), &mut scope);
             lower.trial_template(set, &scope)
         };
-        match fields.get("schema").map(|node| (node, self.schema(node))) {
+        match fields.get("schema").map(|node| (node, self.json_schema(node))) {
             Some((node, Ok(Some(schema)))) => {
                 let written: Vec<(&Node, Type)> =
                     sets.iter().map(|(entry, set)| (*set, type_of_set(self, entry, set, &schema.ty))).collect();

@@ -26,7 +26,7 @@ struct Fit<'t> {
 
 impl<'t> Fit<'t> {
     fn of(ty: &'t Type, schema: &'t Schema, allowed: &'t Type) -> Self {
-        Self { ty, named: &schema.ty, allowed, schema: Some(&schema.document), root: &schema.document }
+        Self { ty, named: &schema.written, allowed, schema: Some(&schema.document), root: &schema.document }
     }
 
     /// The same for a part of the value.
@@ -48,6 +48,14 @@ impl<'t> Fit<'t> {
     }
 }
 
+/// What a value may have that comes from elsewhere as a whole. Avro has no place for more than it names.
+fn allowed_by(schema: &Schema) -> Type {
+    match schema.compiled.avro() {
+        Some(_) => schema.written.clone(),
+        None => type_of(&schema.document, Unnamed::Allowed),
+    }
+}
+
 /// Where, and in what: for messages.
 struct Place<'t> {
     at: Range<usize>,
@@ -58,14 +66,14 @@ struct Place<'t> {
 impl Lower<'_> {
     /// Does a payload fit the schema of its type? `node` is the template that it is written as.
     pub(super) fn fits(&mut self, node: Option<&Node>, ty: &Type, schema: &Schema, at: &Range<usize>, what: &str) {
-        let allowed = type_of(&schema.document, Unnamed::Allowed);
+        let allowed = allowed_by(schema);
         let place = Place { at: at.clone(), path: String::new(), what };
         self.fit(node, &Fit::of(ty, schema, &allowed), &place, true);
     }
 
     /// Do the fields that a `set` assigns fit the schema of the state? Others stay as they are.
     pub(super) fn fields_fit(&mut self, node: &Node, ty: &Type, schema: &Schema, what: &str) {
-        let allowed = type_of(&schema.document, Unnamed::Allowed);
+        let allowed = allowed_by(schema);
         let place = Place { at: node.range.clone(), path: String::new(), what };
         self.fit(Some(node), &Fit::of(ty, schema, &allowed), &place, false);
     }

@@ -5,6 +5,7 @@ use super::exprs::Want;
 use super::fields::{Fields, Shape};
 use super::scalars::{TYPE, is_topic, shortened};
 use super::topics::elements;
+use crate::codec::Format;
 use crate::expr::{Scope, Type};
 use crate::record::Text;
 use crate::topology::diagnostic::{Finding, finding};
@@ -379,7 +380,8 @@ impl Lower<'_> {
     /// The payload against the schema of its type.
     fn payload_fits(&mut self, fields: &Fields<'_>, topic: usize, kind: &MessageKind, ty: &Type, sender: &Sender<'_>) {
         let contract = self.topics.get(topic);
-        if !contract.validate {
+        let (format, validate) = (contract.format, contract.validate);
+        if !validate && format != Format::Avro {
             return;
         }
         let kinds: Vec<Text> = match (kind, sender.current().and_then(|current| current.kinds)) {
@@ -390,6 +392,14 @@ impl Lower<'_> {
             (MessageKind::Current, Some(_)) => return,
             (MessageKind::Current, None) => return,
         };
+        let made = fields.get("type").is_some() || fields.get("data").is_some();
+        let bare = kinds.iter().find(|kind| contract.message_type(kind).is_none_or(|known| known.schema.is_none()));
+        if let Some(kind) = bare.filter(|_| made && format == Format::Avro) {
+            let message = format!("`{}` is Avro and has no schema for `{kind}`", contract.name);
+            let range = fields.get("type").map_or_else(|| self.head(fields.node), |node| node.range.clone());
+            self.say(range, finding("E409", message).hint("name an `.avsc` file for it under `types` of the topic"));
+            return;
+        }
         let schemas: Vec<_> =
             kinds.iter().filter_map(|kind| Some((kind.clone(), contract.message_type(kind)?.schema.clone()?))).collect();
         let at: Range<usize> = match (fields.get("data"), fields.get("type")) {

@@ -221,7 +221,7 @@ impl Lower<'_> {
                 flow.set_data(data);
                 Operator::Set(compiled?.0)
             }
-            "validate" => match self.schema(node) {
+            "validate" => match self.json_schema(node) {
                 Ok(Some(schema)) => {
                     flow.scope.set(names::DATA, schema.ty.clone());
                     flow.data = schema.ty.clone();

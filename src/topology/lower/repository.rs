@@ -9,8 +9,10 @@ use super::exprs::Want;
 use super::fields::Shape;
 use super::message::Sender;
 use super::sources::Input;
+use crate::codec::Format;
 use crate::expr::{Scope, Type, names};
 use crate::record::{Text, Value};
+use crate::topology::diagnostic::finding;
 use crate::topology::model::{
     Aggregate, AggregateKind, Check, Decide, Evolve, Let, Message, MessageData, MessageKey, MessageKind, MessageTarget,
     MessageType, Require, Schema, Source, SourceFrom, Start, StateChange, StateType,
@@ -43,6 +45,7 @@ impl Lower<'_> {
     /// Types of a repository's messages become types of its topics.
     pub(super) fn repository_types(&mut self, entry: &Entry) {
         let commands = ["create", "update", "delete"];
+        self.repository_is_json(entry);
         let topic = |lower: &Self, field: &str| match entry.node.get(field) {
             Some(node) => node.scalar().and_then(|scalar| lower.topics.find(&scalar.text)),
             None => lower.topics.find(&lower.derived(&entry.key, field)),
@@ -55,7 +58,7 @@ impl Lower<'_> {
             }
         }
         if let Some(index) = topic(self, "events") {
-            let entity = entry.node.get("schema").and_then(|node| self.schema(node).ok().flatten());
+            let entity = entry.node.get("schema").and_then(|node| self.json_schema(node).ok().flatten());
             for command in commands {
                 let name = format!("{}.{command}d", entry.key).into();
                 let schema = entity.as_ref().and_then(|entity| event_schema(entity, command));
@@ -64,10 +67,21 @@ impl Lower<'_> {
         }
     }
 
+    /// The messages of a repository have schemas made from that of its entity, which is JSON Schema.
+    fn repository_is_json(&mut self, entry: &Entry) {
+        for node in ["commands", "events"].into_iter().filter_map(|field| entry.node.get(field)) {
+            let topic = node.scalar().and_then(|scalar| self.topics.find(&scalar.text));
+            if topic.is_some_and(|topic| self.topics.get(topic).format == Format::Avro) {
+                let found = finding("E409", "messages of a repository are JSON, and this topic is Avro");
+                self.say(node.range.clone(), found.hint("an aggregate with `decide` and `evolve` can write Avro"));
+            }
+        }
+    }
+
     pub(super) fn repository(&mut self, entry: &Entry, defaults: Option<&Node>) -> Option<Aggregate> {
         let fields = self.fields(&entry.node, &REPOSITORY)?;
         let range = entry.key_range.clone();
-        let schema = self.required(&fields, "schema", &REPOSITORY).and_then(|node| self.schema(node).ok().flatten());
+        let schema = self.required(&fields, "schema", &REPOSITORY).and_then(|node| self.json_schema(node).ok().flatten());
         let commands = self.topic_of(&fields, &entry.key, "commands");
         let events = self.topic_of(&fields, &entry.key, "events");
         let at = self.position(range.start);
@@ -274,5 +288,5 @@ fn event_schema(entity: &Schema, command: &str) -> Option<Schema> {
     }
     let compiled = usable(&document).ok()?;
     let ty = crate::topology::schema::type_of(&document, crate::topology::schema::Unnamed::Unknown);
-    Some(Schema { document: Arc::new(document), compiled, ty, file: None })
+    Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file: None })
 }

@@ -3,6 +3,7 @@
 use super::Lower;
 use super::scalars::shortened;
 use crate::record::Text;
+use crate::topology::avro;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::Schema;
 use crate::topology::schema::{Unnamed, json_of, type_of, usable};
@@ -12,6 +13,17 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 impl Lower<'_> {
+    /// A schema of what is no topic's: JSON Schema.
+    pub(super) fn json_schema(&mut self, node: &Node) -> Result<Option<Schema>, ()> {
+        let schema = self.schema(node)?;
+        if schema.as_ref().is_some_and(|schema| schema.compiled.avro().is_some()) {
+            let found = finding("E409", "an Avro schema says how a topic's bytes are read, and this is no topic");
+            self.say(node.range.clone(), found.hint("write a JSON Schema"));
+            return Err(());
+        }
+        Ok(schema)
+    }
+
     /// A schema: a file, or a JSON Schema as a map. `Ok(None)`: anything; `Err`: it was said what is wrong.
     pub(super) fn schema(&mut self, node: &Node) -> Result<Option<Schema>, ()> {
         match &node.kind {
@@ -33,13 +45,13 @@ impl Lower<'_> {
     fn named_schema(&mut self, node: &Node) -> Option<Schema> {
         let path = self.text(node)?;
         let file = path.split('#').next().unwrap_or_default();
-        if path.starts_with("registry:") || file.ends_with(".avsc") || file.ends_with(".proto") {
+        if path.starts_with("registry:") || file.ends_with(".proto") {
             self.later(node.range.clone(), &format!("the schema `{}`", shortened(&path)));
             return None;
         }
-        if !path.ends_with(".json") {
+        if !path.ends_with(".json") && !path.ends_with(".avsc") {
             let found = finding("E212", format!("`{}` names no schema", shortened(&path)));
-            self.say(node.range.clone(), found.hint("a file that ends in `.json`, or a JSON Schema as a map"));
+            self.say(node.range.clone(), found.hint("a file that ends in `.json` or `.avsc`, or a JSON Schema as a map"));
             return None;
         }
         self.notes.schema_at.insert(node.range.start, path.to_string());
@@ -52,12 +64,15 @@ impl Lower<'_> {
     }
 
     fn read_schema(&mut self, node: &Node, path: &Text) -> Option<Schema> {
-        let document = self.sources.schema(path, SCHEMA_BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
+        let read = self.sources.schema(path, SCHEMA_BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
             // The parser of JSON bounds the depth.
-            serde_json::from_slice::<Json>(&bytes).map_err(|error| format!("not JSON: {error}"))
+            let document = serde_json::from_slice::<Json>(&bytes).map_err(|error| format!("not JSON: {error}"))?;
+            let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+            Ok((document, text))
         });
-        match document {
-            Ok(document) => self.usable_schema(node, document, Some(path.clone())),
+        match read {
+            Ok((document, text)) if path.ends_with(".avsc") => self.avro_schema(node, document, &text, path),
+            Ok((document, _)) => self.usable_schema(node, document, Some(path.clone())),
             Err(error) => {
                 self.say(node.range.clone(), finding("E212", format!("`{path}` cannot be read: {error}")));
                 None
@@ -65,11 +80,24 @@ impl Lower<'_> {
         }
     }
 
+    fn avro_schema(&mut self, node: &Node, document: Json, text: &str, path: &Text) -> Option<Schema> {
+        let compiled = match crate::codec::Schema::compile_avro(text) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                self.say(node.range.clone(), finding("E212", format!("`{path}` is not a usable Avro schema: {error}")));
+                return None;
+            }
+        };
+        let (avro, _) = compiled.avro().expect("compiled as one");
+        let (ty, written) = (avro::read_type(avro), avro::written_type(avro));
+        Some(Schema { document: Arc::new(document), compiled, ty, written, file: Some(path.clone()) })
+    }
+
     fn usable_schema(&mut self, node: &Node, document: Json, file: Option<Text>) -> Option<Schema> {
         match usable(&document) {
             Ok(compiled) => {
                 let ty = type_of(&document, Unnamed::Unknown);
-                Some(Schema { document: Arc::new(document), compiled, ty, file })
+                Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file })
             }
             Err(error) => {
                 let name = file.map_or_else(|| "this".to_owned(), |file| format!("`{file}`"));

@@ -7,7 +7,7 @@ use crate::codec::{Envelope, Format, KeyFormat, Mapping};
 use crate::expr::{Scope, Type, names};
 use crate::record::{Text, Value};
 use crate::topology::diagnostic::finding;
-use crate::topology::model::{Cleanup, Contract, MessageType, Retention};
+use crate::topology::model::{Cleanup, Contract, MessageType, Retention, Schema, Subject};
 use crate::topology::yaml::{Entry, Kind, Node};
 use std::ops::Range;
 
@@ -80,6 +80,8 @@ const CONTRACT: Shape = Shape::new(
         "format",
         "key_format",
         "validate",
+        "subject",
+        "auto_register",
     ],
     &[],
 );
@@ -127,11 +129,11 @@ impl Lower<'_> {
         if let Some(node) = fields.get("config").filter(|node| !node.is_null()) {
             contract.config = self.topic_config(node);
         }
-        let formats = [("json", Format::Json), ("string", Format::String), ("bytes", Format::Bytes)];
-        let later = ["avro", "protobuf"];
-        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &later)) {
+        let formats = [("json", Format::Json), ("avro", Format::Avro), ("string", Format::String), ("bytes", Format::Bytes)];
+        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &["protobuf"])) {
             contract.format = format;
         }
+        let later = ["avro", "protobuf"];
         let formats = [("json", KeyFormat::Json), ("string", KeyFormat::String), ("bytes", KeyFormat::Bytes)];
         if let Some(format) = fields.get("key_format").and_then(|node| self.one_of(node, &formats, &later)) {
             contract.key_format = format;
@@ -142,12 +144,13 @@ impl Lower<'_> {
         contract.envelope = self.envelope(fields);
         if contract.format != Format::Json && !matches!(contract.envelope, Envelope::None { .. }) {
             let range = fields.key_range("format");
-            let found = finding("E107", "text and bytes have no envelope within them");
+            let found = finding("E107", "only JSON has an envelope within it");
             self.say(range, found.hint("write `envelope: none`"));
         }
         if let Some(node) = fields.get("types").filter(|node| !node.is_null()) {
-            contract.types = self.types(node);
+            contract.types = self.types(node, contract.format);
         }
+        self.registration(fields, contract);
         if let Some(node) = fields.get("key") {
             self.topic_key(node, contract);
         }
@@ -176,7 +179,49 @@ impl Lower<'_> {
         config
     }
 
-    fn types(&mut self, node: &Node) -> Option<Vec<MessageType>> {
+    /// How an Avro topic's schemas are registered.
+    fn registration(&mut self, fields: &Fields<'_>, contract: &mut Contract) {
+        let subjects = [("topic", Subject::Topic), ("record", Subject::Record), ("topic-record", Subject::TopicRecord)];
+        if let Some(subject) = fields.get("subject").and_then(|node| self.one_of(node, &subjects, &[])) {
+            contract.subject = subject;
+        }
+        if let Some(auto_register) = fields.get("auto_register").and_then(|node| self.boolean(node)) {
+            contract.auto_register = auto_register;
+        }
+        if contract.format != Format::Avro {
+            for name in ["subject", "auto_register"] {
+                if fields.get(name).is_some() {
+                    let found = finding("E105", format!("`{name}` belongs to `format: avro`"));
+                    self.say(fields.key_range(name), found);
+                }
+            }
+            return;
+        }
+        let schemas = || contract.types.iter().flatten().filter_map(|known| known.schema.as_ref()?.compiled.avro());
+        let mut texts: Vec<&str> = schemas().map(|(_, document)| &*document.text).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        if contract.subject == Subject::Topic && texts.len() > 1 {
+            let message = format!("{} schemas would be versions of the one subject `{}-value`", texts.len(), contract.name);
+            let found =
+                finding("E409", message).hint("write `subject: topic-record`: each schema has a subject of its own then");
+            self.say(fields.key_range("types"), found);
+        }
+    }
+
+    /// Says where a schema is not of the language that the topic's bytes are in.
+    fn schema_of_format(&mut self, schema: &Schema, format: Format, at: &Range<usize>) {
+        let found = match (schema.compiled.avro().is_some(), format == Format::Avro) {
+            (true, false) => {
+                finding("E409", "this is an Avro schema, and the topic's format is another").hint("write `format: avro`")
+            }
+            (false, true) => finding("E409", "this is a JSON Schema, and the topic is Avro").hint("name an `.avsc` file"),
+            _ => return,
+        };
+        self.say(at.clone(), found);
+    }
+
+    fn types(&mut self, node: &Node, format: Format) -> Option<Vec<MessageType>> {
         let mut types: Vec<MessageType> = Vec::new();
         if let Kind::List(items) = &node.kind {
             for item in items {
@@ -187,6 +232,9 @@ impl Lower<'_> {
                 let Some(name) = self.checked_word(&entry.key, entry.key_range.clone(), &TYPE) else { continue };
                 // One whose schema is wrong is still a type of this topic.
                 let schema = self.schema(&entry.node).unwrap_or(None);
+                if let Some(schema) = &schema {
+                    self.schema_of_format(schema, format, &entry.node.range);
+                }
                 types.push(MessageType { name, schema });
             }
         }
@@ -271,7 +319,7 @@ impl Lower<'_> {
         match contract.format {
             Format::String => return Type::String,
             Format::Bytes => return Type::Bytes,
-            Format::Json => {}
+            Format::Json | Format::Avro => {}
         }
         let ty = |known: &MessageType| known.schema.as_ref().map_or(Type::Any, |schema| schema.ty.clone());
         match (&contract.types, kind) {

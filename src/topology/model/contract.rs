@@ -38,6 +38,10 @@ pub struct Contract {
     pub key_format: KeyFormat,
     /// Are payloads checked against their schema when read and written?
     pub validate: bool,
+    /// Of Avro: what its schemas are called in the registry.
+    pub subject: Subject,
+    /// Of Avro: are schemas that it is written with registered where they are not?
+    pub auto_register: bool,
     /// Where it is declared, or the node that it is derived for.
     pub at: Position,
 }
@@ -51,7 +55,30 @@ pub struct MessageType {
     pub schema: Option<Schema>,
 }
 
-/// A JSON Schema and what expressions know of it.
+/// What a schema is called in the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// `<topic>-value`
+    #[default]
+    Topic,
+    /// `<full name of the record>`
+    Record,
+    /// `<topic>-<full name of the record>`
+    TopicRecord,
+}
+
+impl Subject {
+    /// The subject of a schema of this full name for the values of a topic; without a name it is the topic's.
+    pub fn of(self, topic: &str, name: Option<&str>) -> String {
+        match (self, name) {
+            (Self::Topic, _) | (_, None) => format!("{topic}-value"),
+            (Self::Record, Some(name)) => name.to_owned(),
+            (Self::TopicRecord, Some(name)) => format!("{topic}-{name}"),
+        }
+    }
+}
+
+/// A schema, JSON Schema or Avro, and what expressions know of it.
 #[derive(Clone, Debug)]
 pub struct Schema {
     /// The document, for whoever shows it. References within it are local.
@@ -60,6 +87,8 @@ pub struct Schema {
     pub compiled: crate::codec::Schema,
     /// The type derived from it.
     pub ty: Type,
+    /// The type of what may be written: with Avro, what has a default may be missing.
+    pub written: Type,
     /// The file that it was read from; `None` for one written inline.
     pub file: Option<Text>,
 }
@@ -113,6 +142,8 @@ impl Contract {
             format: Format::Json,
             key_format: KeyFormat::String,
             validate: true,
+            subject: Subject::Topic,
+            auto_register: true,
             at: Position::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! Every check here folds the input by rules of its own and reads the output with a plain read_committed consumer, so it shares
 //! nothing with the engine that it judges.
 
+mod avro;
 mod ends;
 mod faults;
 mod journey;

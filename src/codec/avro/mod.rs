@@ -1,0 +1,60 @@
+//! Avro: schemas, and bytes from and to our own values.
+//!
+//! The crate `apache-avro` reads schemas and says whether they are sound; [`Schema`] keeps what it found as a flat table of
+//! [`Shape`]s. Bytes are read by a [`Plan`], made once for a writer's and a reader's schema and run once per record: no value of
+//! another library is made in between, and what a record can ask for is bounded in depth, steps and memory, whatever its schema
+//! allows. Where schemas come from, and which one a record was written with, is not known here.
+//!
+//! What Avro has and JSON has not: moments are timestamps, a time of day is a duration since midnight, a date is the moment at
+//! which it begins in UTC, decimals, UUIDs and symbols of enums are text (`docs/adr/0008-avro-values.md`).
+
+mod accept;
+mod decimal;
+mod plan;
+mod read;
+mod shape;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::Plan;
+pub use shape::{Field, Logical, Schema, Shape, Unit};
+
+/// Deepest nesting of values, as of JSON; also of schemas that are compared.
+const DEPTH_MAX: usize = crate::record::json::DEPTH_MAX;
+
+/// Where in a value something is, for messages: names of fields, never values.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(outer, name) => write!(f, "{outer}/{name}"),
+            Self::Item(outer, index) => write!(f, "{outer}/{index}"),
+        }
+    }
+}
+
+impl Path<'_> {
+    /// What is wrong here.
+    fn says(&self, what: impl std::fmt::Display) -> String {
+        match self {
+            Self::Root => format!("at `/`: {what}"),
+            path => format!("at `{path}`: {what}"),
+        }
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::Field(outer, _) | Self::Item(outer, _) => outer.depth() + 1,
+        }
+    }
+}

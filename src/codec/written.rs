@@ -1,0 +1,85 @@
+//! The schemas that a topic's records were written with, each compared once with those that the topic declares.
+
+use super::avro::{self, Plan};
+use super::decode::undecodable;
+use super::wire::{Document, Language, Lookup, SchemaId};
+use super::{Contract, Schema};
+use crate::failure::{Class, Failure, Stage};
+use crate::record::Text;
+use crate::sync::{read, write};
+use std::sync::{Arc, RwLock};
+
+/// Code of the failure of a record whose schema is not known yet: nothing is wrong with it, and it is to be decoded again.
+pub const SCHEMA_PENDING: &str = "SCHEMA_PENDING";
+/// Writers' schemas that a topic remembers.
+const WRITERS_MAX: usize = 64;
+
+/// What was compared so far.
+#[derive(Debug, Default)]
+pub(super) struct Written(RwLock<Vec<(SchemaId, Known)>>);
+
+/// A writer, or why its schema cannot be used: that is found once, too.
+type Known = Result<Arc<Writer>, Arc<str>>;
+
+/// A writer's schema.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// Its full name.
+    pub(super) named: Option<Text>,
+    /// Reads values as the writer meant them.
+    pub(super) whole: Plan,
+    /// Per declared type: reads them as its schema has them, or why not.
+    pub(super) plans: Vec<Result<Plan, String>>,
+}
+
+impl Written {
+    /// The schema of an id, from memory where it was used before.
+    pub(super) fn writer(&self, id: SchemaId, contract: &Contract) -> Result<Arc<Writer>, Failure> {
+        let unusable = |why: &Arc<str>| undecodable(format!("schema {id} cannot be used: {why}"));
+        if let Some((_, writer)) = read(&self.0).iter().find(|(known, _)| *known == id) {
+            return writer.as_ref().map(Arc::clone).map_err(unusable);
+        }
+        let Some(schemas) = &contract.registered.schemas else {
+            return Err(undecodable("the value has the id of a schema, and no schema registry is named"));
+        };
+        let writer = match schemas.find(id) {
+            Lookup::Found(document) => Writer::of(&document, contract).map(Arc::new).map_err(Arc::from),
+            Lookup::Absent => return Err(undecodable(format!("the schema registry has no schema {id}"))),
+            Lookup::Pending => {
+                let message = format!("the schema registry has not told yet what schema {id} is");
+                return Err(Failure::new(Class::Engine, SCHEMA_PENDING, Stage::Decode, message));
+            }
+        };
+        let mut all = write(&self.0);
+        if all.len() >= WRITERS_MAX {
+            // As many writers on one topic are somebody's game: the oldest are compared again when they come back.
+            drop(all.remove(0));
+        }
+        all.push((id, writer.clone()));
+        writer.as_ref().map(Arc::clone).map_err(unusable)
+    }
+}
+
+impl Writer {
+    fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
+        if document.language != Language::Avro {
+            return Err(format!("it is {}, and the topic is Avro", document.language.name()));
+        }
+        let references: Vec<&str> = document.references.iter().map(|text| &**text).collect();
+        let writer = avro::Schema::parse(&document.text, &references).map_err(|error| error.to_string())?;
+        let plan = |schema: &Option<Schema>| match schema.as_ref().and_then(Schema::avro) {
+            Some((reader, _)) => Plan::new(&writer, reader),
+            None => Plan::of_writer(&writer),
+        };
+        let plans = contract.types.iter().flatten().map(|(_, schema)| plan(schema)).collect();
+        Ok(Self { named: writer.name().cloned(), whole: Plan::of_writer(&writer)?, plans })
+    }
+}
+
+/// The full name that a declared schema has.
+pub(super) fn name_of(schema: &Option<Schema>) -> Option<&Text> {
+    schema.as_ref()?.avro()?.0.name()
+}
+
+#[cfg(test)]
+mod tests;

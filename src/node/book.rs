@@ -1,0 +1,89 @@
+//! The Avro schemas of a topology and what a registry calls them.
+
+use crate::codec::{Registered, Schema, Schemas};
+use crate::record::Text;
+use crate::registry::{Embedded, Registry, Wanted};
+use crate::topology::model::{Contract, Format, MessageType, Topology};
+use std::sync::Arc;
+
+/// What the ids in records mean, and which ones messages are written with.
+#[derive(Clone, Debug)]
+pub struct Book {
+    schemas: Option<Arc<dyn Schemas>>,
+    entries: Arc<Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    topic: Text,
+    kind: Text,
+    schema: Schema,
+    id: u32,
+}
+
+/// A schema that a topic's messages are written with.
+#[derive(Clone, Debug)]
+pub struct TopicSchema {
+    /// The topic.
+    pub topic: Text,
+    /// The type.
+    pub kind: Text,
+    /// The schema.
+    pub schema: Schema,
+    /// What a registry must have.
+    pub wanted: Wanted,
+}
+
+/// The Avro schemas of a topology's topics.
+pub fn topic_schemas(topology: &Topology) -> Vec<TopicSchema> {
+    let of_topic = |contract: &Contract| {
+        let wanted = |kind: &MessageType| {
+            let schema = kind.schema.as_ref()?.compiled.clone();
+            let (avro, document) = schema.avro()?;
+            let subject = contract.subject.of(&contract.name, avro.name().map(Text::as_str));
+            let wanted = Wanted { subject, document: document.clone(), auto_register: contract.auto_register };
+            Some(TopicSchema { topic: contract.name.clone(), kind: kind.name.clone(), schema, wanted })
+        };
+        contract.types.iter().flatten().filter_map(wanted).collect::<Vec<_>>()
+    };
+    topology.topics.iter().filter(|contract| contract.format == Format::Avro).flat_map(of_topic).collect()
+}
+
+impl Book {
+    /// Of a registry, with the id of each schema that messages are written with.
+    pub fn new(schemas: Arc<dyn Schemas>, written: Vec<(TopicSchema, u32)>) -> Self {
+        let entry = |(TopicSchema { topic, kind, schema, .. }, id)| Entry { topic, kind, schema, id };
+        Self { schemas: Some(schemas), entries: Arc::new(written.into_iter().map(entry).collect()) }
+    }
+
+    /// Of a topology without a registry, whose records have no ids.
+    pub fn empty() -> Self {
+        Self { schemas: None, entries: Arc::default() }
+    }
+
+    /// Of a registry in this process, which has the schemas of the topology and no others.
+    pub fn embedded(topology: &Topology) -> Self {
+        if !topology.topics.iter().any(|contract| contract.format == Format::Avro) {
+            return Self::empty();
+        }
+        let registry = Embedded::new();
+        // One that contradicts another of its subject is refused as messages are; a message of it says so when it is written.
+        let registered = topic_schemas(topology).into_iter().filter_map(|schema| {
+            let id = registry.register(&schema.wanted.subject, &schema.wanted.document).ok()?;
+            Some((schema, id))
+        });
+        let registered = registered.collect();
+        Self::new(Arc::new(registry), registered)
+    }
+
+    /// What the codec needs of it for a topic.
+    pub(super) fn of(&self, topic: &str) -> Registered {
+        let ids = self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| (entry.kind.clone(), entry.id));
+        Registered { schemas: self.schemas.clone(), ids: ids.collect() }
+    }
+
+    /// The schema that messages of a type are written with.
+    pub(super) fn schema(&self, topic: &str, kind: &str) -> Option<&Schema> {
+        self.entries.iter().find(|entry| entry.topic == topic && entry.kind == kind).map(|entry| &entry.schema)
+    }
+}
