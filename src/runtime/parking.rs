@@ -123,12 +123,16 @@ impl OpenStore {
     /// An epoch has come to its end: what it parked and freed is so, or is not.
     pub(super) fn settle_parked(&mut self) {
         let Self { slots, parked, .. } = self;
+        let mut is_freed = false;
         for key in std::mem::take(&mut parked.touched) {
             // One that cannot be read stays: whoever asks for it next says so.
             if let Ok(None) = slots.standing(&[&[KEYED], &key[..]].concat()) {
-                parked.keys.remove(&key);
-                parked.held.retain(|_, held| record_key(held) != Some(&key));
+                is_freed |= parked.keys.remove(&key);
             }
+        }
+        if is_freed && !parked.held.is_empty() {
+            let Parked { keys, held, .. } = parked;
+            held.retain(|_, parked| record_key(parked).is_some_and(|key| keys.contains(key)));
         }
     }
 

@@ -94,6 +94,7 @@ impl Handling<'_, '_> {
         })?;
         self.store(route).parked.parks(&key);
         self.note_kept(route);
+        self.tell_parked(route, record, "a key is parked: a record of it is tried again");
         Ok(true)
     }
 
@@ -133,6 +134,7 @@ impl Handling<'_, '_> {
         self.put_key(route, &key, Some((&Standing { due: None, attempts: 0, first_at: 0, head: FIRST }, FIRST)))?;
         self.count(route, |totals| (totals.keys, totals.held) = (totals.keys + 1, totals.held + 1))?;
         self.store(route).parked.parks(&key);
+        self.tell_parked(route, record, "a key is held: a record of it is a dead letter");
         self.put_holder(route, &key, Some(place(record)))
     }
 
@@ -300,6 +302,12 @@ impl Handling<'_, '_> {
         }
         self.count(route, |totals| totals.records += 1)?;
         Ok(Ok(()))
+    }
+
+    fn tell_parked(&self, route: &Route, record: &RecordRef<'_>, what: &str) {
+        let node = self.scene.program.nodes[route.node].name();
+        let RecordRef { topic, partition, offset, .. } = record;
+        tracing::debug!(task = %self.task.id, %node, %topic, partition, offset, "{what}");
     }
 
     /// Does an operator want what is in hand? That waits for nothing, and has room.
