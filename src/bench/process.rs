@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// An orderly end may take so long.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 const END_PAUSE: Duration = Duration::from_millis(10);
+/// How often an end that has begun is looked for.
+const ENDING_LOOKS: u32 = 500;
 /// The end of a log that is told with a failure.
 const SAID_BYTES: u64 = 4_096;
 
@@ -83,7 +85,11 @@ impl Worker {
     /// What it has used. An error where it has ended.
     pub(super) fn usage(&mut self) -> Result<Usage> {
         Usage::of(self.child.id()).or_else(|error| {
-            self.runs()?;
+            // One that is about to end has no memory any more, and no status yet.
+            for _ in 0..ENDING_LOOKS {
+                self.runs()?;
+                std::thread::sleep(END_PAUSE);
+            }
             Err(error)
         })
     }

@@ -75,13 +75,16 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The jar of a Maven project, built where there is none that is as new as its sources.
-    pub fn build(folder: &Path) -> Result<PathBuf> {
+    /// The jar of a Maven project, where there is one that is as new as its sources.
+    pub fn built(folder: &Path) -> Option<PathBuf> {
         let jar = folder.join("target").join("peer.jar");
         let sources = newest(&folder.join("src")).max(newest(&folder.join("pom.xml")));
-        if jar.exists() && newest(&jar) >= sources {
-            return Ok(jar);
-        }
+        (jar.exists() && newest(&jar) >= sources).then_some(jar)
+    }
+
+    /// Builds the jar of a Maven project, which may take minutes.
+    pub fn build(folder: &Path) -> Result<PathBuf> {
+        let jar = folder.join("target").join("peer.jar");
         let failed = |why: String| Error::Peer { folder: folder.to_owned(), why };
         let mut maven = Command::new("mvn");
         maven.args(["-q", "-B", "package"]).current_dir(folder).stdin(Stdio::null());
@@ -232,7 +235,28 @@ pub(super) fn can(subject: Subject, job: Job) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::said_restored;
+    use super::{Peer, said_restored};
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_peer_is_built_until_its_sources_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let dated = |name: &str, seconds| {
+            let file = File::create(path(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        };
+        fs::create_dir_all(path("src/main")).unwrap();
+        fs::create_dir_all(path("target")).unwrap();
+        dated("pom.xml", 10);
+        dated("src/main/Main.java", 20);
+        assert_eq!(Peer::built(folder.path()), None, "there is no jar");
+        for (seconds, is_built) in [(5, false), (15, false), (20, true), (30, true)] {
+            dated("target/peer.jar", seconds);
+            assert_eq!(Peer::built(folder.path()).is_some(), is_built, "{seconds}");
+        }
+    }
 
     #[test]
     fn a_peer_says_what_it_has_restored() {

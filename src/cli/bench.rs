@@ -66,10 +66,13 @@ fn peer(flags: &PeerFlags) -> Result<Peer, Problem> {
     let jar = match &flags.peer_jar {
         Some(jar) if jar.exists() => jar.clone(),
         Some(jar) => return Err(Problem::new(Exit::NotFound, format!("there is no `{}`", jar.display()))),
-        None => {
-            talk("building the peer where it is not built yet\n");
-            Peer::build(&flags.peer_dir).map_err(|error| told(&error))?
-        }
+        None => match Peer::built(&flags.peer_dir) {
+            Some(jar) => jar,
+            None => {
+                talk("building the peer, once\n");
+                Peer::build(&flags.peer_dir).map_err(|error| told(&error))?
+            }
+        },
     };
     let jvm = flags.peer_jvm.split_whitespace().map(str::to_owned).collect();
     Ok(Peer { jar, jvm, properties: flags.peer_property.clone() })
