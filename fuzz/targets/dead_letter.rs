@@ -3,12 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skald::dlq::{Dead, letter, read};
+use skald::dlq::{Dead, Spelling, letter, read, recognise};
 use skald::failure::{Class, Failure, Stage};
+use skald::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, first_read};
 use skald::record::{HeaderRef, RecordRef};
 
 /// Names of a letter's headers: inputs give the values, chance alone would not find the names.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 23] = [
     "__skald.errors.id",
     "__skald.errors.code",
     "__skald.errors.class",
@@ -27,6 +28,11 @@ const NAMES: [&str; 18] = [
     "__skald.errors.trace",
     "__skald.errors.stub",
     "__streams.errors.exception",
+    "__skald.errors.task",
+    "__skald.errors.replays",
+    REPLAY_HEADER,
+    ORIGIN_HEADER,
+    "kafka_dlt-original-partition",
 ];
 
 /// Parts with zero bytes between: values of the headers above, or of a record that fails.
@@ -35,10 +41,14 @@ fuzz_target!(|bytes: &[u8]| {
     let headers: Vec<HeaderRef<'_>> =
         NAMES.iter().zip(&parts).map(|(name, value)| HeaderRef { name, value: Some(value) }).collect();
     let _ = read(&headers);
+    let _ = recognise(&headers);
 
     let (key, value) = (parts.first().copied(), parts.get(1).copied());
     let text = String::from_utf8_lossy(parts.get(2).copied().unwrap_or_default()).into_owned();
     let record = RecordRef { topic: "fuzz", partition: 3, offset: 7, timestamp: -1, key, value, headers: &headers };
+    let _ = Replay::of(&record);
+    let mut room = Vec::new();
+    let _ = first_read(&record, &mut room);
     let failure = Failure::new(Class::Permanent, "EXPRESSION_ERROR", Stage::Step, text);
     let dead = Dead {
         task: (0, 1),
@@ -50,11 +60,12 @@ fuzz_target!(|bytes: &[u8]| {
         attempts: 1,
         first_at: 0,
         last_at: 1,
+        spelling: Spelling::ALL[bytes.len() % 3],
     };
     for bytes_max in [1 << 20, 16 << 10] {
         let written = letter(&dead, bytes_max);
         let report = read(&written.headers()).expect("a letter of the engine can be read");
-        assert_eq!((report.code.as_str(), report.partition, report.offset), ("EXPRESSION_ERROR", 3, 7));
+        assert_eq!((report.code.as_str(), report.origin.partition, report.origin.offset), ("EXPRESSION_ERROR", 3, 7));
         assert_eq!(report.id, written.id);
     }
 });

@@ -28,7 +28,7 @@ impl Exit {
         (Self::Ok, "done"),
         (Self::Failed, "it could not be done, or went wrong on the way"),
         (Self::Usage, "the command line is wrong"),
-        (Self::Findings, "a topology file has findings"),
+        (Self::Findings, "a topology file has findings; dead letters were refused, or would fail again"),
         (
             Self::Differences,
             "what should agree does not: the self-check of `dev` found records lost or doubled, `plan --exit-code` differences",

@@ -3,8 +3,9 @@
 //! A letter of this engine goes to the inbox of its node, into the partition in which it failed, as the record that was read then; a
 //! letter of somebody else to the topic that it came from.
 
+use super::read::own_from;
 use super::spelling::Spelling;
-use super::{Filed, Found, Report, names};
+use super::{Filed, Found, Report};
 use crate::broker::TopicInfo;
 use crate::failure::{Class, Stage};
 use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, write_origin};
@@ -220,8 +221,8 @@ impl Targets {
         let replays = report.replays.saturating_add(1);
         let (attempts, first_at) = (report.attempts, report.first_at.as_millisecond());
         let replay = Replay { replays, attempts, first_at, what, node: &report.node };
-        let own = own_headers_from(letter);
-        let given = letter.record.headers[..own].iter();
+        let all: Vec<_> = letter.record.headers.iter().map(Header::as_ref).collect();
+        let given = letter.record.headers[..own_from(&all).unwrap_or(all.len())].iter();
         let given = given.filter(|header| ![ORIGIN_HEADER, REPLAY_HEADER].contains(&header.name.as_str()));
         let mut headers: Vec<_> = given.map(|header| (header.name.as_str(), header.value.clone())).collect();
         headers.push((ORIGIN_HEADER, Some(place.into())));
@@ -278,16 +279,6 @@ impl Targets {
 /// The inbox of a node; what fails on its way to a node goes to that node's.
 fn inbox_of(topology: &str, node: &str) -> Text {
     format!("{topology}.{}.inbox", node.strip_suffix(".repartition").unwrap_or(node)).into()
-}
-
-/// The first of the headers that this engine has put behind those of the original, which may itself have been a letter.
-fn own_headers_from(letter: &Filed) -> usize {
-    let headers = &letter.record.headers;
-    let place = |name: &str| headers.iter().rposition(|header| header.name == name);
-    let id = place(names::ID).unwrap_or(headers.len());
-    // The cause is told first, in whichever spelling stands right before the engine's own.
-    let first = Spelling::ALL.into_iter().filter_map(|spelling| place(spelling.cause_header()).filter(|at| *at < id)).max();
-    first.unwrap_or(id)
 }
 
 pub(super) fn header_refs<'a>(headers: &'a [(&'a str, Option<Bytes>)]) -> Vec<HeaderRef<'a>> {

@@ -1,6 +1,6 @@
 //! What a dead letter says, read back from its headers.
 
-use super::spelling::{self, Origin, Told};
+use super::spelling::{self, Origin, Spelling, Told};
 use super::{Cause, Error, Result, names};
 use crate::codec::{Part, derived_id};
 use crate::failure::{Class, Stage};
@@ -123,7 +123,8 @@ pub fn recognise(headers: &[HeaderRef<'_>]) -> Result<Found> {
 /// Reads the headers of a dead letter that this engine wrote. Of headers of one name the last holds: an original may itself have been a letter.
 pub fn read(headers: &[HeaderRef<'_>]) -> Result<Report> {
     let told = spelling::read(headers);
-    let headers = Headers(headers);
+    // What an original that was a letter itself said of its failure is no matter of this one.
+    let headers = Headers(&headers[own_from(headers).unwrap_or(0)..]);
     // What is not there at all is said first: it was not this engine that wrote the record.
     headers.required(names::ID)?;
     let Told { origin, message, .. } = told?;
@@ -158,6 +159,14 @@ pub fn read(headers: &[HeaderRef<'_>]) -> Result<Report> {
             None => None,
         },
     })
+}
+
+/// The first of the headers that this engine has put behind those of the original: the cause, in whichever spelling stands last
+/// before the engine's own.
+pub(super) fn own_from(headers: &[HeaderRef<'_>]) -> Option<usize> {
+    let last = |headers: &[HeaderRef<'_>], name: &str| headers.iter().rposition(|header| header.name == name);
+    let id = last(headers, names::ID)?;
+    Spelling::ALL.into_iter().filter_map(|spelling| last(&headers[..id], spelling.cause_header())).max()
 }
 
 const CLASSES: [Class; 4] = [Class::Undecodable, Class::Permanent, Class::Retryable, Class::Engine];

@@ -164,15 +164,17 @@ impl Spelling {
             Some(value) => std::str::from_utf8(value).map(Some).map_err(|_| Error::Unreadable { header: name }),
             None => Ok(None),
         };
-        let number = |name| {
+        let number = |name, least| {
             let value = bytes(name)?.ok_or(Error::Missing { header: name })?;
-            integer(value, names.numbers).ok_or(Error::Unreadable { header: name })
+            let number = integer(value, names.numbers).filter(|number| *number >= least);
+            number.ok_or(Error::Unreadable { header: name })
         };
         let origin = Origin {
             topic: Text::new(text(names.topic)?.ok_or(Error::Missing { header: names.topic })?),
-            partition: Partition::try_from(number(names.partition)?)
+            partition: Partition::try_from(number(names.partition, 0)?)
                 .map_err(|_| Error::Unreadable { header: names.partition })?,
-            offset: number(names.offset)?,
+            // What was due by time lies in no log.
+            offset: number(names.offset, -1)?,
         };
         let writer = match names.writer {
             Some(name) => text(name)?.map(Text::new),
@@ -205,11 +207,10 @@ pub(super) fn last<'a>(headers: &'a [HeaderRef<'a>], name: &str) -> Option<&'a H
 }
 
 fn integer(bytes: &[u8], numbers: Numbers) -> Option<i64> {
-    let number = match (numbers, bytes.len()) {
+    Some(match (numbers, bytes.len()) {
         (Numbers::BigEndian, 4) => i64::from(i32::from_be_bytes(bytes.try_into().ok()?)),
         (Numbers::BigEndian, 8) => i64::from_be_bytes(bytes.try_into().ok()?),
         (Numbers::BigEndian, _) => return None,
         (Numbers::Text, _) => std::str::from_utf8(bytes).ok()?.parse().ok()?,
-    };
-    (number >= 0).then_some(number)
+    })
 }

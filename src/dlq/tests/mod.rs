@@ -1,6 +1,7 @@
 //! Letters as they are written and read.
 
 mod desk;
+mod replays;
 mod shelf;
 
 use super::*;
