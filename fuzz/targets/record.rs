@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skald::codec::{Contract, Decoder, Envelope, Format, KeyFormat, Mapping, read_key};
+use skald::codec::{Contract, Decoder, Envelope, Format, KeyFormat, Mapping, Registered, read_key};
 use skald::record::{HeaderRef, RecordRef, json};
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
         plain(Format::Bytes),
     ]
     .into_iter()
-    .map(|(envelope, format)| Decoder::new(Contract { envelope, format, types: None }))
+    .map(|(envelope, format)| Decoder::new(Contract { envelope, format, types: None, registered: Registered::default() }))
     .collect()
 });
 

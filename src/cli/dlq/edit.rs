@@ -54,7 +54,7 @@ fn changed(letter: &Filed, change: &Change, draw: u64) -> Result<Edit, Problem> 
     let before = letter.record.value.clone().unwrap_or_default();
     let value = match change {
         Change { value: Some(file), .. } => {
-            Some(files::whole(file, VALUE_BYTES_MAX).map(Bytes::from).map_err(|error| {
+            Some(files::given(file, VALUE_BYTES_MAX).map(Bytes::from).map_err(|error| {
                 Problem::new(Exit::NotFound, format!("`{}` cannot be read", file.display())).because(&error)
             })?)
         }

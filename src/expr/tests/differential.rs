@@ -4,6 +4,7 @@
 //! in `language.rs`:
 //! - ints and doubles mix in arithmetic; in generated arithmetic both sides are of one kind;
 //! - ints are compared with doubles by value, where the crate rounds large ones: only small ones meet here;
+//! - doubles that are not a number compare as false, where the crate has no overload for them: none is compared here;
 //! - division by zero is an error of doubles too: such cases are passed over;
 //! - `has`, `.?` and `[?]` treat null as missing: no generated field is null;
 //! - no `uint`; `type(x)` gives a string; durations also in days;
@@ -93,7 +94,7 @@ fn deeper(below: &Level) -> Level {
         filled("!($0)", [b, b, b]),
         filled("($0 ? $1 : $2)", [b, b, b]),
         filled("($0 < $1)", [i, i, i]),
-        filled("($0 >= $1)", [d, d, d]),
+        filled("($0 == $0 && $1 == $1 && $0 >= $1)", [d, d, d]),
         filled("($0 <= $1)", [s, s, s]),
         filled("($0 > $1)", [b, b, b]),
         filled("($0 == $1)", [i, i, i]),
