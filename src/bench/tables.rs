@@ -151,7 +151,7 @@ fn remarks(document: &Document) -> Vec<String> {
                 remarks.push(format!("{job}: {name} keeps {bytes:.0} bytes of state per record{all}."));
             }
             if figures.runs.iter().any(|run| run.drained.with_start) {
-                remarks.push(format!("{job}: too few records to leave the start of {name} out of its figures."));
+                remarks.push(format!("{job}: the start of {name} is in its figures."));
             }
         }
     }
