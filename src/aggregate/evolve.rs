@@ -104,9 +104,7 @@ fn assign(state: &mut Value, set: Map, unset: &[Text]) -> Result<(), Failure> {
         let message = format!("the state is a {}, `set` and `unset` want a map", state.kind());
         return Err(Failure::new(Class::Permanent, "EXPRESSION_ERROR", Stage::Evolve, message));
     };
-    for (name, value) in set.iter() {
-        fields.insert(name.clone(), value.clone());
-    }
+    fields.assign(set);
     for name in unset {
         fields.remove(name);
     }

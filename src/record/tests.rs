@@ -57,6 +57,27 @@ fn a_map_keeps_one_entry_a_key_the_last_one_in_key_order() {
     assert_eq!((map.len(), other.len()), (2, 2), "a shared map is copied before it changes");
 }
 
+proptest! {
+    #[test]
+    fn assigning_a_map_is_inserting_its_entries(
+        old in proptest::collection::vec(("[a-f]", 0..100_i64), 0..8),
+        new in proptest::collection::vec(("[a-f]", 0..100_i64), 0..8),
+        shared in any::<bool>(),
+    ) {
+        let map = |entries: &[(String, i64)]| -> Map {
+            entries.iter().map(|(key, value)| (key.as_str().into(), (*value).into())).collect()
+        };
+        let (mut assigned, mut inserted, new) = (map(&old), map(&old), map(&new));
+        let other = shared.then(|| assigned.clone());
+        for (key, value) in new.iter() {
+            inserted.insert(key.clone(), value.clone());
+        }
+        assigned.assign(new);
+        prop_assert_eq!(assigned, inserted);
+        prop_assert!(other.is_none_or(|other| other == map(&old)), "what others hold stays");
+    }
+}
+
 #[test]
 fn numbers_are_equal_by_value_without_rounding() {
     assert_eq!(Value::Int(2), Value::Double(2.0));

@@ -191,6 +191,31 @@ impl Map {
         }
     }
 
+    /// Puts the entries of another map in, over those of equal keys.
+    pub fn assign(&mut self, other: Self) {
+        let Some(own) = Arc::get_mut(&mut self.0) else {
+            // Shared: one copy that has both, instead of a copy that then is changed.
+            let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
+            let mut old = self.0.iter().peekable();
+            for (key, value) in other.0.iter() {
+                while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
+                    merged.push(entry.clone());
+                }
+                old.next_if(|entry| entry.0 == *key);
+                merged.push((key.clone(), value.clone()));
+            }
+            merged.extend(old.cloned());
+            self.0 = Arc::new(merged);
+            return;
+        };
+        for (key, value) in Arc::unwrap_or_clone(other.0) {
+            match own.binary_search_by(|(name, _)| name.cmp(&key)) {
+                Ok(at) => own[at].1 = value,
+                Err(at) => own.insert(at, (key, value)),
+            }
+        }
+    }
+
     /// Takes the entry of a key out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key).ok()?;

@@ -10,6 +10,7 @@
 //! A reader of our own and not a crate's: no crate here keeps digits beyond 64 bits while reading into foreign values, and
 //! this one spares the detour over a visitor.
 
+mod plain;
 mod read;
 mod write;
 
@@ -17,6 +18,7 @@ mod write;
 mod tests;
 
 use super::Value;
+use plain::plain;
 
 /// Lists and maps within each other, at most; when written as when read, so that what was written can be read again.
 pub const DEPTH_MAX: usize = 128;

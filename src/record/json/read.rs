@@ -206,29 +206,7 @@ impl<'a> Reader<'a> {
 
     /// Goes to the next quote, backslash or control character, or to the end.
     fn skip_plain(&mut self) {
-        const ONES: u64 = u64::MAX / 255;
-        const HIGHS: u64 = ONES << 7;
-        // Eight bytes at a time: the high bit of each byte that is 0 after the exclusive or, or less than 0x20.
-        let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-        while let Some(word) = self.bytes.get(self.at..self.at + 8) {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            let quote = zeros(word ^ (ONES * u64::from(b'"')));
-            let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
-            let control = word.wrapping_sub(ONES * 0x20) & !word;
-            let found = (quote | backslash | control) & HIGHS;
-            if found != 0 {
-                // Borrows make false hits only above a true one, so the lowest is true.
-                self.at += found.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while let Some(byte) = self.peek() {
-            if byte == b'"' || byte == b'\\' || byte < 0x20 {
-                return;
-            }
-            self.at += 1;
-        }
+        self.at += super::plain(&self.bytes[self.at..]);
     }
 
     fn escape(&mut self) -> Result<char, Error> {

@@ -92,6 +92,8 @@ pub struct Slots {
     sealed: bool,
     counts: SlotCounts,
     scratch: Vec<u8>,
+    /// The writes of the last epoch lie here; its memory is used again once they are gone.
+    sealed_bytes: Bytes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +111,8 @@ enum Undo {
 
 /// What a record's key, header names and bookkeeping take beside head and value, at most.
 const RECORD_OVERHEAD: usize = 256;
+/// Memory for the writes of an epoch that is kept for the next one, at most: new memory costs a page fault for every page.
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 impl Slots {
     /// An empty cache over a store; `name` is for messages.
@@ -130,6 +134,7 @@ impl Slots {
             sealed: false,
             counts: SlotCounts::default(),
             scratch: Vec::new(),
+            sealed_bytes: Bytes::new(),
         }
     }
 
@@ -216,7 +221,9 @@ impl Slots {
     /// writes for the store, derived entries included. Nothing may be put until [`Slots::committed`] or [`Slots::forget`].
     pub fn seal(&mut self, each: &mut dyn FnMut(LogEntry<'_>)) -> Result<Vec<Write>> {
         assert!(!self.sealed, "an epoch is sealed once");
-        let mut arena = Vec::with_capacity(self.pending_bytes + 64 * self.dirty.len());
+        let mut arena = std::mem::take(&mut self.sealed_bytes).try_into_mut().map_or_else(|_| Vec::new(), Vec::from);
+        arena.clear();
+        arena.reserve(self.pending_bytes + 64 * self.dirty.len());
         // Ranges first: slices of the arena exist once it grows no more.
         let mut places = Vec::with_capacity(self.dirty.len());
         let mut derived = Vec::new();
@@ -287,6 +294,9 @@ impl Slots {
             })
             .collect();
         writes.append(&mut derived);
+        if arena.len() <= KEPT_BYTES_MAX {
+            self.sealed_bytes = arena;
+        }
         self.keep();
         self.sealed = true;
         Ok(writes)

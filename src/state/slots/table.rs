@@ -77,6 +77,8 @@ pub(super) struct Slot<T> {
 pub(super) struct Table<T> {
     /// The standard hasher: keys come from records, and a foreign producer must not be able to aim them at one bucket.
     numbers: HashMap<Key, u32>,
+    /// The slot found last: a step asks for one key again and again.
+    last: Option<u32>,
     slots: Vec<Option<Slot<T>>>,
     free: Vec<u32>,
     hand: usize,
@@ -91,7 +93,7 @@ const OVERHEAD: usize = 256;
 
 impl<T: Kept> Table<T> {
     pub(super) fn new() -> Self {
-        Self { numbers: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
+        Self { numbers: HashMap::new(), last: None, slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -104,8 +106,14 @@ impl<T: Kept> Table<T> {
     }
 
     pub(super) fn find(&mut self, key: &[u8]) -> Option<u32> {
+        if let Some(number) = self.last
+            && *self.slot(number).key == *key
+        {
+            return Some(number);
+        }
         let number = *self.numbers.get(key)?;
         self.slot_mut(number).touched = true;
+        self.last = Some(number);
         Some(number)
     }
 
@@ -135,6 +143,7 @@ impl<T: Kept> Table<T> {
             }
         };
         self.numbers.insert(key, number);
+        self.last = Some(number);
         number
     }
 
@@ -162,6 +171,7 @@ impl<T: Kept> Table<T> {
     fn remove(&mut self, number: u32) {
         if let Some(slot) = self.slots[number as usize].take() {
             self.numbers.remove(&slot.key);
+            self.last.take_if(|last| *last == number);
             self.bytes -= slot.committed_bytes;
             self.free.push(number);
         }
