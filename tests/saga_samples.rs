@@ -4,38 +4,16 @@
 //! No broker and no runtime, as in `shop_steps`: records are handed from topic to topic by a queue each, time is passed by hand, and
 //! a seed says what is read next and what is lost.
 
-#[path = "shared/folder.rs"]
-mod folder;
+#[path = "shared/sample.rs"]
+mod sample;
 
-use folder::Folder;
+use sample::bench;
 use skald::node::testing::Bench;
-use skald::node::{Node, World};
 use skald::record::{Header, Record, RecordRef, Value, json, partition_of};
-use skald::topology::{Severity, load};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
-use std::sync::Arc;
 
 const PARTITIONS: u32 = 6;
 const SEEDS: u64 = 8;
-
-fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
-    let aggregate = skald::aggregate::compile(world, node);
-    aggregate.or_else(|| skald::processor::compile(world, node)).or_else(|| skald::saga::compile(world, node))
-}
-
-fn bench(name: &str) -> Bench {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("topologies/{name}/{name}.yaml"));
-    let bytes = std::fs::read(&path).expect("a sample");
-    let folder = Folder(path.parent().expect("a folder").to_owned());
-    let loaded = load(&path.display().to_string(), &bytes, &[], &folder);
-    let errors: Vec<_> = loaded.findings.iter().filter(|found| found.severity() == Severity::Error).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    let (topology, plan) = loaded.checked.expect("no error was found");
-    let mut bench = Bench::new(topology, plan, compile);
-    bench.partitions = PARTITIONS;
-    bench
-}
 
 /// Samples that run beside each other, and what is on its way between them.
 struct Town {
@@ -61,7 +39,7 @@ enum Meddling {
 
 impl Town {
     fn new(names: &[&str], seed: u64) -> Self {
-        let benches = names.iter().map(|name| bench(name)).collect();
+        let benches = names.iter().map(|name| bench(&format!("topologies/{name}/{name}.yaml"), PARTITIONS)).collect();
         let random = fastrand::Rng::with_seed(seed);
         let (queues, offsets) = (BTreeMap::new(), BTreeMap::new());
         Self { benches, queues, offsets, random, seed, meddling: None, replies: 0, commands: 0 }
@@ -108,6 +86,19 @@ impl Town {
             headers: Vec::new(),
         };
         self.queues.entry(topic.to_owned()).or_default().push_back(record);
+    }
+
+    /// Sixty goods, twenty of each, on the shelves.
+    fn deliver(&mut self, topic: &str) {
+        for sku in ["ale", "bun", "cup"] {
+            self.put(topic, sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
+        }
+        self.live(1, &|_, _| false, &[]);
+    }
+
+    fn order(&mut self, topic: &str, order: &str) {
+        let items = items(&mut self.random);
+        self.put(topic, order, "order.create.v1", &format!(r#"{{"orderId":"{order}","userId":"u","items":[{items}]}}"#));
     }
 
     /// Reads what lies there, and lets so many seconds pass. `lost` says what never arrives, `held` which topics are not read.
@@ -209,15 +200,10 @@ fn the_fulfilment_sells_what_it_charged_for_and_gives_back_everything_else() {
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..SEEDS {
         let mut town = Town::new(&["fulfilment"], seed);
-        for sku in ["ale", "bun", "cup"] {
-            town.put("warehouse.deliveries", sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
-        }
-        town.live(1, &|_, _| false, &[]);
+        town.deliver("warehouse.deliveries");
         let orders: Vec<String> = (0..10).map(|order| format!("o{seed}-{order}")).collect();
         for order in &orders {
-            let items = items(&mut town.random);
-            let data = format!(r#"{{"orderId":"{order}","userId":"u","items":[{items}]}}"#);
-            town.put("sales.requests", order, "order.create.v1", &data);
+            town.order("sales.requests", order);
             if town.random.u8(..5) == 0 {
                 let data = format!(r#"{{"orderId":"{order}","reason":"CHANGED_MY_MIND"}}"#);
                 town.put("sales.requests", order, "order.cancel.v1", &data);
@@ -255,15 +241,10 @@ fn the_journey_ends_what_the_shop_leaves_lying() {
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..SEEDS {
         let mut town = Town::new(&["shop", "journey"], seed);
-        for sku in ["ale", "bun", "cup"] {
-            town.put("stock.commands", sku, "stock.receive.v1", &format!(r#"{{"sku":"{sku}","quantity":20}}"#));
-        }
-        town.live(1, &|_, _| false, &[]);
+        town.deliver("stock.commands");
         let orders: Vec<String> = (0..10).map(|order| format!("o{seed}-{order}")).collect();
         for order in &orders {
-            let items = items(&mut town.random);
-            let data = format!(r#"{{"orderId":"{order}","userId":"u","items":[{items}]}}"#);
-            town.put("orders.commands", order, "order.create.v1", &data);
+            town.order("orders.commands", order);
         }
         // A service that stands still for a while: the orders that wait for it are cancelled.
         let held: &[&str] = match seed % 3 {

@@ -3,34 +3,13 @@
 //! No broker and no runtime: records are handed from topic to topic by a queue each, and a seed says which is read next. What
 //! this holds is the meaning of the nodes; that nothing is lost between them is the business of `tests/broker` and the simulation.
 
-#[path = "shared/folder.rs"]
-mod folder;
+#[path = "shared/sample.rs"]
+mod sample;
 
-use folder::Folder;
+use sample::bench;
 use skald::node::testing::Bench;
-use skald::node::{Node, World};
 use skald::record::{Header, Record, RecordRef, Value, json, partition_of};
-use skald::topology::{Severity, load};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
-use std::sync::Arc;
-
-fn compile(world: &Arc<World>, node: usize) -> Option<Box<dyn Node>> {
-    skald::aggregate::compile(world, node).or_else(|| skald::processor::compile(world, node))
-}
-
-fn bench(path: &str) -> Bench {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let bytes = std::fs::read(&path).expect("a sample");
-    let folder = Folder(path.parent().expect("a folder").to_owned());
-    let loaded = load(&path.display().to_string(), &bytes, &[], &folder);
-    let errors: Vec<_> = loaded.findings.iter().filter(|found| found.severity() == Severity::Error).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    let (topology, plan) = loaded.checked.expect("no error was found");
-    let mut bench = Bench::new(topology, plan, compile);
-    bench.partitions = 6;
-    bench
-}
 
 /// Topics as queues. A topic without readers keeps what it gets.
 struct Topics {
@@ -103,7 +82,7 @@ fn every_order_ends_and_goods_and_money_add_up_in_whatever_order_topics_are_read
     const ORDERS: usize = 40;
     for seed in 0..12 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut bench = bench("topologies/shop/shop.yaml");
+        let mut bench = bench("topologies/shop/shop.yaml", 6);
         let mut topics = Topics::new();
         let (mut received, mut wanted) = (BTreeMap::new(), BTreeMap::new());
         for sku in SKUS {

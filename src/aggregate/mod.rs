@@ -16,12 +16,12 @@ mod tests;
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment, read_key};
 use crate::failure::{Failure, Stage};
 use crate::node::{
-    Context, Expired, Failed, Firing, Frame, Input, InstanceKey, Node, Outbox, Outcome, Parking, Rejoinder, Road, Stop, World,
-    again, failed, instance_key, parking, road, send_kept,
+    Context, Expired, Firing, Frame, Input, InstanceKey, Node, Outbox, Outcome, Policy, Rejoinder, Stop, World, failed,
+    instance_key, send_kept,
 };
 use crate::record::{Map, Millis, RecordRef, Text, Value};
 use crate::state::Entity;
-use crate::topology::model::{self, StopAbove};
+use crate::topology::model;
 use crate::topology::plan::NodeKind;
 use std::sync::{Arc, OnceLock};
 
@@ -148,25 +148,13 @@ impl Node for Aggregate {
         failed(rejoinder, record, event, key, failure, context)
     }
 
-    fn road(&self, failure: &Failure) -> Road {
-        road(&self.model().errors, failure)
-    }
-
-    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+    fn policy(&self) -> Option<Policy<'_>> {
         let model = self.model();
-        again(&self.world, &model.name, &model.errors, failed)
-    }
-
-    fn parking(&self) -> Option<Parking> {
-        parking(&self.model().errors, self.model().parks())
+        Some(Policy { world: &self.world, node: &model.name, errors: &model.errors, parks: model.parks() })
     }
 
     fn takes(&self, kind: &str) -> bool {
         self.handles(kind)
-    }
-
-    fn stop_above(&self) -> Option<StopAbove> {
-        self.model().errors.stop_above
     }
 
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {

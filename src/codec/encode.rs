@@ -1,7 +1,7 @@
 //! From a message to a record's bytes.
 
 use super::decode::{CAUSATION_ID, CORRELATION_ID, MESSAGE_ID};
-use super::{Contract, Envelope, Error, Format, Result, Schema, wire};
+use super::{Contract, Envelope, Error, Event, Format, Result, Schema, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{HeaderRef, Map, Text, Value, json, timestamp_text};
 use jiff::Timestamp;
@@ -31,6 +31,22 @@ pub struct Draft<'a> {
     pub metadata: Option<&'a Map>,
     /// Payload, as [`Encoder::accept`] returned it.
     pub data: &'a Value,
+}
+
+impl<'a> Draft<'a> {
+    /// An event as it is.
+    pub fn of(event: &'a Event) -> Self {
+        Self {
+            id: &event.id,
+            kind: &event.kind,
+            source: &event.source,
+            time: event.time,
+            correlation_id: &event.correlation_id,
+            causation_id: event.causation_id.as_deref(),
+            metadata: Some(&event.metadata),
+            data: &event.data,
+        }
+    }
 }
 
 impl Encoder {

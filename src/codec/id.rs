@@ -1,7 +1,6 @@
 //! Ids that follow from where a message comes from, so that a replay gives the same ones.
 
-use crate::record::{RecordRef, Text};
-use sha1::{Digest, Sha1};
+use crate::record::{RecordRef, Text, uuid5};
 use uuid::Uuid;
 
 /// The namespace of every derived id, which is also that of the function `uuid5` of expressions: RFC 4122's for URLs.
@@ -20,8 +19,7 @@ pub enum Part<'a> {
 
 /// UUIDv5 of the parts joined by `/`.
 pub fn derived_id(parts: &[Part<'_>]) -> Text {
-    let mut name = Vec::with_capacity(112);
-    name.extend_from_slice(NAMESPACE.as_bytes());
+    let mut name = Vec::with_capacity(96);
     for (place, part) in parts.iter().enumerate() {
         if place > 0 {
             name.push(b'/');
@@ -32,11 +30,8 @@ pub fn derived_id(parts: &[Part<'_>]) -> Text {
             Part::Bytes(bytes) => name.extend_from_slice(bytes),
         }
     }
-    // Every message that is written has such an id: `sha1` takes the processor's instructions for it, which `uuid`'s own does not.
-    let digest: [u8; 20] = Sha1::digest(&name).into();
-    let short: [u8; 16] = *digest.first_chunk().expect("16 of 20 bytes");
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    Text::new(uuid::Builder::from_sha1_bytes(short).into_uuid().hyphenated().encode_lower(&mut text))
+    Text::new(uuid5(&NAMESPACE, &name).hyphenated().encode_lower(&mut text))
 }
 
 /// Every message has such numbers in its id, and the formatter of the standard library is made for more.

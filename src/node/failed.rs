@@ -1,10 +1,10 @@
-//! What becomes of a record that failed: whether it is tried again, its road, what is sent beside its dead letter.
+//! What is sent beside the dead letter of a record that failed.
 
-use super::{Answer, Context, Frame, Outbox, Refusal, Replay, Road, Stop, World, asker};
+use super::{Answer, Context, Frame, Outbox, Refusal, Replay, Stop, World, asker};
 use crate::codec::{Event, KeyFormat, failure_id, moment};
-use crate::failure::{Class, Failure, Stage};
+use crate::failure::{Class, Failure};
 use crate::record::{Map, Millis, RecordRef, Text, Value};
-use crate::topology::model::{Errors, Park, Then};
+use crate::topology::model::Errors;
 
 /// Who tells others of a failure: a node.
 #[derive(Clone, Copy)]
@@ -30,70 +30,6 @@ pub struct Tries {
     pub attempts: u32,
     /// Wall time of the first one.
     pub first_at: Millis,
-}
-
-/// A record that failed, when it is asked whether it is tried again.
-#[derive(Clone, Copy, Debug)]
-pub struct Failed<'a> {
-    /// The record.
-    pub record: &'a RecordRef<'a>,
-    /// What was decoded from it.
-    pub event: &'a Event,
-    /// Why.
-    pub failure: &'a Failure,
-    /// The tries that it had.
-    pub tries: Tries,
-    /// From 0 to 1: follows from the record and the try, so that records of one moment do not come again in one moment.
-    pub chance: f64,
-}
-
-/// Where a record that failed like this goes.
-pub fn road(errors: &Errors, failure: &Failure) -> Road {
-    let then = match failure.class() {
-        Class::Undecodable => errors.undecodable,
-        // Of one that may pass: when it is not tried again.
-        Class::Permanent | Class::Retryable => errors.then,
-        Class::Engine => Then::Stop,
-    };
-    match then {
-        Then::Skip => Road::DeadLetter,
-        Then::Stop => Road::Stop,
-        Then::Park => Road::Hold,
-    }
-}
-
-/// What may wait at a node behind failed records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parking {
-    /// How many records.
-    pub bounds: Park,
-    /// Are keys held until an operator acts? Those that were held when they still were go on where they are not any more.
-    pub holds: bool,
-}
-
-/// What may wait at a node, where something ever does.
-pub fn parking(errors: &Errors, parks: bool) -> Option<Parking> {
-    parks.then_some(Parking { bounds: errors.park, holds: errors.then == Then::Park })
-}
-
-/// In how many milliseconds a record that failed like this is tried again.
-pub fn again(world: &World, node: &Text, errors: &Errors, failed: &Failed<'_>) -> Option<Millis> {
-    let Failed { record, event, failure, tries, chance } = *failed;
-    let retry = &errors.retry;
-    if failure.class() != Class::Retryable || tries.attempts >= retry.attempts {
-        return None;
-    }
-    if let Some(when) = &retry.when {
-        let frame = Frame::new(world, event, 0).with_error(error_value(world, node, record, failure, tries));
-        // What cannot be told is not waited for.
-        if !frame.holds(when, Stage::Step).unwrap_or(false) {
-            return None;
-        }
-    }
-    let wait = retry.wait(tries.attempts).as_millis() as f64;
-    let spread = 1.0 + retry.jitter * (2.0 * chance - 1.0);
-    // A wait that no clock can hold is cut to the longest; a negative one cannot be.
-    Some((wait * spread).clamp(0.0, 1e15) as Millis)
 }
 
 /// Sends `errors.emit`, and the rejection to whoever asked. `key` is that of the instance, where it could be computed.
@@ -148,7 +84,7 @@ fn reject(outbox: &mut Outbox<'_>, failure: &Failure, replies: Option<usize>, co
 }
 
 /// `error`, as expressions see it.
-fn error_value(world: &World, node: &Text, record: &RecordRef<'_>, failure: &Failure, tries: Tries) -> Value {
+pub(super) fn error_value(world: &World, node: &Text, record: &RecordRef<'_>, failure: &Failure, tries: Tries) -> Value {
     let id = failure_id(&world.topology.name, node, record);
     let replay = Replay::of(record);
     let attempts = tries.attempts.saturating_add(replay.map_or(0, |replay| replay.attempts));

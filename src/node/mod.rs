@@ -12,6 +12,7 @@ mod frame;
 mod instance;
 mod origin;
 mod outbox;
+mod policy;
 mod repartition;
 mod replay;
 mod reply;
@@ -29,11 +30,12 @@ mod tests;
 pub use book::{Book, TopicSchema, topic_schemas};
 pub use context::{Context, Outgoing, Target};
 pub use delayed::{Delayed, is_delayed, send_kept, timer_name};
-pub use failed::{Failed, Parking, Rejoinder, Tries, again, failed, parking, road};
+pub use failed::{Rejoinder, Tries, failed};
 pub use frame::{Frame, Place, SagaNames, as_text};
 pub use instance::{InstanceKey, instance_key};
 pub use origin::{ORIGIN_HEADER, first_read, write_origin};
 pub use outbox::{Drafted, Outbox, To};
+pub use policy::{Failed, Parking, Policy, Road};
 pub use repartition::compile as repartition;
 pub use replay::{REPLAY_HEADER, Replay, Wanted};
 pub use reply::{Answer, asker};
@@ -108,17 +110,6 @@ pub enum Outcome {
     Repeated,
 }
 
-/// What is done with a record that failed for good (`language.md` §6, `errors`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Road {
-    /// A dead letter, and the partition goes on.
-    DeadLetter,
-    /// The partition halts at the record.
-    Stop,
-    /// A dead letter, and later records of the key wait until an operator acts.
-    Hold,
-}
-
 /// A compiled node.
 pub trait Node: Send + Sync {
     /// The name that the user gave it.
@@ -137,29 +128,33 @@ pub trait Node: Send + Sync {
         context: &mut dyn Context,
     ) -> Result<(), Stop>;
 
+    /// What its file says about failures; `None` of a node that no file has, whose failures are dead letters.
+    fn policy(&self) -> Option<Policy<'_>>;
+
     /// Where a record that failed like this goes.
-    fn road(&self, failure: &Failure) -> Road;
+    fn road(&self, failure: &Failure) -> Road {
+        self.policy().map_or(Road::DeadLetter, |policy| policy.road(failure))
+    }
 
     /// In how many milliseconds a record that failed like this is tried again, while its key waits; `None`: it is not.
     fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
-        let _ = failed;
-        None
+        self.policy().and_then(|policy| policy.again(failed))
     }
 
     /// What may wait behind failed records; `None` of a node where nothing ever does.
     fn parking(&self) -> Option<Parking> {
-        None
+        self.policy().and_then(|policy| policy.parking())
+    }
+
+    /// The partition halts when a larger share of its records cannot be read.
+    fn stop_above(&self) -> Option<StopAbove> {
+        self.policy().and_then(|policy| policy.stop_above())
     }
 
     /// Has it to do with messages of a type? Others do not wait behind a failed record of their key.
     fn takes(&self, kind: &str) -> bool {
         let _ = kind;
         true
-    }
-
-    /// The partition halts when a larger share of its records cannot be read.
-    fn stop_above(&self) -> Option<StopAbove> {
-        None
     }
 
     /// A timer of its is due; the runtime deletes it. The node may set the same one again. A failure takes the effects back and

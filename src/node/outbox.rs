@@ -367,7 +367,7 @@ impl<'a> Outbox<'a> {
         each: &mut dyn FnMut(Outgoing<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let encoder = self.outlet(to).encoder.as_ref().ok_or_else(read_only)?;
-        let draft = draft_of(event);
+        let draft = Draft::of(event);
         let mut value = Vec::with_capacity(512);
         let some = encoder.value(&draft, &mut value)?;
         let mut headers = Vec::with_capacity(4 + own.len());
@@ -389,19 +389,6 @@ impl<'a> Outbox<'a> {
             headers: &[],
             timestamp: moment(self.record.timestamp).as_millisecond(),
         }
-    }
-}
-
-pub(super) fn draft_of(event: &Event) -> Draft<'_> {
-    Draft {
-        id: &event.id,
-        kind: &event.kind,
-        source: &event.source,
-        time: event.time,
-        correlation_id: &event.correlation_id,
-        causation_id: event.causation_id.as_deref(),
-        metadata: Some(&event.metadata),
-        data: &event.data,
     }
 }
 

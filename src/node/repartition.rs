@@ -2,12 +2,12 @@
 
 use super::outbox::with_header;
 use super::{
-    Context, Input, Node, ORIGIN_HEADER, Outcome, Outgoing, Rejoinder, Road, Stop, Target, World, failed, instance_key, road,
+    Context, Input, Node, ORIGIN_HEADER, Outcome, Outgoing, Policy, Rejoinder, Stop, Target, World, failed, instance_key,
 };
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::record::{HeaderRef, RecordRef, Text};
-use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Saga, Source, StopAbove};
+use crate::topology::model::{Aggregate, Errors, Expr, Pipeline, Saga, Source};
 use crate::topology::plan::NodeKind;
 use std::sync::Arc;
 
@@ -139,15 +139,8 @@ impl Node for Repartition {
         failed(rejoinder, record, event, None, failure, context)
     }
 
-    /// Where the key of the node behind is not known, none can be held.
-    fn road(&self, failure: &Failure) -> Road {
-        match road(self.errors(), failure) {
-            Road::Hold => Road::DeadLetter,
-            road => road,
-        }
-    }
-
-    fn stop_above(&self) -> Option<StopAbove> {
-        self.errors().stop_above
+    /// Where the key of the node behind is not known, nothing can wait for it.
+    fn policy(&self) -> Option<Policy<'_>> {
+        Some(Policy { world: &self.world, node: &self.name, errors: self.errors(), parks: false })
     }
 }

@@ -4,9 +4,9 @@
 //! `replies`, keyed by the header `reply-key` or the request's own key. Its value is what a repetition of the request gets
 //! again, so it is handed back.
 
-use super::outbox::{To, draft_of, header};
+use super::outbox::{To, header};
 use super::{Context, Outbox, Refusal};
-use crate::codec::Event;
+use crate::codec::{Draft, Event};
 use crate::failure::Failure;
 use crate::record::{Map, RecordRef, Text, Value};
 use bytes::Bytes;
@@ -56,7 +56,7 @@ impl Outbox<'_> {
         let event = self.event(self.id(place), kind.into(), data, version.into_iter().collect());
         // Whatever envelope the topic has: this is what a repetition is answered from.
         let mut value = Vec::with_capacity(256);
-        self.world.outlet(None).encoder.as_ref().expect("the engine's own envelope").value(&draft_of(&event), &mut value)?;
+        self.world.outlet(None).encoder.as_ref().expect("the engine's own envelope").value(&Draft::of(&event), &mut value)?;
         if let Some(to) = self.reply_topic(replies, context) {
             self.deliver(&to, &event, context)?;
         }

@@ -166,15 +166,21 @@ fn failures_take_the_road_of_their_class() {
     let failure = |class| Failure::new(class, "X", Stage::Step, "x");
     let lenient = Errors::default();
     let strict = Errors { undecodable: Then::Stop, ..Errors::default() };
-    for (errors, class, expected) in [
-        (&lenient, Class::Undecodable, Road::DeadLetter),
-        (&lenient, Class::Permanent, Road::DeadLetter),
-        (&lenient, Class::Engine, Road::Stop),
-        (&strict, Class::Undecodable, Road::Stop),
-        (&strict, Class::Permanent, Road::DeadLetter),
-        (&Errors { then: Then::Stop, ..Errors::default() }, Class::Permanent, Road::Stop),
+    let holding = Errors { then: Then::Park, ..Errors::default() };
+    let bench = Bench::of_text(KEYS, no_node);
+    for (errors, parks, class, expected) in [
+        (&lenient, false, Class::Undecodable, Road::DeadLetter),
+        (&lenient, false, Class::Permanent, Road::DeadLetter),
+        (&lenient, false, Class::Engine, Road::Stop),
+        (&strict, false, Class::Undecodable, Road::Stop),
+        (&strict, false, Class::Permanent, Road::DeadLetter),
+        (&Errors { then: Then::Stop, ..Errors::default() }, false, Class::Permanent, Road::Stop),
+        (&holding, true, Class::Permanent, Road::Hold),
+        // Before a repartition topic, where no key is known yet.
+        (&holding, false, Class::Permanent, Road::DeadLetter),
     ] {
-        assert_eq!(road(errors, &failure(class)), expected, "{class:?}");
+        let policy = Policy { world: &bench.world, node: &"n".into(), errors, parks };
+        assert_eq!(policy.road(&failure(class)), expected, "{class:?}");
     }
 }
 

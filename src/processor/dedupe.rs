@@ -8,10 +8,9 @@ use super::{Flow, Run};
 use crate::codec::NAMESPACE;
 use crate::failure::Stage;
 use crate::node::{Context, Stop, Way};
-use crate::record::{Millis, Value, json};
+use crate::record::{Millis, Value, json, uuid5};
 use crate::state::layout::{Tag, key};
 use crate::topology::model::Dedupe;
-use uuid::Uuid;
 
 pub(super) fn run(run: &mut Run<'_, '_>, dedupe: &Dedupe, store: usize, context: &mut dyn Context) -> Result<Flow, Stop> {
     let value = run.frame.eval(&dedupe.by, Stage::Step)?;
@@ -46,6 +45,6 @@ fn mark(step: &str, value: &Value) -> Option<Vec<u8>> {
     json::write(value, &mut text).ok()?;
     let mut mark = Vec::with_capacity(step.len() + 18);
     key::append_part(step.as_bytes(), &mut mark);
-    mark.extend_from_slice(Uuid::new_v5(&NAMESPACE, &text).as_bytes());
+    mark.extend_from_slice(uuid5(&NAMESPACE, &text).as_bytes());
     Some(mark)
 }

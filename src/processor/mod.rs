@@ -22,13 +22,13 @@ mod tests;
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::{
-    Answer, Context, Drafted, Failed, Firing, Frame, Input, Node, Outbox, Outcome, Parking, Place, Refusal, Rejoinder, Road,
-    Stop, World, again, failed, parking, road, send_kept,
+    Answer, Context, Drafted, Firing, Frame, Input, Node, Outbox, Outcome, Place, Policy, Refusal, Rejoinder, Stop, World,
+    failed, send_kept,
 };
 use crate::record::{Millis, RecordRef, Text};
 use crate::state::Expiring;
 use crate::state::layout::Tag;
-use crate::topology::model::{Operator, Pipeline as Model, Step, StopAbove};
+use crate::topology::model::{Operator, Pipeline as Model, Step};
 use crate::topology::plan::NodeKind;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -207,25 +207,13 @@ impl Node for Pipeline {
         failed(rejoinder, record, event, None, failure, context)
     }
 
-    fn road(&self, failure: &Failure) -> Road {
-        road(&self.model().errors, failure)
-    }
-
-    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+    fn policy(&self) -> Option<Policy<'_>> {
         let model = self.model();
-        again(&self.world, &model.name, &model.errors, failed)
-    }
-
-    fn parking(&self) -> Option<Parking> {
-        parking(&self.model().errors, self.model().parks())
+        Some(Policy { world: &self.world, node: &model.name, errors: &model.errors, parks: model.parks() })
     }
 
     fn takes(&self, kind: &str) -> bool {
         self.model().handles(kind)
-    }
-
-    fn stop_above(&self) -> Option<StopAbove> {
-        self.model().errors.stop_above
     }
 
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {

@@ -10,6 +10,7 @@ mod kept;
 mod partition;
 mod place;
 mod text;
+mod uuid;
 mod value;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use kept::{KeptRecord, NotKept};
 pub use partition::{murmur2, partition_of};
 pub use place::{Millis, Offset, Partition, TopicPartition};
 pub use text::{duration_text, parse_duration, read_timestamp, timestamp_text};
+pub use uuid::uuid5;
 pub use value::{Map, Text, Value};
 
 use bytes::Bytes;

@@ -1,11 +1,10 @@
 //! Ids and chances that follow from what is done, so that whoever does it again does the same.
 
 use crate::codec::{NAMESPACE, Part, derived_id};
-use crate::record::{Text, Value, json};
+use crate::record::{Text, Value, json, uuid5};
 use crate::topology::model::Retry;
 use crate::topology::model::saga::Direction;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 /// What a command's id follows from (`language.md` §12): a slow participant knows a repetition by it.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +61,7 @@ pub(super) fn input_hash(kind: &str, data: &Value) -> Text {
 
 /// A message's id as a number.
 pub(super) fn id_hash(id: &str) -> u64 {
-    let uuid = Uuid::new_v5(&NAMESPACE, id.as_bytes());
-    uuid.as_u64_pair().0
+    uuid5(&NAMESPACE, id.as_bytes()).as_u64_pair().0
 }
 
 /// Milliseconds until the next try after so many: the policy's wait, spread by a number that follows from what is tried.

@@ -11,14 +11,14 @@ use super::{Act, Error, Given, Summary, Timer, decode, encode, given, summary};
 use crate::codec::{Event, KeyFormat, Part, derived_id, moment};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{
-    self, Answer, Context, Drafted, Expired, Failed, Firing, Node, Outbox, Outcome, Parking, Rejoinder, Road, Stop, To, World,
-    again, failed, instance_key, is_delayed, parking, road, send_kept,
+    self, Answer, Context, Drafted, Expired, Firing, Node, Outbox, Outcome, Policy, Rejoinder, Stop, To, World, failed,
+    instance_key, is_delayed, send_kept,
 };
 use crate::record::{Header, HeaderRef, KeptRecord, Map, Millis, RecordRef, Text, Value};
 use crate::state::layout::{Tag, key};
 use crate::state::{Entity, Expiring};
+use crate::topology::model::Saga;
 use crate::topology::model::saga::EarlyThen;
-use crate::topology::model::{Saga, StopAbove};
 use crate::topology::plan::NodeKind;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -276,21 +276,9 @@ impl Node for SagaNode {
         failed(rejoinder, record, event, key, failure, context)
     }
 
-    fn road(&self, failure: &Failure) -> Road {
-        road(&self.model().errors, failure)
-    }
-
-    fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
+    fn policy(&self) -> Option<Policy<'_>> {
         let model = self.model();
-        again(&self.world, &model.name, &model.errors, failed)
-    }
-
-    fn parking(&self) -> Option<Parking> {
-        parking(&self.model().errors, self.model().parks())
-    }
-
-    fn stop_above(&self) -> Option<StopAbove> {
-        self.model().errors.stop_above
+        Some(Policy { world: &self.world, node: &model.name, errors: &model.errors, parks: model.parks() })
     }
 }
 

@@ -120,16 +120,7 @@ fn encode(event: &Event, world: &World, topic: Option<usize>, headers: &mut Vec<
         true => encoder.accept(&event.kind, event.data.clone()).map_err(|failure| failure.message().to_owned())?,
         false => event.data.clone(),
     };
-    let draft = Draft {
-        id: &event.id,
-        kind: &event.kind,
-        source: &event.source,
-        time: event.time,
-        correlation_id: &event.correlation_id,
-        causation_id: event.causation_id.as_deref(),
-        metadata: Some(&event.metadata),
-        data: &data,
-    };
+    let draft = Draft { data: &data, ..Draft::of(event) };
     let mut bytes = Vec::new();
     let some = encoder.value(&draft, &mut bytes).map_err(|failure| failure.message().to_owned())?;
     let mut written: Vec<HeaderRef<'_>> = Vec::new();

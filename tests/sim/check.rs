@@ -3,6 +3,7 @@
 use crate::monitor;
 use crate::workload::{self, IN_PARTITIONS, Kind, MID_PARTITIONS, Sums};
 use crate::world::World;
+use skald::broker::embedded::Cluster;
 use skald::broker::{Broker, Isolation, Limit};
 use skald::record::{Offset, Record, RecordRef, TopicPartition};
 use skald::runtime::Lookup;
@@ -12,17 +13,18 @@ use std::time::Duration;
 
 /// The committed records of a topic, partition by partition.
 pub(crate) fn read(world: &World, topic: &str, partitions: u32) -> Result<Vec<(Offset, Record)>, String> {
-    read_at(world, (0..partitions as i32).map(|partition| (TopicPartition::new(topic, partition), 0)).collect())
+    read_at(&world.cluster, (0..partitions as i32).map(|partition| (TopicPartition::new(topic, partition), 0)).collect())
 }
 
 /// The same of a topic whose older records are gone.
 fn read_from_start(world: &World, topic: &str, partitions: u32) -> Result<Vec<(Offset, Record)>, String> {
     let all = (0..partitions as i32).map(|partition| TopicPartition::new(topic, partition)).collect();
-    read_at(world, monitor::starts(&world.cluster, all))
+    read_at(&world.cluster, monitor::starts(&world.cluster, all))
 }
 
-fn read_at(world: &World, all: Vec<(TopicPartition, Offset)>) -> Result<Vec<(Offset, Record)>, String> {
-    let mut reader = world.cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
+/// The committed records of partitions from these offsets on, partition by partition.
+pub(crate) fn read_at(cluster: &Cluster, all: Vec<(TopicPartition, Offset)>) -> Result<Vec<(Offset, Record)>, String> {
+    let mut reader = cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
     reader.assign(&all).map_err(|error| error.to_string())?;
     let mut records = Vec::new();
     loop {

@@ -7,6 +7,8 @@
 
 mod check;
 mod faults;
+#[path = "../shared/folder.rs"]
+mod folder;
 mod monitor;
 mod process;
 mod repeats;

@@ -3,6 +3,7 @@
 //!
 //! Every saga ends once, its history has every line once, nothing stays reserved, and money is kept by what is completed alone.
 
+use crate::check;
 use crate::faults::{Fired, Rates, SeededFaults};
 use crate::process::Process;
 use crate::setting;
@@ -397,19 +398,8 @@ impl Shop {
 
     /// The committed records of a topic, partition by partition.
     fn read(&self, topic: &str) -> Result<Vec<Record>, String> {
-        let all: Vec<_> = (0..PARTITIONS as i32).map(|partition| (TopicPartition::new(topic, partition), 0)).collect();
-        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
-        reader.assign(&all).map_err(|error| error.to_string())?;
-        let mut records = Vec::new();
-        loop {
-            let before = records.len();
-            let limit = Limit { records: usize::MAX, time: Duration::ZERO };
-            let mut take = |record: RecordRef<'_>| records.push(record.to_record());
-            reader.poll(limit, &mut take).map_err(|trouble| format!("{trouble:?}"))?;
-            if records.len() == before {
-                return Ok(records);
-            }
-        }
+        let all = (0..PARTITIONS as i32).map(|partition| (TopicPartition::new(topic, partition), 0)).collect();
+        Ok(check::read_at(&self.cluster, all)?.into_iter().map(|(_, record)| record).collect())
     }
 
     /// The lines of each saga's history, in order.

@@ -4,6 +4,8 @@
 //! In a usual run every fourth of these deaths, others for each sample; all of them:
 //! `SIM_SAMPLES=all cargo test --test sim samples_survive -- --nocapture`.
 
+use crate::check;
+use crate::folder::Folder;
 use crate::process::Process;
 use skald::broker::embedded::{Cluster, Options};
 use skald::broker::{Broker, Isolation, Limit};
@@ -97,20 +99,6 @@ const SAMPLES: [Sample; 4] = [
         keeps: false,
     },
 ];
-
-struct Folder(PathBuf);
-
-impl Sources for Folder {
-    fn schema(&self, path: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
-    }
-    fn secret(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-}
 
 fn program(name: &str) -> Arc<Program> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("topologies/{name}/{name}.yaml"));
@@ -284,18 +272,8 @@ impl<'s> Town<'s> {
     }
 
     fn read(&self, topic: &str) -> Result<Vec<Record>, String> {
-        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).map_err(|error| error.to_string())?;
-        reader.assign(&[(TopicPartition::new(topic, 0), 0)]).map_err(|error| error.to_string())?;
-        let mut records = Vec::new();
-        loop {
-            let before = records.len();
-            let limit = Limit { records: usize::MAX, time: Duration::ZERO };
-            let mut take = |record: RecordRef<'_>| records.push(record.to_record());
-            reader.poll(limit, &mut take).map_err(|trouble| format!("{trouble:?}"))?;
-            if records.len() == before {
-                return Ok(records);
-            }
-        }
+        let records = check::read_at(&self.cluster, vec![(TopicPartition::new(topic, 0), 0)])?;
+        Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
     fn history(&self) -> Result<Vec<Value>, String> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use skald::clock::Clock;
 use skald::codec::Event;
 use skald::failure::Failure;
-use skald::node::{Context, Expired, Firing, Input, Node, Outcome, Outgoing, Road, Stop, Target};
+use skald::node::{Context, Expired, Firing, Input, Node, Outcome, Outgoing, Policy, Stop, Target};
 use skald::record::{Millis, RecordRef, Text};
 use skald::state::Expiring;
 use skald::state::layout::Tag;
@@ -105,8 +105,8 @@ impl Node for Later {
         Ok(())
     }
 
-    fn road(&self, _: &Failure) -> Road {
-        Road::DeadLetter
+    fn policy(&self) -> Option<Policy<'_>> {
+        None
     }
 }
 

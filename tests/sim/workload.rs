@@ -11,7 +11,7 @@ use crate::timers::Later;
 use skald::broker::Guarantee;
 use skald::codec::{Event, moment};
 use skald::failure::{Class, Failure, Stage};
-use skald::node::{Context, Failed, Input, Node, Outcome, Outgoing, Parking, Road, Stop, Target};
+use skald::node::{Context, Failed, Input, Node, Outcome, Outgoing, Parking, Policy, Stop, Target};
 use skald::record::{Map, Millis, RecordRef, Text, Value};
 use skald::runtime::{Decode, Program, SourcePolicy};
 use skald::state::layout::Tag;
@@ -180,8 +180,8 @@ impl Node for Summing {
         Ok(())
     }
 
-    fn road(&self, _: &Failure) -> Road {
-        Road::DeadLetter
+    fn policy(&self) -> Option<Policy<'_>> {
+        None
     }
 
     fn again(&self, failed: &Failed<'_>) -> Option<Millis> {
@@ -221,8 +221,8 @@ impl Node for Tap {
         Ok(())
     }
 
-    fn road(&self, _: &Failure) -> Road {
-        Road::DeadLetter
+    fn policy(&self) -> Option<Policy<'_>> {
+        None
     }
 }
 

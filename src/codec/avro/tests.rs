@@ -1,3 +1,5 @@
+//! Avro against the reference crate, against values as JSON has them, and against bytes that nobody wrote in good faith.
+
 use super::*;
 use crate::record::{Value, json};
 use apache_avro::types::Value as Theirs;

@@ -7,7 +7,7 @@ use crate::expr::error::{Kind, Res, fail};
 use crate::expr::eval::measure;
 use crate::expr::fuel::{Fuel, RESULT_BYTES_MAX};
 use crate::expr::ops;
-use crate::record::{Value, duration_text, json, parse_duration, timestamp_text};
+use crate::record::{Value, duration_text, json, parse_duration, timestamp_text, uuid5 as uuid5_of};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -149,7 +149,7 @@ fn uuid5(args: &[Val<'_>], fuel: &Fuel) -> Res<Value> {
         fuel.build(name.len() + part.len())?;
         name.push_str(part);
     }
-    Ok(Uuid::new_v5(&NAMESPACE, name.as_bytes()).hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned().into())
+    Ok(uuid5_of(&NAMESPACE, name.as_bytes()).hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned().into())
 }
 
 /// SHA-256 of bytes as they are, of anything else as its text.

@@ -1,9 +1,10 @@
 //! What may pass waits, with what comes behind it; what does not is a dead letter or holds its key; too much that cannot be read
 //! halts.
 
+use super::committed;
 use super::engine::{checked, wait_for};
+use crate::broker::Broker;
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, Isolation, Limit};
 use crate::clock::SystemClock;
 use crate::dlq::{Chosen, Edit, Order, Redrive};
 use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, World, write_origin};
@@ -15,7 +16,6 @@ use crate::telemetry::Telemetry;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A number passes at the try that it says; `other` passes everything on.
 fn topology(errors: &str) -> String {
@@ -93,17 +93,7 @@ impl Bench {
     }
 
     fn read(&self, topic: &str) -> Vec<Record> {
-        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).expect("there is one");
-        reader.assign(&[(TopicPartition::new(topic, 0), 0)]).expect("the topic is there");
-        let mut records = Vec::new();
-        let limit = Limit { records: usize::MAX, time: Duration::ZERO };
-        loop {
-            let before = records.len();
-            reader.poll(limit, &mut |record| records.push(record.to_record())).expect("readable");
-            if records.len() == before {
-                return records;
-            }
-        }
+        committed(&self.cluster, topic).into_iter().map(|(_, record)| record).collect()
     }
 
     /// What a topic says, in order.

@@ -1,12 +1,13 @@
 //! Dead letters that an operator replays: in the end all is as if they had never failed.
 
+use super::committed;
 use super::engine::{checked, wait_for};
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Batch, Broker, Isolation, NewRecord, Op};
+use crate::broker::{Batch, Broker, NewRecord, Op};
 use crate::clock::SystemClock;
 use crate::dlq::{Chosen, Done, Edit, Error, Filed, Filter, Found, Order, Redrive, Refusal, Shelf};
 use crate::node::World;
-use crate::reading::{Log, Lookup};
+use crate::reading::Lookup;
 use crate::record::{Offset, Partition, Record, partition_of};
 use crate::runtime::{Engine, Exit, Program, Running, Settings, prepare};
 use crate::state::{Memory, Stores};
@@ -121,11 +122,7 @@ impl Bench {
     }
 
     fn read(&self, topic: &str) -> Vec<(Offset, Record)> {
-        let mut records = Vec::new();
-        if let Some(mut log) = Log::open(&self.cluster, topic, Isolation::ReadCommitted).expect("readable") {
-            log.read_all(&mut |record| records.push((record.offset, record.to_record()))).expect("readable");
-        }
-        records
+        committed(&self.cluster, topic)
     }
 
     fn count(&self, topic: &str) -> usize {

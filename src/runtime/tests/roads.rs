@@ -1,19 +1,19 @@
 //! The roads of records that fail: dead letter, halt, panic; and what is kept of others.
 
+use super::committed;
 use super::engine::{checked, wait_for};
 use crate::broker::embedded::{Cluster, Options};
-use crate::broker::{Broker, Isolation, Limit, TopicSpec};
+use crate::broker::{Broker, TopicSpec};
 use crate::clock::SystemClock;
 use crate::codec::Event;
 use crate::failure::Failure;
-use crate::node::{Context, Input, Node, Outcome, Outgoing, Road, Stop, Target, World};
+use crate::node::{Context, Input, Node, Outcome, Outgoing, Policy, Stop, Target, World};
 use crate::record::{Record, RecordRef, Text, TopicPartition};
 use crate::runtime::{Engine, Exit, Halt, Program, Running, Settings, TaskPhase, prepare};
 use crate::state::Memory;
 use crate::telemetry::Telemetry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 fn topology(errors: &str) -> String {
     format!(
@@ -84,12 +84,7 @@ impl Bench {
     }
 
     fn read(&self, topic: &str) -> Vec<Record> {
-        let mut reader = self.cluster.log_reader(Isolation::ReadCommitted).expect("there is one");
-        reader.assign(&[(TopicPartition::new(topic, 0), 0)]).expect("the topic is there");
-        let mut records = Vec::new();
-        let limit = Limit { records: usize::MAX, time: Duration::ZERO };
-        reader.poll(limit, &mut |record| records.push(record.to_record())).expect("readable");
-        records
+        committed(&self.cluster, topic).into_iter().map(|(_, record)| record).collect()
     }
 
     /// Codes of the dead letters.
@@ -182,8 +177,8 @@ impl Node for Panics {
         Ok(())
     }
 
-    fn road(&self, _: &Failure) -> Road {
-        Road::DeadLetter
+    fn policy(&self) -> Option<Policy<'_>> {
+        None
     }
 }
 
