@@ -182,8 +182,8 @@ impl Bench {
             let (bare, type_header) = match &contract.envelope {
                 Envelope::Event => (false, None),
                 Envelope::None { type_header } => (true, type_header.as_ref().map(ToString::to_string)),
-                // A foreign envelope has a form of its own.
-                Envelope::Mapping(_) => return None,
+                // These have forms of their own.
+                Envelope::CloudEvents | Envelope::Mapping(_) => return None,
             };
             let types = contract.types.iter().flatten().map(|kind| {
                 let schema = kind.schema.as_ref().or_else(|| self.entity_of(&kind.name));

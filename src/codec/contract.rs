@@ -37,6 +37,8 @@ pub enum Envelope {
         /// The header that names the type; without it the type is the only one declared, else the topic.
         type_header: Option<Text>,
     },
+    /// CloudEvents 1.0: read binary and structured, written binary.
+    CloudEvents,
     /// A foreign envelope, which is read only.
     Mapping(Mapping),
 }
@@ -66,11 +68,11 @@ pub enum Format {
     /// JSON.
     #[default]
     Json,
-    /// Avro, behind the id of its schema. Only with `envelope: none`.
+    /// Avro, behind the id of its schema. Not with `envelope: event`.
     Avro,
-    /// UTF-8 text; the payload is a string. Only with `envelope: none`.
+    /// UTF-8 text; the payload is a string. Not with `envelope: event`.
     String,
-    /// Bytes as they are. Only with `envelope: none`.
+    /// Bytes as they are. Not with `envelope: event`.
     Bytes,
 }
 

@@ -1,5 +1,6 @@
 //! From a record's bytes to an event.
 
+use super::cloudevents::{self, Payload};
 use super::written::{Written, name_of};
 use super::{Contract, Envelope, Event, Format, Mapping, VALUE_SCHEMA_HEADER, moment, position_id, wire};
 use crate::failure::{Class, Failure, Stage};
@@ -36,11 +37,11 @@ impl Decoder {
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
         if self.contract.format == Format::Avro {
             // The reader's schema has a part in the reading, and there is nothing left to check.
-            return self.avro(record, true).map(Some);
+            return self.avro(record, true);
         }
         let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
         // A tombstone has no payload to be checked.
-        if record.value.is_some()
+        if (record.value.is_some() || self.contract.envelope == Envelope::CloudEvents)
             && let Some(schema) = self.contract.schema(&event.kind)
         {
             event.data = schema.accept(std::mem::take(&mut event.data)).map_err(|misfit| {
@@ -58,10 +59,14 @@ impl Decoder {
     /// The same without a look at schemas: of a record that is invalid, who asked can still be told.
     pub fn decode_unchecked(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
         if self.contract.format == Format::Avro {
-            return self.avro(record, false).map(Some);
+            return self.avro(record, false);
         }
         Ok(Some(match (&self.contract.envelope, record.value) {
             (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
+            (Envelope::CloudEvents, _) => match cloudevents::read(record)? {
+                Some((said, payload)) => completed(record, Said { data: self.payload(payload)?, ..said })?,
+                None => return Ok(None),
+            },
             (_, None) => return Ok(None),
             (Envelope::Event, Some(value)) => enveloped(record, value)?,
             (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
@@ -70,16 +75,7 @@ impl Decoder {
 
     /// `envelope: none`: the value is the payload, headers say the rest.
     fn plain(&self, record: &RecordRef<'_>, value: Option<&[u8]>, type_header: Option<&str>) -> Result<Event, Failure> {
-        let data = match (value, self.contract.format) {
-            (None, _) => Value::Null,
-            (Some(bytes), Format::Json) => read_json(bytes)?,
-            (Some(bytes), Format::String) => match std::str::from_utf8(bytes) {
-                Ok(text) => Value::Str(Text::new(text)),
-                Err(error) => return Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
-            },
-            (Some(bytes), Format::Bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
-            (Some(_), Format::Avro) => unreachable!("Avro has a road of its own"),
-        };
+        let data = value.map_or(Ok(Value::Null), |bytes| self.payload(Payload::Bytes(bytes.into())))?;
         let kind = match told_type(record, type_header)? {
             Some(kind) => kind,
             None => match self.contract.types.as_deref() {
@@ -90,18 +86,60 @@ impl Decoder {
         headed(record, kind, data)
     }
 
+    /// A payload in the topic's format. One of Avro has a road of its own.
+    fn payload(&self, payload: Payload<'_>) -> Result<Value, Failure> {
+        let bytes = match (payload, self.contract.format) {
+            (Payload::Bytes(bytes), _) => bytes,
+            (Payload::Value(Value::Str(text)), Format::Bytes) => {
+                return Ok(Value::Bytes(Bytes::copy_from_slice(text.as_bytes())));
+            }
+            (Payload::Value(value), _) => return Ok(value),
+        };
+        match self.contract.format {
+            Format::Json => read_json(&bytes),
+            Format::String => match std::str::from_utf8(&bytes) {
+                Ok(text) => Ok(Value::Str(Text::new(text))),
+                Err(error) => Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+            },
+            Format::Bytes => Ok(Value::Bytes(Bytes::copy_from_slice(&bytes))),
+            Format::Avro => Err(undecodable("Avro is bytes, and this is none")),
+        }
+    }
+
     /// `format: avro`: the same, with the schema of the writer. Where no header tells the type, the only one declared has it, or
     /// the one whose schema has the name of the writer's.
-    fn avro(&self, record: &RecordRef<'_>, checked: bool) -> Result<Event, Failure> {
-        let type_header = match &self.contract.envelope {
-            Envelope::None { type_header } => type_header.as_deref(),
-            Envelope::Event | Envelope::Mapping(_) => None,
-        };
-        let told = told_type(record, type_header)?;
+    fn avro(&self, record: &RecordRef<'_>, checked: bool) -> Result<Option<Event>, Failure> {
+        match &self.contract.envelope {
+            Envelope::CloudEvents => {
+                let Some((said, payload)) = cloudevents::read(record)? else { return Ok(None) };
+                let (kind, data) = match &payload {
+                    Payload::Bytes(bytes) => self.avro_payload(record, said.kind.clone(), Some(bytes), checked)?,
+                    Payload::Value(Value::Null) => self.avro_payload(record, said.kind.clone(), None, checked)?,
+                    Payload::Value(_) => return Err(undecodable("the topic is Avro, so `data_base64` is wanted, not `data`")),
+                };
+                completed(record, Said { kind: Some(kind), data, ..said }).map(Some)
+            }
+            Envelope::None { type_header } => {
+                let told = told_type(record, type_header.as_deref())?;
+                let (kind, data) = self.avro_payload(record, told, record.value, checked)?;
+                headed(record, kind, data).map(Some)
+            }
+            Envelope::Event | Envelope::Mapping(_) => Err(undecodable("Avro has no envelope within it")),
+        }
+    }
+
+    /// Type and payload of a value in Avro.
+    fn avro_payload(
+        &self,
+        record: &RecordRef<'_>,
+        told: Option<Text>,
+        value: Option<&[u8]>,
+        checked: bool,
+    ) -> Result<(Text, Value), Failure> {
         let types = self.contract.types.as_deref().unwrap_or_default();
-        let Some(value) = record.value else {
+        let Some(value) = value else {
             let only = || if let [(only, _)] = types { only.clone() } else { record.topic.into() };
-            return headed(record, told.unwrap_or_else(only), Value::Null);
+            return Ok((told.unwrap_or_else(only), Value::Null));
         };
         let (id, bytes) = wire::unframed(value, record.header(VALUE_SCHEMA_HEADER)).map_err(undecodable)?;
         let writer = self.written.writer(id, &self.contract)?;
@@ -119,7 +157,7 @@ impl Decoder {
             None => &writer.whole,
         };
         let data = plan.read(bytes).map_err(|why| undecodable(format!("no value of schema {id}: {why}")))?;
-        headed(record, kind, data)
+        Ok((kind, data))
     }
 }
 
@@ -145,16 +183,16 @@ fn headed(record: &RecordRef<'_>, kind: Text, data: Value) -> Result<Event, Fail
 
 /// What an envelope said.
 #[derive(Default)]
-struct Said {
-    id: Option<Text>,
-    kind: Option<Text>,
-    source: Option<Text>,
-    time: Option<Text>,
-    version: Option<Text>,
-    correlation_id: Option<Text>,
-    causation_id: Option<Text>,
-    metadata: Map,
-    data: Value,
+pub(super) struct Said {
+    pub(super) id: Option<Text>,
+    pub(super) kind: Option<Text>,
+    pub(super) source: Option<Text>,
+    pub(super) time: Option<Text>,
+    pub(super) version: Option<Text>,
+    pub(super) correlation_id: Option<Text>,
+    pub(super) causation_id: Option<Text>,
+    pub(super) metadata: Map,
+    pub(super) data: Value,
 }
 
 impl Said {
@@ -268,7 +306,7 @@ fn text(value: &Value, name: &str) -> Result<Option<Text>, Failure> {
 }
 
 /// A header of text that is not empty, the last of its name.
-fn text_header(record: &RecordRef<'_>, name: &str) -> Result<Option<Text>, Failure> {
+pub(super) fn text_header(record: &RecordRef<'_>, name: &str) -> Result<Option<Text>, Failure> {
     match record.header(name).map(std::str::from_utf8) {
         None => Ok(None),
         Some(Ok(text)) => Ok((!text.is_empty()).then(|| text.into())),

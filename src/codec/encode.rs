@@ -1,9 +1,9 @@
 //! From a message to a record's bytes.
 
 use super::decode::{CAUSATION_ID, CORRELATION_ID, MESSAGE_ID};
-use super::{Contract, Envelope, Error, Event, Format, Result, Schema, wire};
+use super::{Contract, Envelope, Error, Event, Format, Result, Schema, cloudevents, wire};
 use crate::failure::{Class, Failure, Stage};
-use crate::record::{HeaderRef, Map, Text, Value, json, timestamp_text};
+use crate::record::{Header, HeaderRef, Map, Text, Value, json, timestamp_text};
 use jiff::Timestamp;
 
 /// Writes the messages of a topic.
@@ -62,7 +62,7 @@ impl Encoder {
     pub fn accept(&self, kind: &str, data: Value) -> std::result::Result<Value, Failure> {
         match self.contract.schema(kind) {
             // Null without an envelope is a tombstone, which no schema knows.
-            Some(schema) if !(data.is_null() && self.is_plain()) => {
+            Some(schema) if !(data.is_null() && self.is_bare()) => {
                 schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
             }
             None if self.contract.format == Format::Avro && !data.is_null() => Err(without_schema(kind)),
@@ -72,7 +72,7 @@ impl Encoder {
 
     /// Appends the value's bytes; false: the record is a tombstone, nothing was appended.
     pub fn value(&self, draft: &Draft<'_>, out: &mut Vec<u8>) -> std::result::Result<bool, Failure> {
-        if !self.is_plain() {
+        if self.contract.envelope == Envelope::Event {
             return enveloped(draft, out).map(|()| true);
         }
         match (self.contract.format, draft.data) {
@@ -95,9 +95,19 @@ impl Encoder {
         schema.write(data, out).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
     }
 
-    /// Appends the headers that the envelope writes; none for `event`, whose value says all.
-    pub fn headers<'a>(&'a self, draft: &Draft<'a>, out: &mut Vec<HeaderRef<'a>>) {
-        let Envelope::None { type_header } = &self.contract.envelope else { return };
+    /// Appends the headers that the envelope writes; none for `event`, whose value says all. `room` takes those that have to be
+    /// made for it.
+    pub fn headers<'a>(
+        &'a self,
+        draft: &Draft<'a>,
+        room: &'a mut Vec<Header>,
+        out: &mut Vec<HeaderRef<'a>>,
+    ) -> std::result::Result<(), Failure> {
+        let type_header = match &self.contract.envelope {
+            Envelope::Event | Envelope::Mapping(_) => return Ok(()),
+            Envelope::CloudEvents => return cloudevents::headers(draft, self.contract.format, room, out),
+            Envelope::None { type_header } => type_header,
+        };
         let mut put = |name: &'a str, value: &'a str| out.push(HeaderRef { name, value: Some(value.as_bytes()) });
         if let Some(name) = type_header {
             put(name, draft.kind);
@@ -107,9 +117,20 @@ impl Encoder {
         if let Some(causation_id) = draft.causation_id {
             put(CAUSATION_ID, causation_id);
         }
+        Ok(())
     }
 
-    fn is_plain(&self) -> bool {
+    /// Does the envelope write a header of that name, so that a message cannot set it?
+    pub fn owns_header(&self, name: &str) -> bool {
+        [MESSAGE_ID, CORRELATION_ID, CAUSATION_ID].contains(&name)
+            || match &self.contract.envelope {
+                Envelope::None { type_header } => type_header.as_deref() == Some(name),
+                Envelope::CloudEvents => cloudevents::owns_header(name),
+                Envelope::Event | Envelope::Mapping(_) => false,
+            }
+    }
+
+    fn is_bare(&self) -> bool {
         matches!(self.contract.envelope, Envelope::None { .. })
     }
 }
@@ -157,7 +178,7 @@ fn without_schema(kind: &str) -> Failure {
     invalid(format!("the topic is Avro and declares no schema for `{kind}`"))
 }
 
-fn invalid(message: String) -> Failure {
+pub(super) fn invalid(message: String) -> Failure {
     Failure::new(Class::Permanent, "SCHEMA_INVALID", Stage::Encode, message)
 }
 

@@ -6,6 +6,7 @@
 //! is the node's.
 
 pub mod avro;
+mod cloudevents;
 mod contract;
 mod decode;
 mod encode;
@@ -20,6 +21,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+pub use cloudevents::is_name as is_attribute_name;
 pub use contract::{Contract, Envelope, Format, KeyFormat, Mapping, Registered};
 pub use decode::{CAUSATION_ID, CORRELATION_ID, Decoder, MESSAGE_ID};
 pub use encode::{Draft, Encoder, version_of};

@@ -319,10 +319,11 @@ fn messages_are_written_in_their_envelope() {
         (Format::Bytes, value("{}"), Err("SCHEMA_INVALID")),
     ] {
         let encoder = Encoder::new(plain(format, None)).expect("writable");
-        let (draft, mut out, mut headers) = (draft(&data, None), Vec::new(), Vec::new());
+        let (draft, mut out, mut headers) = (draft(&data, None), Vec::new(), Vec::<HeaderRef<'_>>::new());
         let found = encoder.value(&draft, &mut out).map(|some| some.then_some(&out[..]));
         assert_eq!(found.map_err(|failure| failure.code().to_string()), expected.map_err(str::to_owned), "{format:?} {data:?}");
-        encoder.headers(&draft, &mut headers);
+        let mut room = Vec::new();
+        encoder.headers(&draft, &mut room, &mut headers).expect("writable");
         let headers: Vec<_> = headers.iter().map(|header| (header.name, header.value.expect("text"))).collect();
         assert_eq!(
             headers,
@@ -482,7 +483,8 @@ proptest! {
             let draft = Draft { id: &id, correlation_id: &correlation, ..draft(&data, Some(&metadata)) };
             let (mut value, mut headers) = (Vec::new(), Vec::new());
             let some = encoder.value(&draft, &mut value).expect("JSON");
-            encoder.headers(&draft, &mut headers);
+            let mut room = Vec::new();
+        encoder.headers(&draft, &mut room, &mut headers).expect("writable");
             let record = Record {
                 topic: "t".into(), partition: 0, timestamp: 1_795_248_000_000, key: None,
                 value: some.then(|| value.into()), headers: headers.iter().map(HeaderRef::to_header).collect::<Vec<Header>>(),

@@ -6,7 +6,7 @@
 use super::delayed::Kept;
 use super::replay::without_replay;
 use super::{Context, Delayed, Frame, InstanceKey, Outgoing, Stop, Target, Way, World, timer_name};
-use crate::codec::{CAUSATION_ID, CORRELATION_ID, Draft, Event, KeyFormat, MESSAGE_ID, Part, derived_id, moment, write_key};
+use crate::codec::{Draft, Encoder, Event, KeyFormat, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value};
 use crate::topology::model::{Delay, DelayLength, Message, MessageData, MessageKey, MessageKind, MessageTarget};
@@ -153,10 +153,8 @@ impl<'a> Outbox<'a> {
             MessageData::Template(template) => frame.fill(template, Stage::Encode)?,
             MessageData::Current => frame.data().clone(),
         };
-        let data = match &self.outlet(&to).encoder {
-            Some(encoder) => encoder.accept(&kind, data)?,
-            None => return Err(read_only()),
-        };
+        let encoder = self.outlet(&to).encoder.as_ref().ok_or_else(read_only)?;
+        let data = encoder.accept(&kind, data)?;
         let id = match &message.id {
             Some(expr) => match frame.eval(expr, Stage::Encode)? {
                 Value::Str(id) if !id.is_empty() => id,
@@ -172,7 +170,7 @@ impl<'a> Outbox<'a> {
             None => Map::new(),
         };
         let headers = match &message.headers {
-            Some(template) => text_headers(&frame.fill_map(template, Stage::Encode)?),
+            Some(template) => text_headers(&frame.fill_map(template, Stage::Encode)?, encoder),
             None => Vec::new(),
         };
         let event = self.event(id, kind, data, metadata);
@@ -370,8 +368,8 @@ impl<'a> Outbox<'a> {
         let draft = Draft::of(event);
         let mut value = Vec::with_capacity(512);
         let some = encoder.value(&draft, &mut value)?;
-        let mut headers = Vec::with_capacity(4 + own.len());
-        encoder.headers(&draft, &mut headers);
+        let (mut room, mut headers) = (Vec::new(), Vec::with_capacity(4 + own.len()));
+        encoder.headers(&draft, &mut room, &mut headers)?;
         headers.extend(self.record.headers.iter().filter(|header| TRACE_HEADERS.contains(&header.name)));
         headers.extend(own.iter().map(Header::as_ref));
         each(Outgoing { value: some.then_some(&value), headers: &headers, ..self.outgoing(to, key, &event.id) })
@@ -393,11 +391,11 @@ impl<'a> Outbox<'a> {
 }
 
 /// Headers of a message's own: text, null leaves one out. Those that the engine writes are not for others to set.
-fn text_headers(map: &Map) -> Vec<Header> {
+fn text_headers(map: &Map, encoder: &Encoder) -> Vec<Header> {
     let engines = |name: &str| {
         name.starts_with("__skald.")
             || name.starts_with("__streams.")
-            || [MESSAGE_ID, CORRELATION_ID, CAUSATION_ID].contains(&name)
+            || encoder.owns_header(name)
             || TRACE_HEADERS.contains(&name)
     };
     map.iter()

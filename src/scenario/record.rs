@@ -123,8 +123,8 @@ fn encode(event: &Event, world: &World, topic: Option<usize>, headers: &mut Vec<
     let draft = Draft { data: &data, ..Draft::of(event) };
     let mut bytes = Vec::new();
     let some = encoder.value(&draft, &mut bytes).map_err(|failure| failure.message().to_owned())?;
-    let mut written: Vec<HeaderRef<'_>> = Vec::new();
-    encoder.headers(&draft, &mut written);
+    let (mut room, mut written) = (Vec::new(), Vec::<HeaderRef<'_>>::new());
+    encoder.headers(&draft, &mut room, &mut written).map_err(|failure| failure.message().to_owned())?;
     headers.extend(written.iter().map(HeaderRef::to_header));
     Ok(some.then_some(bytes))
 }

@@ -59,7 +59,7 @@ const CODES: &[(&str, &str)] = &[
     ("E404", "the schema does not have the field that the topic's key reads"),
     ("E405", "a state field that is never set"),
     ("E406", "`set` gives no map"),
-    ("E408", "the path of an envelope"),
+    ("E408", "a path or a name that the envelope cannot have"),
     ("E409", "schema and format of a topic do not go together"),
     ("W401", "a topic without types"),
     ("E501", "partition counts differ"),

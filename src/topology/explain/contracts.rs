@@ -35,8 +35,8 @@ pub(super) const PAGES: &[Page] = &[
     ),
     entry!(
         "E408",
-        "An envelope of your own names the places of its parts as dotted paths into the value, and this is none.",
-        "Write names of fields with single dots between: `header.type`.",
+        "An envelope of your own names the places of its parts as dotted paths into the value, and this is none. Or it is metadata of a message in a topic of CloudEvents, whose attributes have names of lower-case letters and digits.",
+        "Write names of fields with single dots between: `header.type`. Of a CloudEvent write `tenantid`, not `tenantId`.",
     ),
     entry!(
         "E409",

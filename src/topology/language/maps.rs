@@ -83,7 +83,11 @@ pub(super) const MAPS: &[Map] = &[
                 "Message types with their schemas; `{}` is anything",
             ),
             field("key", Expr, "How records are keyed, over `data` and `event`"),
-            field("envelope", Either(&[One(&["event", "none"]), Of("envelope")]), "Where a record says what it is"),
+            field(
+                "envelope",
+                Either(&[One(&["event", "cloudevents", "none"]), Of("envelope")]),
+                "Where a record says what it is",
+            ),
             field("type_header", Text, "With `envelope: none`: the header that names the type"),
             field("format", One(&["json", "avro", "string", "bytes"]), "From bytes to a payload"),
             field("key_format", One(&["json", "string", "bytes"]), "From bytes to a key"),

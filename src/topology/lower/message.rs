@@ -5,7 +5,7 @@ use super::exprs::Want;
 use super::fields::{Fields, Shape};
 use super::scalars::{TYPE, is_topic, shortened};
 use super::topics::elements;
-use crate::codec::Format;
+use crate::codec::{Envelope, Format, is_attribute_name};
 use crate::expr::{Scope, Type};
 use crate::record::Text;
 use crate::topology::diagnostic::{Finding, finding};
@@ -136,6 +136,7 @@ impl Lower<'_> {
         let (kind, to) = (kind?, target?);
         if let MessageTarget::Topic(topic) = to {
             self.payload_fits(fields, topic, &kind, &data_type, sender);
+            self.metadata_fits(fields, topic);
         }
         let own_event = matches!(to, MessageTarget::Topic(topic) if sender.decides() && sender.events == Some(topic));
         let plain = ["type", "data", "headers", "metadata", "id"].iter().all(|name| fields.get(name).is_none());
@@ -375,6 +376,19 @@ impl Lower<'_> {
             self.say(node.range.clone(), finding("E306", format!("`{name}` is a map, this is {ty}")));
         }
         Some(template)
+    }
+
+    /// Names of metadata against what the topic's envelope can call them.
+    fn metadata_fits(&mut self, fields: &Fields<'_>, topic: usize) {
+        if self.topics.get(topic).envelope != Envelope::CloudEvents {
+            return;
+        }
+        for entry in fields.get("metadata").and_then(Node::map).unwrap_or_default() {
+            if let Err(why) = is_attribute_name(&entry.key) {
+                let found = finding("E408", why).cause("metadata of a CloudEvent are its attributes");
+                self.say(entry.key_range.clone(), found);
+            }
+        }
     }
 
     /// The payload against the schema of its type.

@@ -84,10 +84,10 @@ impl Lower<'_> {
     }
 
     /// One of several words.
-    pub(super) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)], later: &[&str]) -> Option<T> {
+    pub(super) fn one_of<T: Clone>(&mut self, node: &Node, words: &[(&str, T)], later: &[&str]) -> Option<T> {
         let filled = self.filled(node)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == filled.text) {
-            return Some(*value);
+            return Some(value.clone());
         }
         if later.contains(&filled.text.as_str()) {
             self.later(node.range.clone(), &format!("`{}`", filled.text));

@@ -142,10 +142,10 @@ impl Lower<'_> {
             contract.validate = validate;
         }
         contract.envelope = self.envelope(fields);
-        if contract.format != Format::Json && !matches!(contract.envelope, Envelope::None { .. }) {
+        if contract.format != Format::Json && !matches!(contract.envelope, Envelope::None { .. } | Envelope::CloudEvents) {
             let range = fields.key_range("format");
             let found = finding("E107", "only JSON has an envelope within it");
-            self.say(range, found.hint("write `envelope: none`"));
+            self.say(range, found.hint("write `envelope: none` or `envelope: cloudevents`"));
         }
         if let Some(node) = fields.get("types").filter(|node| !node.is_null()) {
             contract.types = self.types(node, contract.format);
@@ -249,11 +249,9 @@ impl Lower<'_> {
             None => Envelope::Event,
             Some(node) if node.map().is_some() => self.mapping(node),
             Some(node) => {
-                let words = [("event", false), ("none", true)];
-                match self.one_of(node, &words, &["cloudevents"]) {
-                    Some(true) => Envelope::None { type_header: None },
-                    _ => Envelope::Event,
-                }
+                let none = Envelope::None { type_header: None };
+                let words = [("event", Envelope::Event), ("cloudevents", Envelope::CloudEvents), ("none", none)];
+                self.one_of(node, &words, &[]).unwrap_or_default()
             }
         };
         match (envelope, header) {
