@@ -76,6 +76,18 @@ pub enum Format {
     Bytes,
 }
 
+impl Format {
+    /// As topology files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Avro => "avro",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
 /// What a record's key is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyFormat {

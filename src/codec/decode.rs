@@ -1,7 +1,7 @@
 //! From a record's bytes to an event.
 
 use super::cloudevents::{self, Payload};
-use super::written::{Written, name_of};
+use super::written::{Unread, Written, name_of};
 use super::{Contract, Envelope, Event, Format, Mapping, VALUE_SCHEMA_HEADER, moment, position_id, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Map, RecordRef, Text, Value, json, read_timestamp};
@@ -146,17 +146,16 @@ impl Decoder {
         let declared = match &told {
             Some(kind) => types.iter().position(|(name, _)| name == kind),
             None if types.len() == 1 => Some(0),
-            None => writer.named.as_ref().and_then(|named| types.iter().position(|(_, schema)| name_of(schema) == Some(named))),
+            None => writer.name().and_then(|named| types.iter().position(|(_, schema)| name_of(schema) == Some(named))),
         };
         let kind = told.or_else(|| Some(types[declared?].0.clone())).unwrap_or_else(|| record.topic.into());
-        let plan = match declared.filter(|_| checked) {
-            Some(place) => writer.plans[place].as_ref().map_err(|why| {
+        let data = writer.read(declared.filter(|_| checked), bytes).map_err(|unread| match unread {
+            Unread::Misfit(why) => {
                 let message = format!("what schema {id} writes cannot be read as `{kind}`: {why}");
                 Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)
-            })?,
-            None => &writer.whole,
-        };
-        let data = plan.read(bytes).map_err(|why| undecodable(format!("no value of schema {id}: {why}")))?;
+            }
+            Unread::Broken(why) => undecodable(format!("no value of schema {id}: {why}")),
+        })?;
         Ok((kind, data))
     }
 }

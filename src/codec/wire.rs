@@ -3,6 +3,7 @@
 //! Of the two forms that schema registries know, `00` and four bytes of an id before the value is read and written; `01` and the
 //! sixteen bytes of a GUID in a header is read.
 
+use super::Document;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -27,39 +28,6 @@ impl std::fmt::Display for SchemaId {
             Self::Guid(guid) => write!(f, "{guid}"),
         }
     }
-}
-
-/// What a schema is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// Avro.
-    Avro,
-    /// JSON Schema.
-    Json,
-    /// Protobuf.
-    Protobuf,
-}
-
-impl Language {
-    /// As registries name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Avro => "AVRO",
-            Self::Json => "JSON",
-            Self::Protobuf => "PROTOBUF",
-        }
-    }
-}
-
-/// A schema as a registry keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// What it is written in.
-    pub language: Language,
-    /// Its text.
-    pub text: Arc<str>,
-    /// Texts of the schemas that it refers to, each after those that it refers to itself.
-    pub references: Vec<Arc<str>>,
 }
 
 /// What is known of a schema at this moment.

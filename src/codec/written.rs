@@ -2,10 +2,10 @@
 
 use super::avro::{self, Plan};
 use super::decode::undecodable;
-use super::wire::{Document, Language, Lookup, SchemaId};
-use super::{Contract, Schema};
+use super::wire::{Lookup, SchemaId};
+use super::{Contract, Document, Format, Language, Schema};
 use crate::failure::{Class, Failure, Stage};
-use crate::record::Text;
+use crate::record::{Text, Value};
 use crate::sync::{read, write};
 use std::sync::{Arc, RwLock};
 
@@ -21,15 +21,18 @@ pub(super) struct Written(RwLock<Vec<(SchemaId, Known)>>);
 /// A writer, or why its schema cannot be used: that is found once, too.
 type Known = Result<Arc<Writer>, Arc<str>>;
 
-/// A writer's schema.
+/// A writer's schema, as the topic's format reads it.
 #[derive(Debug)]
-pub(super) struct Writer {
-    /// Its full name.
-    pub(super) named: Option<Text>,
-    /// Reads values as the writer meant them.
-    pub(super) whole: Plan,
-    /// Per declared type: reads them as its schema has them, or why not.
-    pub(super) plans: Vec<Result<Plan, String>>,
+pub(super) enum Writer {
+    Avro(AvroWriter),
+}
+
+/// Why a value was not read.
+pub(super) enum Unread {
+    /// What the schema writes does not fit the declared one, whatever the value is.
+    Misfit(String),
+    /// The bytes are no value of the schema.
+    Broken(String),
 }
 
 impl Written {
@@ -61,18 +64,56 @@ impl Written {
 }
 
 impl Writer {
+    /// Makes a schema ready that records of a topic carry. Each format has its languages.
     fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
-        if document.language != Language::Avro {
-            return Err(format!("it is {}, and the topic is Avro", document.language.name()));
+        match (contract.format, document.language) {
+            (Format::Avro, Language::Avro) => AvroWriter::of(document, contract).map(Self::Avro),
+            (format, language) => Err(format!("it is {}, and the topic is read as {}", language.name(), format.name())),
         }
-        let references: Vec<&str> = document.references.iter().map(|text| &**text).collect();
-        let writer = avro::Schema::parse(&document.text, &references).map_err(|error| error.to_string())?;
+    }
+
+    /// The full name of what it writes, which a declared schema may have too.
+    pub(super) fn name(&self) -> Option<&Text> {
+        match self {
+            Self::Avro(avro) => avro.named.as_ref(),
+        }
+    }
+
+    /// A value as the declared type of this place has it; `None`: as it was meant.
+    pub(super) fn read(&self, declared: Option<usize>, bytes: &[u8]) -> Result<Value, Unread> {
+        match self {
+            Self::Avro(avro) => avro.read(declared, bytes),
+        }
+    }
+}
+
+/// A writer's schema in Avro.
+#[derive(Debug)]
+pub(super) struct AvroWriter {
+    named: Option<Text>,
+    /// Reads values as the writer meant them.
+    whole: Plan,
+    /// Per declared type: reads them as its schema has them, or why not.
+    plans: Vec<Result<Plan, String>>,
+}
+
+impl AvroWriter {
+    fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
+        let writer = avro::Schema::parse(&document.text, &document.referred()).map_err(|error| error.to_string())?;
         let plan = |schema: &Option<Schema>| match schema.as_ref().and_then(Schema::avro) {
             Some((reader, _)) => Plan::new(&writer, reader),
             None => Plan::of_writer(&writer),
         };
         let plans = contract.types.iter().flatten().map(|(_, schema)| plan(schema)).collect();
         Ok(Self { named: writer.name().cloned(), whole: Plan::of_writer(&writer)?, plans })
+    }
+
+    fn read(&self, declared: Option<usize>, bytes: &[u8]) -> Result<Value, Unread> {
+        let plan = match declared {
+            Some(place) => self.plans[place].as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
+            None => &self.whole,
+        };
+        plan.read(bytes).map_err(Unread::Broken)
     }
 }
 

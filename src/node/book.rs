@@ -2,7 +2,7 @@
 
 use crate::codec::{Registered, Schema, Schemas};
 use crate::record::Text;
-use crate::registry::{Embedded, Registry, Wanted};
+use crate::registry::{Embedded, Settled, Wanted, settle};
 use crate::topology::model::{Contract, Format, MessageType, Topology};
 use std::sync::Arc;
 
@@ -69,8 +69,11 @@ impl Book {
         let registry = Embedded::new();
         // One that contradicts another of its subject is refused as messages are; a message of it says so when it is written.
         let registered = topic_schemas(topology).into_iter().filter_map(|schema| {
-            let id = registry.register(&schema.wanted.subject, &schema.wanted.document).ok()?;
-            Some((schema, id))
+            let wanted = Wanted { auto_register: true, ..schema.wanted.clone() };
+            match settle(&registry, &wanted).ok()? {
+                Settled::Found(id) | Settled::Registered(id) => Some((schema, id)),
+                Settled::Missing => None,
+            }
         });
         let registered = registered.collect();
         Self::new(Arc::new(registry), registered)

@@ -3,7 +3,7 @@
 //! Ids follow from the schemas, so that every one of these gives a schema the same id. New versions must be able to read what the
 //! one before wrote, as with Confluent's registry by default.
 
-use super::{Error, Registry, Result, Version};
+use super::{Error, Place, Registry, Result, Version};
 use crate::codec::{Document, Language, Lookup, SchemaId, Schemas, avro};
 use crate::sync::lock;
 use sha2::{Digest, Sha256};
@@ -36,15 +36,14 @@ impl Embedded {
 fn id_of(document: &Document) -> u32 {
     let mut hash = Sha256::new();
     hash.update(document.language.name());
-    document.references.iter().for_each(|text| hash.update(text.as_bytes()));
+    document.references.iter().for_each(|reference| hash.update(reference.text.as_bytes()));
     hash.update(document.text.as_bytes());
     let digest = hash.finalize();
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) & 0x7fff_ffff
 }
 
 fn compiled(document: &Document) -> Result<avro::Schema> {
-    let references: Vec<&str> = document.references.iter().map(|text| &**text).collect();
-    avro::Schema::parse(&document.text, &references).map_err(|error| Error::Unusable(error.to_string()))
+    avro::Schema::parse(&document.text, &document.referred()).map_err(|error| Error::Unusable(error.to_string()))
 }
 
 impl Kept {
@@ -77,9 +76,11 @@ impl Registry for Embedded {
         Ok(Version { id, version: u32::try_from(place).unwrap_or(u32::MAX), document })
     }
 
-    fn find(&self, subject: &str, document: &Document) -> Result<Option<u32>> {
+    fn find(&self, subject: &str, document: &Document) -> Result<Option<Place>> {
         let id = id_of(document);
-        Ok(lock(&self.0).subjects.get(subject).filter(|ids| ids.contains(&id)).map(|_| id))
+        let kept = lock(&self.0);
+        let place = kept.subjects.get(subject).and_then(|ids| ids.iter().position(|known| *known == id));
+        Ok(place.map(|place| Place { id, version: u32::try_from(place + 1).unwrap_or(u32::MAX) }))
     }
 
     fn register(&self, subject: &str, document: &Document) -> Result<u32> {

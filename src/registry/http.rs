@@ -4,19 +4,18 @@
 //! 5xx) is tried a few times with growing pauses; who has more patience asks again. A 404 counts as the registry's word only where
 //! it comes with the registry's own error code: one of a wrong path or of a proxy says nothing about ids.
 
-use super::protocol::{ErrorAnswer, FitAnswer, IdAnswer, Reference, SchemaAnswer, SchemaRequest, segment, shortened};
-use super::{Error, Registry, Result, Version};
+use super::protocol::{ErrorAnswer, FitAnswer, IdAnswer, PlaceAnswer, SchemaAnswer, SchemaRequest, segment, shortened};
+use super::references::Parts;
+use super::{Error, Place, Registry, Result, Version};
 use crate::codec::{Document, SchemaId};
 use crate::sync::lock;
 use reqwest::{Method, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Largest answer.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// Schemas that one refers to, in all.
-const REFERENCES_MAX: usize = 100;
 /// Pauses before the tries after the first.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
@@ -77,6 +76,7 @@ pub struct Http {
     client: reqwest::Client,
     /// Questions are asked one after another: there are few, and none is in a hurry.
     runtime: Mutex<tokio::runtime::Runtime>,
+    parts: Parts,
 }
 
 impl std::fmt::Debug for Http {
@@ -126,7 +126,7 @@ impl Http {
         let client = builder.build().map_err(|error| broken(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Mutex::new(runtime.map_err(|error| broken(error.to_string()))?);
-        Ok(Self { base, auth: settings.auth, client, runtime })
+        Ok(Self { base, auth: settings.auth, client, runtime, parts: Parts::default() })
     }
 
     fn ask(&self, method: &Method, path: &str, body: Option<&SchemaRequest<'_>>) -> Result<Answer> {
@@ -187,43 +187,12 @@ impl Http {
 
     fn document(&self, answer: SchemaAnswer) -> Result<Document> {
         let language = answer.language()?;
-        let mut gathered = Gathered::default();
-        for reference in answer.references.iter().flatten() {
-            self.gather(reference, &mut gathered, 0)?;
-        }
-        Ok(Document { language, text: answer.schema.into(), references: gathered.texts })
+        let (references, uses) = self.parts.gather(answer.references.as_deref().unwrap_or_default(), &|subject, version| {
+            let path = format!("subjects/{}/versions/{version}", segment(subject));
+            self.get(&path, &format!("version {version} of `{}`", shortened(subject)))
+        })?;
+        Ok(Document { language, text: answer.schema.into(), references, uses })
     }
-
-    /// Takes a schema that is referred to, after those that it refers to itself.
-    fn gather(&self, reference: &Reference, gathered: &mut Gathered, depth: usize) -> Result<()> {
-        let place = (reference.subject.clone(), reference.version);
-        if gathered.places.contains(&place) {
-            return Ok(());
-        }
-        if gathered.places.len() >= REFERENCES_MAX || depth >= REFERENCES_MAX {
-            return Err(Error::Unusable(format!("a schema refers to more than {REFERENCES_MAX} others")));
-        }
-        gathered.places.push(place);
-        let path = format!("subjects/{}/versions/{}", segment(&reference.subject), reference.version);
-        let what = format!("version {} of `{}`, which a schema refers to", reference.version, shortened(&reference.subject));
-        let answer: SchemaAnswer = match self.get(&path, &what) {
-            // Of the one that refers to it nothing is said by that.
-            Err(Error::Absent(what)) => return Err(Error::Unusable(format!("there is no {what}"))),
-            answer => answer?,
-        };
-        for inner in answer.references.iter().flatten() {
-            self.gather(inner, gathered, depth + 1)?;
-        }
-        gathered.texts.push(Arc::from(answer.schema));
-        Ok(())
-    }
-}
-
-/// Schemas that one refers to.
-#[derive(Default)]
-struct Gathered {
-    places: Vec<(String, u32)>,
-    texts: Vec<Arc<str>>,
 }
 
 impl Answer {
@@ -277,11 +246,11 @@ impl Registry for Http {
         Ok(Version { id, version, document: self.document(answer)? })
     }
 
-    fn find(&self, subject: &str, document: &Document) -> Result<Option<u32>> {
+    fn find(&self, subject: &str, document: &Document) -> Result<Option<Place>> {
         let answer =
             self.ask(&Method::POST, &format!("subjects/{}{NORMALIZED}", segment(subject)), Some(&SchemaRequest::of(document)))?;
-        match answer.read::<IdAnswer>(&format!("schema of subject `{subject}`")) {
-            Ok(found) => Ok(Some(found.id)),
+        match answer.read::<PlaceAnswer>(&format!("schema of subject `{subject}`")) {
+            Ok(PlaceAnswer { id, version }) => Ok(Some(Place { id, version })),
             Err(Error::Absent(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -116,19 +116,19 @@ impl Schemas for Lookups {
 impl State {
     fn put(&mut self, id: SchemaId, known: Known) {
         if let Known::Found(document) = &known {
-            self.bytes += size_of(document);
+            self.bytes += document.bytes();
         }
         self.turn += 1;
         let entry = Entry { turn: self.turn, known };
         if let Some(Entry { known: Known::Found(old), .. }) = self.entries.insert(id, entry) {
-            self.bytes -= size_of(&old);
+            self.bytes -= old.bytes();
         }
         while (self.entries.len() > ENTRIES_MAX || self.bytes > BYTES_MAX) && self.entries.len() > 1 {
             // What was wanted last stays, and what is forgotten is asked for again.
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.turn).map(|(id, _)| *id);
             let oldest = oldest.expect("there are several");
             if let Some(Entry { known: Known::Found(old), .. }) = self.entries.remove(&oldest) {
-                self.bytes -= size_of(&old);
+                self.bytes -= old.bytes();
             }
         }
     }
@@ -145,10 +145,6 @@ impl State {
             None => Err(None),
         }
     }
-}
-
-fn size_of(document: &Document) -> usize {
-    document.text.len() + document.references.iter().map(|text| text.len()).sum::<usize>()
 }
 
 impl Shared {

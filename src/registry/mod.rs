@@ -14,6 +14,7 @@ mod error;
 mod http;
 mod lookups;
 mod protocol;
+mod references;
 mod settle;
 
 #[cfg(test)]
@@ -35,8 +36,8 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// A version of a subject, or the latest; [`Error::Absent`] where there is none.
     fn version(&self, subject: &str, version: Option<u32>) -> Result<Version>;
 
-    /// The id under which a subject has this very schema; `None`: it has not.
-    fn find(&self, subject: &str, document: &Document) -> Result<Option<u32>>;
+    /// Where a subject has this very schema; `None`: it has not.
+    fn find(&self, subject: &str, document: &Document) -> Result<Option<Place>>;
 
     /// Gives a subject a version of this schema, if it has none, and tells the id; [`Error::Incompatible`] where the subject's
     /// rule is against it.
@@ -45,6 +46,15 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// What the subject's rule has against this schema as the next version: nothing, where the list is empty. A subject without
     /// versions takes any.
     fn objections(&self, subject: &str, document: &Document) -> Result<Vec<String>>;
+}
+
+/// Where a subject has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number that records carry.
+    pub id: u32,
+    /// Number of the version.
+    pub version: u32,
 }
 
 /// A version of a subject.

@@ -1,7 +1,7 @@
 //! The shapes of the API on the wire.
 
 use super::{Error, Result};
-use crate::codec::{Document, Language};
+use crate::codec::{Document, Language, Reference};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
@@ -9,11 +9,25 @@ pub(super) struct SchemaRequest<'a> {
     schema: &'a str,
     #[serde(rename = "schemaType")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<NamedReference<'a>>,
+}
+
+#[derive(Serialize)]
+struct NamedReference<'a> {
+    name: &'a str,
+    subject: &'a str,
+    version: Option<u32>,
 }
 
 impl<'a> SchemaRequest<'a> {
     pub(super) fn of(document: &'a Document) -> Self {
-        Self { schema: &document.text, kind: document.language.name() }
+        let named = document.named().map(|Reference { name, subject, version, .. }| NamedReference {
+            name,
+            subject,
+            version: *version,
+        });
+        Self { schema: &document.text, kind: document.language.name(), references: named.collect() }
     }
 }
 
@@ -25,7 +39,7 @@ pub(super) struct SchemaAnswer {
     #[serde(rename = "schemaType", default)]
     pub(super) kind: Option<String>,
     #[serde(default)]
-    pub(super) references: Option<Vec<Reference>>,
+    pub(super) references: Option<Vec<ReferenceAnswer>>,
     #[serde(default)]
     pub(super) id: Option<u32>,
     #[serde(default)]
@@ -44,7 +58,8 @@ impl SchemaAnswer {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Reference {
+pub(super) struct ReferenceAnswer {
+    pub(super) name: String,
     pub(super) subject: String,
     pub(super) version: u32,
 }
@@ -52,6 +67,12 @@ pub(super) struct Reference {
 #[derive(Debug, Deserialize)]
 pub(super) struct IdAnswer {
     pub(super) id: u32,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PlaceAnswer {
+    pub(super) id: u32,
+    pub(super) version: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
-use crate::codec::{Language, Lookup, Schemas};
+use crate::codec::{Language, Lookup, Reference, Schemas};
 use crate::sync::lock;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ use std::time::Duration;
 const ORDER: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"}]}"#;
 
 fn avro(text: &str) -> Document {
-    Document { language: Language::Avro, text: text.into(), references: Vec::new() }
+    Document::alone(Language::Avro, text)
 }
 
 /// Answers requests in the order they come, each with a status and a body, and keeps what was asked.
@@ -105,7 +105,8 @@ fn schemas_come_with_those_they_refer_to_each_after_its_own() {
         (200, r#"{"schema":"C","id":3,"version":1}"#),
     ]);
     let document = client(&server).schema(SchemaId::Guid(uuid::Uuid::from_u128(1))).expect("all are there");
-    assert_eq!(document.references.iter().map(|text| &**text).collect::<Vec<_>>(), ["C", "B"]);
+    assert_eq!(document.referred(), ["C", "B"]);
+    assert_eq!(document.named().map(|one| &*one.name).collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(
         server.asked(),
         [
@@ -134,6 +135,38 @@ fn subjects_are_asked_registered_and_compared() {
     assert_eq!(client.objections("new", &order), Ok(Vec::new()), "a subject without versions takes any");
     let body = serde_json::json!({"schema": ORDER, "schemaType": "AVRO"}).to_string();
     assert_eq!(server.asked()[0], format!("POST /api/subjects/orders-value?normalize=true HTTP/1.1 {body}"));
+}
+
+/// A schema of a file, which needs another one of a file.
+fn importing() -> Document {
+    let line = r#"{"type":"record","name":"Line","fields":[]}"#;
+    let text = r#"{"type":"record","name":"Order","fields":[{"name":"line","type":"Line"}]}"#;
+    let line = Reference { name: "Line".into(), subject: "lines".into(), version: None, text: line.into(), uses: Vec::new() };
+    Document { references: vec![line], uses: vec![0], ..avro(text) }
+}
+
+#[test]
+fn what_a_schema_refers_to_is_registered_before_it_and_named_by_its_version() {
+    let server = Server::saying(&[
+        (404, r#"{"error_code":40401,"message":"Subject not found"}"#),
+        (200, r#"{"id":3}"#),
+        (200, r#"{"id":3,"version":2}"#),
+        (404, r#"{"error_code":40401,"message":"Subject not found"}"#),
+        (200, r#"{"id":4}"#),
+    ]);
+    let wanted = Wanted { subject: "orders-value".into(), document: importing(), auto_register: true };
+    assert_eq!(settle(&client(&server), &wanted), Ok(Settled::Registered(4)));
+    let asked = server.asked();
+    assert!(asked[1].starts_with("POST /api/subjects/lines/versions"), "{asked:?}");
+    assert!(asked[4].contains(r#""references":[{"name":"Line","subject":"lines","version":2}]"#), "{asked:?}");
+
+    let registry = Embedded::new();
+    assert_eq!(standing(&registry, &wanted), Ok(Standing::New));
+    assert_eq!(settle(&registry, &Wanted { auto_register: false, ..wanted.clone() }), Ok(Settled::Missing));
+    let Ok(Settled::Registered(id)) = settle(&registry, &wanted) else { panic!("it is new") };
+    assert_eq!(standing(&registry, &wanted), Ok(Standing::Registered(id)));
+    let kept = registry.schema(SchemaId::Number(id)).expect("it is there");
+    assert_eq!(kept.references[0].version, Some(1));
 }
 
 #[test]
@@ -204,7 +237,7 @@ impl Registry for Scripted {
     fn version(&self, _: &str, _: Option<u32>) -> Result<Version> {
         unreachable!("nobody asks")
     }
-    fn find(&self, _: &str, _: &Document) -> Result<Option<u32>> {
+    fn find(&self, _: &str, _: &Document) -> Result<Option<Place>> {
         unreachable!("nobody asks")
     }
     fn register(&self, _: &str, _: &Document) -> Result<u32> {

@@ -8,8 +8,7 @@
 mod json;
 mod numbers;
 
-use super::wire::{Document, Language};
-use super::{Error, Result, avro};
+use super::{Document, Error, Language, Result, avro};
 use crate::record::Value;
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ struct Json {
 impl Schema {
     /// Compiles an Avro schema that stands alone.
     pub fn compile_avro(text: &str) -> Result<Self> {
-        let document = Document { language: Language::Avro, text: text.into(), references: Vec::new() };
+        let document = Document::alone(Language::Avro, text);
         Ok(Self(Arc::new(Inner::Avro(avro::Schema::parse(text, &[])?, document))))
     }
 

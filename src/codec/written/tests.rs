@@ -24,7 +24,7 @@ struct Known {
 
 impl Known {
     fn put(&self, id: u32, text: &str, language: Language) {
-        let document = Document { language, text: text.into(), references: Vec::new() };
+        let document = Document::alone(language, text);
         lock(&self.schemas).insert(SchemaId::Number(id), Lookup::Found(Arc::new(document)));
     }
 }
@@ -96,7 +96,11 @@ fn records_are_read_by_the_schema_of_their_id_as_the_topic_has_it() {
              record `shop.OrderCreated` where the reader has record `shop.OrderPaid`",
         ),
         (b"\0\0\0\0\x09\x02a", vec![], "undecodable UNDECODABLE the schema registry has no schema 9"),
-        (b"\0\0\0\0\x04\x02a", vec![], "undecodable UNDECODABLE schema 4 cannot be used: it is JSON, and the topic is Avro"),
+        (
+            b"\0\0\0\0\x04\x02a",
+            vec![],
+            "undecodable UNDECODABLE schema 4 cannot be used: it is JSON, and the topic is read as avro",
+        ),
         (b"\0\0\0\0\x07\x02a", vec![], "engine SCHEMA_PENDING the schema registry has not told yet what schema 7 is"),
         (b"\0\0\0\0\x01\x02a", vec![], "undecodable UNDECODABLE no value of schema 1: byte 2: the bytes end within a value"),
         (b"\0\0\0\0\x01\x02a\x06\x06", vec![], "undecodable UNDECODABLE no value of schema 1: byte 3: 1 bytes are left over"),
@@ -122,7 +126,7 @@ fn records_are_read_by_the_schema_of_their_id_as_the_topic_has_it() {
 fn a_guid_in_a_header_names_the_schema() {
     let schemas = known();
     let guid = uuid::Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
-    let document = Document { language: Language::Avro, text: V1.into(), references: Vec::new() };
+    let document = Document::alone(Language::Avro, V1);
     lock(&schemas.schemas).insert(SchemaId::Guid(guid), Lookup::Found(Arc::new(document)));
     let decoder = Decoder::new(contract(&schemas, &[("order.created.v1", Some(V1))]));
     let header = [&[1], guid.as_bytes().as_slice()].concat();

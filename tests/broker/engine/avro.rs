@@ -43,7 +43,7 @@ const TOPICS: [&str; 8] = [
 ];
 
 fn avro(text: &str) -> Document {
-    Document { language: Language::Avro, text: text.into(), references: Vec::new() }
+    Document::alone(Language::Avro, text)
 }
 
 /// A value behind the id of its schema, as Confluent's serializers frame it.
