@@ -33,6 +33,8 @@ pub enum Stage {
     Step,
     /// From a message to bytes.
     Encode,
+    /// From an old type, or an old shape of a state, to the present one.
+    Upcast,
 }
 
 /// Why a record failed at a node.
@@ -108,6 +110,7 @@ impl Stage {
             Self::Evolve => "evolve",
             Self::Step => "step",
             Self::Encode => "encode",
+            Self::Upcast => "upcast",
         }
     }
 }

@@ -49,7 +49,7 @@ pub fn failed(
         let decoder = world.decoder(world.topic(record.topic));
         if asker(record).is_some()
             && let Ok(Some(event)) = decoder.decode_unchecked(record)
-            && handles(&event.kind)
+            && handles(world.topology.newest(&event.kind))
         {
             reject(&mut Outbox::new(world, node, record, &event).of_failure(), failure, replies, context);
         }

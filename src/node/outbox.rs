@@ -4,7 +4,7 @@
 //! before it, whatever its events do to the state.
 
 use super::delayed::Kept;
-use super::replay::without_replay;
+use super::replay::{REPLAY_HEADER, without_replay};
 use super::{Context, Delayed, Frame, InstanceKey, Outgoing, Stop, Target, Way, World, timer_name};
 use crate::codec::{Draft, Encoder, Event, KeyFormat, Part, derived_id, moment, write_key};
 use crate::failure::{Class, Failure, Stage};
@@ -141,9 +141,22 @@ impl<'a> Outbox<'a> {
         let to = self.target(message, frame)?;
         let delay = message.delay.as_ref().map(|delay| self.delay(delay, frame)).transpose()?;
         if message.forward {
-            let (event, headers) = (self.cause.clone(), Vec::new());
+            let mut event = self.cause.clone();
+            // Its bytes say an older type.
+            let forward = !self.world.was_upcast(self.world.topic(self.record.topic), self.record, self.cause);
+            let mut headers = Vec::new();
+            if !forward {
+                let encoder = self.outlet(&to).encoder.as_ref().ok_or_else(read_only)?;
+                event.data = encoder.accept(&event.kind, event.data)?;
+                // What its own envelope says in headers, the other one says in its way.
+                let written = self.world.outlet(self.world.topic(self.record.topic)).encoder.as_ref();
+                let engines =
+                    |name: &str| is_engines(name, encoder) || written.is_some_and(|written| written.owns_header(name));
+                let own = self.record.headers.iter().filter(|header| !engines(header.name) && header.name != REPLAY_HEADER);
+                headers.extend(own.map(HeaderRef::to_header));
+            }
             let key = self.key(message, frame, &to, &event)?;
-            return Ok(Some(Drafted { to, key, event, headers, own_event: false, forward: true, delay }));
+            return Ok(Some(Drafted { to, key, event, headers, own_event: false, forward, delay }));
         }
         let kind = match &message.kind {
             MessageKind::Named(kind) => kind.clone(),
@@ -392,16 +405,14 @@ impl<'a> Outbox<'a> {
 
 /// Headers of a message's own: text, null leaves one out. Those that the engine writes are not for others to set.
 fn text_headers(map: &Map, encoder: &Encoder) -> Vec<Header> {
-    let engines = |name: &str| {
-        name.starts_with("__skald.")
-            || name.starts_with("__streams.")
-            || encoder.owns_header(name)
-            || TRACE_HEADERS.contains(&name)
-    };
     map.iter()
-        .filter(|(name, value)| !value.is_null() && !engines(name))
+        .filter(|(name, value)| !value.is_null() && !is_engines(name, encoder))
         .map(|(name, value)| Header::text(name.clone(), super::frame::as_text(value)))
         .collect()
+}
+
+fn is_engines(name: &str, encoder: &Encoder) -> bool {
+    name.starts_with("__skald.") || name.starts_with("__streams.") || encoder.owns_header(name) || TRACE_HEADERS.contains(&name)
 }
 
 fn read_only() -> Failure {

@@ -1,7 +1,6 @@
 //! A runtime in memory, for the tests of what runs on one.
 
-use super::{Context, Expired, Firing, Input, Node, Outcome, Outgoing, Stop, Target, World, first_read};
-use crate::codec::Decoder;
+use super::{Context, Expired, Firing, Input, Node, Outcome, Outgoing, Reader, Stop, Target, World, first_read};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Millis, Record, RecordRef, Text, json, partition_of};
 use crate::state::layout::{Tag, expiring, timer};
@@ -164,7 +163,7 @@ pub struct Bench {
     /// Records that failed: node and failure.
     pub dead: Vec<(Text, Failure)>,
     nodes: Vec<Option<Box<dyn Node>>>,
-    decoders: Vec<Decoder>,
+    readers: Vec<Reader>,
     offsets: BTreeMap<Text, i64>,
 }
 
@@ -217,9 +216,9 @@ impl Bench {
         let nodes = 0..world.plan.nodes.len();
         let nodes = nodes.map(|node| compile(&world, node).or_else(|| super::repartition(&world, node))).collect();
         let topics: Vec<Text> = world.plan.topics.iter().map(|topic| topic.name.clone()).collect();
-        let decoders = (0..topics.len()).map(|topic| world.decoder(Some(topic))).collect();
+        let readers = (0..topics.len()).map(|topic| world.reader(Some(topic))).collect();
         let memory = Memory { topics, now: 1_795_248_000_000, ..Memory::default() };
-        Self { world, partitions: 4, memory, dead: Vec::new(), nodes, decoders, offsets: BTreeMap::new() }
+        Self { world, partitions: 4, memory, dead: Vec::new(), nodes, readers, offsets: BTreeMap::new() }
     }
 
     /// Gives the next record of a topic to all nodes that read it: in the partition of its key, one millisecond after the last.
@@ -254,8 +253,8 @@ impl Bench {
         };
         let topic = self.world.topic(first.topic);
         let decoded = match topic {
-            Some(topic) => self.decoders[topic].decode(&first),
-            None => self.world.decoder(None).decode(&first),
+            Some(topic) => self.readers[topic].decode(&first),
+            None => self.world.reader(None).decode(&first),
         };
         let mut outcomes = Vec::new();
         for (planned, node) in self.world.plan.nodes.iter().zip(&self.nodes) {

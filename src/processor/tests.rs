@@ -384,3 +384,32 @@ fn each_step_knows_its_own_and_elements_of_one_record_too() {
         ]
     );
 }
+
+#[test]
+fn what_was_made_newer_is_passed_on_as_the_newer_type() {
+    let text = r#"
+skald: 1
+topology: t
+topics:
+  in: { types: { a.v1: {}, a.v2: {} } }
+  out: { types: { a.v2: {} } }
+upcasters:
+  a.v1: { to: a.v2, data: { n: =data.n + 1 } }
+pipelines:
+  p:
+    from: in
+    steps: [{ emit: { to: out } }]
+"#;
+    let mut bench = Bench::of_text(text, compile);
+    for kind in ["a.v1", "a.v2"] {
+        let value = format!(r#"{{"id":"e-{kind}","type":"{kind}","data":{{"n":1}},"more":true}}"#);
+        bench.read("in", Some("k"), Some(&value), &[("own", "x")]);
+    }
+    // What was the newest already goes on byte by byte, with its headers; what was not, as it was read, under its id.
+    let sent: Vec<_> =
+        bench.memory.sent.iter().map(|record| (record.value.clone().unwrap_or_default(), record.headers.len())).collect();
+    let text = |at: usize| String::from_utf8(sent[at].0.to_vec()).expect("JSON");
+    assert!(text(0).contains(r#""id":"e-a.v1","type":"a.v2""#) && text(0).contains(r#""n":2"#), "{}", text(0));
+    assert!(text(1).contains(r#""more":true"#) && sent[1].1 == 1, "{}", text(1));
+    assert_eq!(bench.sent(), ["out k a.v2 {\"n\":2}", "out k a.v2 {\"n\":1}"]);
+}

@@ -260,7 +260,8 @@ impl Handling<'_, '_> {
         Ok(())
     }
 
-    /// One dead letter for the record, whoever reads it; every node that does may send beside it.
+    /// One dead letter for the record, whoever reads it; every node that does may send beside it, and hold its key: what an upcaster
+    /// fails at is undecodable in no other way than that it is permanent.
     fn undecodable(&mut self, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
         let routes = self.routes();
         let nodes = &self.scene.program.nodes;
@@ -269,12 +270,15 @@ impl Handling<'_, '_> {
             return Err(self.halt(failure.to_string()));
         }
         routes.iter().try_for_each(|route| self.break_off(route, failure))?;
+        let held: Vec<&Route> = routes.iter().filter(|route| self.is_held_after(route, failure)).collect();
+        held.iter().try_for_each(|route| self.make_room(route, None))?;
         let name = self.again.as_ref().map_or(&self.task.name, |again| &again.node).clone();
         let mut context = self.context(&routes[0], record);
         context.node = &name;
         let written = context.write_letter(failure);
         written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
-        routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))
+        routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))?;
+        held.iter().try_for_each(|route| self.hold(route, record))
     }
 
     pub(super) fn context<'s>(&'s mut self, route: &Route, record: &'s RecordRef<'s>) -> StepContext<'s> {

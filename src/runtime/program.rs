@@ -3,7 +3,7 @@
 use crate::codec::{Decoder, Event};
 use crate::dlq::Spelling;
 use crate::failure::Failure;
-use crate::node::{self, Node, World};
+use crate::node::{self, Node, Reader, World};
 use crate::record::{RecordRef, Text};
 use crate::topology::model::{Source, SourceFrom, Start};
 use crate::topology::plan::{NodeKind, Plan, PlannedNode, Role};
@@ -21,6 +21,12 @@ pub trait Decode: Send + Sync {
 impl Decode for Decoder {
     fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
         Decoder::decode(self, record)
+    }
+}
+
+impl Decode for Reader {
+    fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
+        Reader::decode(self, record)
     }
 }
 
@@ -62,7 +68,7 @@ impl Program {
             Arc::from(compiled.expect("a plan's nodes are those of its model, and an aggregate and a saga have a store"))
         });
         let nodes = nodes.collect();
-        let decoder = |topic| -> Arc<dyn Decode> { Arc::new(world.decoder(topic)) };
+        let decoder = |topic| -> Arc<dyn Decode> { Arc::new(world.reader(topic)) };
         let decoders = (0..plan.topics.len()).map(|topic| decoder(Some(topic))).collect();
         let policies = plan.nodes.iter().map(|node| policies(world, node)).collect();
         Self::of_parts(plan, nodes, decoders, decoder(None), policies)

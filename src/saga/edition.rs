@@ -4,9 +4,10 @@
 //! the first of their instances comes, and keeps it as long as the worker runs.
 
 use super::stepper::Setting;
+use crate::codec::Event;
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Versions, World};
-use crate::record::Text;
+use crate::record::{RecordRef, Text};
 use crate::sync;
 use crate::topology::model::{Saga, SourceFrom};
 use std::sync::{Arc, RwLock};
@@ -38,6 +39,17 @@ impl Edition {
 
     pub(super) fn setting(&self) -> Setting<'_> {
         Setting { world: &self.world, saga: self.model(), definition: &self.definition }
+    }
+
+    /// A message as this version reads it: what is an old type to the file that runs may be none to it. `None`: it reads it no
+    /// other than the file does.
+    pub(super) fn read(&self, in_force: &World, record: &RecordRef<'_>) -> Option<Event> {
+        if in_force.topology.upcasters.is_empty() && self.world.topology.upcasters.is_empty() {
+            return None;
+        }
+        let topic = self.world.topic(record.topic)?;
+        // What the version cannot read, the file that runs could.
+        self.world.reader(Some(topic)).decode(record).ok().flatten()
     }
 
     /// Does it take messages of that type from that topic?

@@ -81,11 +81,13 @@ impl SagaNode {
             return Err(Failure::from(Error::OtherDefinition { own: definition, loaded }).into());
         };
         let is_message = matches!(input.what, What::Message(None));
-        if is_message && !edition.reads(input.record.topic, &input.event.kind) {
+        let read = if is_message { edition.read(&self.world, input.record) } else { None };
+        let event = read.as_ref().unwrap_or(input.event);
+        if is_message && !edition.reads(input.record.topic, &event.kind) {
             return Ok(self.not_for_it(&edition, id, input, context));
         }
         let row = self.load(&edition, id, context)?.map_err(Failure::from)?;
-        self.run_by(&edition, id, row, input, context)
+        self.run_by(&edition, id, row, &Input { event, ..*input }, context)
     }
 
     /// A message that is nothing to the edition of an instance. Where it would begin one, its id is taken.
@@ -119,6 +121,14 @@ impl SagaNode {
             self.save(edition.model(), id, row, was_there, &input.event.id, context)?;
         }
         Ok(outcome)
+    }
+
+    /// Does another version of the saga take messages of that type, or of one that is made into it here?
+    fn is_taken_elsewhere(&self, kind: &str) -> bool {
+        let (world, name) = (&self.world, &self.model().name);
+        let mut older = world.topology.upcasters.iter().map(|upcaster| upcaster.from.as_str());
+        world.is_taken_elsewhere(name, kind)
+            || older.any(|from| world.topology.newest(from) == kind && world.is_taken_elsewhere(name, from))
     }
 
     /// Keeps count.
@@ -208,7 +218,7 @@ impl Node for SagaNode {
             let id = self.own_id(record, context)?;
             return self.run(&id, &told(What::Act(&act), KeyFormat::String), context);
         }
-        if model.taken(&event.kind).is_none() && !self.world.is_taken_elsewhere(&model.name, &event.kind) {
+        if model.taken(&event.kind).is_none() && !self.is_taken_elsewhere(&event.kind) {
             return Ok(Outcome::PassedOver);
         }
         let key = instance_key(&self.world, &model.sources, model.key.as_ref(), input)?;
@@ -338,18 +348,18 @@ impl Hands for NodeHands<'_> {
         let Some(stored) = self.context.row(self.node.store, Tag::Own, &key)? else { return Ok(None) };
         let record = KeptRecord::read(&stored).map_err(Error::from).map_err(Failure::from)?;
         let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
-        let read = |world: &World| {
+        let read = |world: &Arc<World>| {
             let topic = world.topic(&record.topic);
-            match world.decoder(topic).decode(&record.as_ref(&headers)) {
+            match world.reader(topic).decode(&record.as_ref(&headers)) {
                 Ok(event) => Ok(event.map(|event| (event, world.key_format(topic)))),
                 // It was read once, by a worker that knew its schema.
                 Err(failure) if failure.class() == Class::Engine => Err(Stop::Record(failure)),
                 Err(_) => Ok(None),
             }
         };
-        // What could be read once may not fit a schema that has changed since.
-        let read = match read(&self.node.world)? {
-            None => read(&self.edition.world)?,
+        // What could be read once may not fit a schema that has changed since; and which types are old is the version's to say.
+        let read = match read(&self.edition.world)? {
+            None => read(&self.node.world)?,
             read => read,
         };
         Ok(read.map(|(event, key_format)| KeptMessage { key_format, event, record }))

@@ -41,6 +41,8 @@ pub enum Kind {
     Decide,
     /// A handler of `evolve` changes the state.
     Evolve,
+    /// An upcaster makes an old type, or an old state, the newer one.
+    Upcast,
     /// A rule refuses.
     Rule,
     /// A way through a `branch`, a `filter` or a condition.
@@ -57,14 +59,24 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] =
-        [Self::Decide, Self::Evolve, Self::Rule, Self::Branch, Self::Step, Self::Compensation, Self::Transition, Self::End];
+    pub const ALL: [Self; 9] = [
+        Self::Decide,
+        Self::Evolve,
+        Self::Upcast,
+        Self::Rule,
+        Self::Branch,
+        Self::Step,
+        Self::Compensation,
+        Self::Transition,
+        Self::End,
+    ];
 
     /// As reports name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Decide => "decide",
             Self::Evolve => "evolve",
+            Self::Upcast => "upcasters",
             Self::Rule => "rules",
             Self::Branch => "branches",
             Self::Step => "steps",
@@ -148,6 +160,10 @@ struct Walk<'a> {
 
 fn places(topology: &Topology, spots: &BTreeSet<Spot>) -> Vec<Place> {
     let mut walk = Walk { spots, found: BTreeMap::new() };
+    for upcaster in &topology.upcasters {
+        let (from, to) = (&upcaster.from, &upcaster.to);
+        walk.add(&upcaster.at, from, Way::Taken, Kind::Upcast, format!("`{from}` becomes `{to}`"));
+    }
     for aggregate in &topology.aggregates {
         let name = &aggregate.name;
         for handler in &aggregate.decide {

@@ -38,6 +38,9 @@ pub fn across(files: &[Loaded]) -> Vec<Diagnostic> {
             return Vec::new();
         }
     }
+    for file in files {
+        upcast(file, &mut topics);
+    }
     let mut findings = Vec::new();
     for (topic, traffic) in &topics {
         if traffic.emitted.is_empty() || !traffic.read {
@@ -84,6 +87,22 @@ fn emitted(file: usize, topology: &Topology, topics: &mut BTreeMap<Text, Traffic
             }
         }
     });
+}
+
+/// Whoever emits an old type emits the newer one too, as its readers see it, and whoever handles the newer one handles both.
+fn upcast(file: &Loaded, topics: &mut BTreeMap<Text, Traffic>) {
+    let topology = file.checked.as_ref().map(|(topology, _)| topology).or(file.traffic.as_ref());
+    for upcaster in topology.into_iter().flat_map(|topology| &topology.upcasters) {
+        let newest = Text::from(topology.map_or("", |topology| topology.newest(&upcaster.from)));
+        for traffic in topics.values_mut() {
+            if let Some(place) = traffic.handled.get(&newest).cloned() {
+                traffic.handled.entry(upcaster.from.clone()).or_insert(place);
+                if let Some(place) = traffic.emitted.get(&upcaster.from).cloned() {
+                    traffic.emitted.entry(newest.clone()).or_insert(place);
+                }
+            }
+        }
+    }
 }
 
 /// Which types are commands, and which topics belong to an aggregate.

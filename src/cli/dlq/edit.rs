@@ -176,7 +176,7 @@ fn fits(letter: &Filed, edit: &Edit, file: &Path) -> Result<(), Problem> {
         value: edit.value.as_deref().or(letter.record.value.as_deref()),
         headers: &headers,
     };
-    match world.decoder(world.topic(&origin.topic)).decode(&record) {
+    match world.reader(world.topic(&origin.topic)).decode(&record) {
         Ok(_) => Ok(()),
         Err(failure) => {
             Err(Problem::new(Exit::Findings, format!("the changed record does not fit `{}`: {failure}", origin.topic))

@@ -216,3 +216,22 @@ fn a_param_that_a_saga_reads_is_part_of_its_definition_and_others_are_not() {
     assert_ne!(definition(&BEFORE.replace("patience: 30", "patience: 31")), before);
     assert_eq!(definition(&BEFORE.replace("patience: 30", "patience: 30, other: 1")), before);
 }
+
+#[test]
+fn instances_of_before_see_the_types_of_before_where_the_file_makes_them_newer() {
+    let before = begun("t1");
+    // What pays is of a newer type, and the old one is made into it.
+    let text = BEFORE
+        .replace("topology: trips\n", "topology: trips\nversion: 2\nupcasters:\n  trip.paid.v1: { to: trip.paid.v2, data: { sum: =data.amount, trip: =data.trip } }\n")
+        .replace("trip.dropped.v1] }", "trip.dropped.v1, trip.paid.v2] }")
+        .replace("success: { type: trip.paid.v1, set: { paid: =data.amount } }", "success: { type: trip.paid.v2, set: { paid: =data.sum } }");
+    let mut bench = upgraded(before, &text, |world| Two::of(BEFORE, world));
+    say(&mut bench, "t2", "trip.asked.v1", r#","guest":"bob""#);
+    bench.sent();
+    for id in ["t1", "t2"] {
+        say(&mut bench, id, "trip.paid.v1", r#","amount":7"#);
+    }
+    let done: Vec<String> = bench.sent().into_iter().filter(|line| line.starts_with("results ")).collect();
+    assert_eq!(done.len(), 2, "{done:?} {:?}", bench.failures());
+    assert!(done.iter().all(|line| line.contains("trip.done.v1") && line.contains(r#""paid":7"#)), "{done:?}");
+}

@@ -115,7 +115,7 @@ impl<'d, 'a> Past<'d, 'a> {
         let headers: Vec<HeaderRef<'_>> = record.headers.iter().map(Header::as_ref).collect();
         let borrowed = borrowed(record, &headers);
         let topic = self.world.topic(&record.topic);
-        let event = match self.world.decoder(topic).decode(&borrowed) {
+        let event = match self.world.reader(topic).decode(&borrowed) {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(()),
             Err(failure) => return Err(format!("a given message cannot be read: {}", failure.message())),

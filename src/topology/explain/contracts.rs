@@ -34,6 +34,11 @@ pub(super) const PAGES: &[Page] = &[
         "Write `set: { field: =value }`; an expression may stand for the whole if it gives a map.",
     ),
     entry!(
+        "E407",
+        "What `data` of an upcaster makes of an old message must be what the newer type's schema says, for every old message: a record that cannot be made newer becomes a dead letter. Likewise what `upcast` of an aggregate makes of a stored state.",
+        "Give the fields that are missing a value (`.orValue(…)`), take those away that the newer one has not (`omit(data, ['x'])`), convert the others.",
+    ),
+    entry!(
         "E408",
         "An envelope of your own names the places of its parts as dotted paths into the value, and this is none. Or it is metadata of a message in a topic of CloudEvents, whose attributes have names of lower-case letters and digits.",
         "Write names of fields with single dots between: `header.type`. Of a CloudEvent write `tenantid`, not `tenantId`.",

@@ -49,6 +49,11 @@ pub(super) const PAGES: &[Page] = &[
         "Correct the schema, or the name of its file, which counts from the folder of the topology.",
     ),
     entry!(
+        "E213",
+        "`upcasters` makes messages of an old type newer ones before anything sees them, one step after the other. So a handler names the newest type only, a chain ends, and the topics in which the old type lies know the newer one.",
+        "Let the handler name the newest type; declare both types under `types` of the topic; take a circle apart.",
+    ),
+    entry!(
         "E214",
         "A computed topic must begin with a literal that ends in a dot. Otherwise a record could choose any topic of the cluster, the engine's own included.",
         "Begin with a text: `=\"copies.\" + data.region`.",

@@ -58,12 +58,22 @@ pub(super) const MAPS: &[Map] = &[
             DESCRIPTION,
             field("params", Keyed(IDENT, &Any), "Values that expressions read as `params.…`"),
             field("topics", Keyed(TOPIC, &Either(&[Null, Of("topic")])), "Contracts of the topics that are read and written"),
+            field("upcasters", Keyed(TYPE, &Of("upcaster")), "What messages of old types become before anything sees them"),
             field("aggregates", Keyed(NAME, &Of("aggregate")), "Nodes with a state per key"),
             field("repositories", Keyed(NAME, &Of("repository")), "Aggregates whose state is an entity"),
             field("pipelines", Keyed(NAME, &Of("pipeline")), "Nodes of steps without a state"),
             field("sagas", Keyed(NAME, &Of("saga")), "Processes over several messages, with undo"),
             ERRORS,
             field("reply_to", Some(&Text), "Globs of topics that a `reply-to` header may name"),
+        ],
+    ),
+    map(
+        "upcaster",
+        "an upcaster",
+        "An old type of messages, and the newer one that it becomes",
+        &[
+            needed("to", Word(TYPE), "The newer type"),
+            needed("data", Any, "The newer payload, as a template over `data` and `event` of the old message"),
         ],
     ),
     map(

@@ -341,6 +341,8 @@ impl Lower<'_> {
         if common.fold {
             self.sourced_type(&kind, entry.key_range.clone(), sources);
             self.answering(&common.name, sources, Some(vec![kind.clone()]), None);
+        } else {
+            self.is_newest(&kind, entry.key_range.clone());
         }
         let at = self.position(entry.key_range.start);
         if entry.node.is_null() {

@@ -66,6 +66,7 @@ impl Lower<'_> {
 
     /// What a message of that type will hear from the readers of that topic.
     pub(super) fn answer_to(&self, topic: usize, kind: &str) -> Answer {
+        let kind = self.outdated.newest(kind);
         let takes = |answering: &&Answering| {
             let kinds = answering.kinds.as_ref();
             answering.topics.contains(&topic) && kinds.is_none_or(|kinds| kinds.iter().any(|known| known == kind))

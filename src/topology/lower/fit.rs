@@ -7,7 +7,7 @@ use super::Lower;
 use super::scalars::shortened;
 use crate::expr::{Object, Type};
 use crate::record::{Text, Value};
-use crate::topology::diagnostic::finding;
+use crate::topology::diagnostic::{Finding, finding};
 use crate::topology::model::Schema;
 use crate::topology::schema::{Unnamed, json_of, type_of};
 use crate::topology::yaml::{Entry, Kind, Node, Scalar};
@@ -61,21 +61,30 @@ struct Place<'t> {
     at: Range<usize>,
     path: String,
     what: &'t str,
+    /// What is said of it has this code, whatever it is.
+    code: Option<&'static str>,
 }
 
 impl Lower<'_> {
     /// Does a payload fit the schema of its type? `node` is the template that it is written as.
     pub(super) fn fits(&mut self, node: Option<&Node>, ty: &Type, schema: &Schema, at: &Range<usize>, what: &str) {
         let allowed = allowed_by(schema);
-        let place = Place { at: at.clone(), path: String::new(), what };
+        let place = Place { at: at.clone(), path: String::new(), what, code: None };
         self.fit(node, &Fit::of(ty, schema, &allowed), &place, true);
     }
 
     /// Do the fields that a `set` assigns fit the schema of the state? Others stay as they are.
     pub(super) fn fields_fit(&mut self, node: &Node, ty: &Type, schema: &Schema, what: &str) {
         let allowed = allowed_by(schema);
-        let place = Place { at: node.range.clone(), path: String::new(), what };
+        let place = Place { at: node.range.clone(), path: String::new(), what, code: None };
         self.fit(Some(node), &Fit::of(ty, schema, &allowed), &place, false);
+    }
+
+    /// Does what an old value is made into fit its schema (E407)?
+    pub(super) fn becomes(&mut self, node: &Node, ty: &Type, schema: &Schema, what: &str) {
+        let allowed = allowed_by(schema);
+        let place = Place { at: node.range.clone(), path: String::new(), what, code: Some("E407") };
+        self.fit(Some(node), &Fit::of(ty, schema, &allowed), &place, true);
     }
 
     fn fit(&mut self, node: Option<&Node>, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
@@ -86,7 +95,8 @@ impl Lower<'_> {
                     return self.compare(fit.ty, fit.allowed, place, whole);
                 };
                 for item in items {
-                    let place = Place { at: item.range.clone(), path: format!("{}[]", place.path), what: place.what };
+                    let place =
+                        Place { at: item.range.clone(), path: format!("{}[]", place.path), what: place.what, code: place.code };
                     self.fit(Some(item), &fit.part(element, named, allowed, fit.below("items", None)), &place, true);
                 }
             }
@@ -117,7 +127,7 @@ impl Lower<'_> {
         if choices.iter().any(same) || !unwrapped(fit.ty).meets(fit.allowed) {
             return;
         }
-        let found = finding("E403", format!("{} is not `{}`", place.named(), shortened(&scalar.text)));
+        let found = place.finding("E403", format!("{} is not `{}`", place.named(), shortened(&scalar.text)));
         let word = |choice: &Json| choice.as_str().map_or(choice.to_string(), str::to_owned);
         let words: Vec<String> = choices.iter().map(word).collect();
         let found = match scalar.value {
@@ -160,7 +170,7 @@ impl Lower<'_> {
                 }
                 _ => {
                     let message = format!("{} has no field `{}`", place.what, inner.path);
-                    let found = finding("E402", message).meant(&entry.key, named.fields.keys().map(Text::as_str));
+                    let found = inner.finding("E402", message).meant(&entry.key, named.fields.keys().map(Text::as_str));
                     self.say(entry.key_range.clone(), found);
                 }
             }
@@ -184,13 +194,14 @@ impl Lower<'_> {
                 }
             }
             (Type::List(given), Type::List(wanted)) => {
-                let place = Place { at: place.at.clone(), path: format!("{}[]", place.path), what: place.what };
+                let place =
+                    Place { at: place.at.clone(), path: format!("{}[]", place.path), what: place.what, code: place.code };
                 self.compare(given, wanted, &place, true);
             }
             (given, wanted) if given.meets(wanted) => {}
             (given, wanted) => {
                 let message = format!("{} wants {wanted}, this is {given}", place.named());
-                self.say(place.at.clone(), finding("E403", message));
+                self.say(place.at.clone(), place.finding("E403", message));
             }
         }
     }
@@ -212,7 +223,7 @@ impl Lower<'_> {
         if wanted.rest.is_none() {
             for name in given.fields.keys().filter(|name| !wanted.fields.contains_key(*name)) {
                 let inner = place.within(name, place.at.clone());
-                let found = finding("E402", format!("{} has no field `{}`", place.what, inner.path));
+                let found = inner.finding("E402", format!("{} has no field `{}`", place.what, inner.path));
                 let hint = format!("leave it out: `omit(…, ['{name}'])`");
                 self.say(inner.at, found.hint(hint));
             }
@@ -221,19 +232,23 @@ impl Lower<'_> {
 
     fn missing(&mut self, place: &Place<'_>) {
         let message = format!("{} needs the field `{}`", place.what, place.path);
-        self.say(place.at.clone(), finding("E401", message));
+        self.say(place.at.clone(), place.finding("E401", message));
     }
 
     fn maybe_missing(&mut self, place: &Place<'_>) {
         let message = format!("{} needs the field `{}`, which may be missing here", place.what, place.path);
-        self.say(place.at.clone(), finding("E401", message).hint("give a value for it: `.orValue(…)`"));
+        self.say(place.at.clone(), place.finding("E401", message).hint("give a value for it: `.orValue(…)`"));
     }
 }
 
 impl<'t> Place<'t> {
+    fn finding(&self, code: &'static str, message: String) -> Finding {
+        finding(self.code.unwrap_or(code), message)
+    }
+
     fn within(&self, name: &str, at: Range<usize>) -> Place<'t> {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        Place { at, path, what: self.what }
+        Place { at, path, what: self.what, code: self.code }
     }
 
     fn named(&self) -> String {

@@ -23,6 +23,7 @@ mod schemas;
 mod sources;
 mod state;
 mod topics;
+mod upcasters;
 mod usage;
 
 #[cfg(test)]
@@ -51,6 +52,8 @@ pub(super) struct Lower<'a> {
     /// Could the values of all params be read?
     params_whole: bool,
     topics: topics::Topics,
+    /// Types that are other ones when they are read.
+    outdated: upcasters::Outdated,
     /// Nodes by name, in the order of the file.
     nodes: Vec<NodeName>,
     /// Most locals of the frame that is being built.
@@ -86,6 +89,7 @@ const ROOT: Shape = Shape::new(
         "description",
         "params",
         "topics",
+        "upcasters",
         "aggregates",
         "repositories",
         "pipelines",
@@ -93,7 +97,7 @@ const ROOT: Shape = Shape::new(
         "errors",
         "reply_to",
     ],
-    &["upcasters", "services", "tables", "http"],
+    &["services", "tables", "http"],
 );
 
 /// Lowers a file. `overrides` are values for params, as texts of YAML scalars.
@@ -113,6 +117,7 @@ pub(super) fn lower(
         secrets: Vec::new(),
         params_whole: true,
         topics: topics::Topics::default(),
+        outdated: upcasters::Outdated::default(),
         nodes: Vec::new(),
         locals: 0,
         answers: Vec::new(),
@@ -142,9 +147,11 @@ impl Lower<'_> {
         for entry in sections.all() {
             self.node_name(entry);
         }
+        self.outdated_types(&fields);
         self.declared_topics(&fields);
         self.derived_topics(&sections);
         self.untyped_topics();
+        let upcasters = self.upcasters(&fields, &sections);
 
         let defaults = fields.get("errors");
         let mut aggregates = Vec::new();
@@ -164,8 +171,20 @@ impl Lower<'_> {
         let topics = std::mem::take(&mut self.topics).into_contracts();
         let params = self.params.clone();
         let secrets = self.secrets.clone();
-        let topology =
-            Topology { name, version, description, params, secrets, topics, aggregates, pipelines, sagas, errors, reply_to };
+        let topology = Topology {
+            name,
+            version,
+            description,
+            params,
+            secrets,
+            topics,
+            upcasters,
+            aggregates,
+            pipelines,
+            sagas,
+            errors,
+            reply_to,
+        };
         // A part that was left out might have been what uses it.
         if !self.findings.has_errors() {
             self.unused(root, &topology);

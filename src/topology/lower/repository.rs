@@ -86,6 +86,9 @@ impl Lower<'_> {
         let events = self.topic_of(&fields, &entry.key, "events");
         let at = self.position(range.start);
         let (commands, events, schema) = (commands?, events?, schema?);
+        for kind in ["create", "update", "delete", "created", "updated", "deleted"] {
+            self.is_newest(&format!("{}.{kind}", entry.key), range.clone());
+        }
         let source =
             Source { from: SourceFrom::Topic(commands), key: None, start: Start::Earliest, max_age: None, at: at.clone() };
         let mut input = Input { sources: vec![source], keys: vec![None] };

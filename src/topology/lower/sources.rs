@@ -127,6 +127,7 @@ impl Lower<'_> {
             let SourceFrom::Topic(topic) = source.from else { return None };
             names.extend(self.topics.get(topic).types.as_ref()?.iter().map(|known| known.name.clone()));
         }
+        names.retain(|name| !self.outdated.has(name));
         names.sort();
         names.dedup();
         Some(names)
@@ -162,6 +163,9 @@ impl Lower<'_> {
 
     /// A type that a node names must come from one of its sources, as far as these declare their types.
     pub(super) fn sourced_type(&mut self, kind: &str, range: Range<usize>, sources: &[Source]) {
+        if !self.is_newest(kind, range.clone()) {
+            return;
+        }
         // Without sources it was said what is wrong with them.
         let Some(known) = self.source_types(sources).filter(|_| !sources.is_empty()) else { return };
         if known.iter().any(|name| name == kind) {

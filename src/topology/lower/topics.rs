@@ -31,6 +31,10 @@ impl Topics {
         self.contracts.iter().position(|contract| contract.name == name)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Contract> {
+        self.contracts.iter()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.contracts.iter().map(|contract| contract.name.as_str())
     }
@@ -299,7 +303,10 @@ impl Lower<'_> {
     /// `key` of a topic: checked against each of its types, compiled over what they have in common.
     fn topic_key(&mut self, node: &Node, contract: &mut Contract) {
         let scope = |data: Type| Scope::new().with(names::DATA, data).with(names::EVENT, names::event());
-        for known in contract.types.iter().flatten() {
+        // What is keyed when it is read is of the newest type by then.
+        let newest =
+            contract.types.iter().flatten().filter(|known| !self.outdated.has(&known.name)).cloned().collect::<Vec<_>>();
+        for known in &newest {
             let Some(schema) = &known.schema else { continue };
             for problem in self.trial(node, &scope(schema.ty.clone())) {
                 if matches!(problem.code, "E307" | "W302") {
@@ -323,7 +330,7 @@ impl Lower<'_> {
         match (&contract.types, kind) {
             (None, _) => Type::Any,
             (Some(_), Some(kind)) => contract.message_type(kind).map_or(Type::Any, ty),
-            (Some(types), None) => Type::join_all(types.iter().map(ty)),
+            (Some(types), None) => Type::join_all(types.iter().filter(|known| !self.outdated.has(&known.name)).map(ty)),
         }
     }
 

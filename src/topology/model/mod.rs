@@ -17,6 +17,7 @@ mod message;
 mod pipeline;
 mod retry;
 pub mod saga;
+mod upcaster;
 
 pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema, Subject};
@@ -25,6 +26,7 @@ pub use message::{Check, Delay, DelayLength, ForEach, Message, MessageData, Mess
 pub use pipeline::{Arm, Dedupe, Operator, Pipeline, Step};
 pub use retry::Retry;
 pub use saga::Saga;
+pub use upcaster::Upcaster;
 
 use crate::expr::{Program, Slot, Template as Compiled, Type};
 use crate::record::{Map, Millis, Text};
@@ -46,6 +48,8 @@ pub struct Topology {
     pub secrets: Vec<Text>,
     /// Declared topics in the order of the file, then the derived ones that carry messages (events, commands, replies, histories).
     pub topics: Vec<Contract>,
+    /// What old types become, sorted by these.
+    pub upcasters: Vec<Upcaster>,
     /// Aggregates and repositories, in the order of the file.
     pub aggregates: Vec<Aggregate>,
     /// Pipelines, in the order of the file.
