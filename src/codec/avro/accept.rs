@@ -1,7 +1,8 @@
 //! Does a value fit a schema, and as what will a reader find it?
 
 use super::shape::{Field, Logical, uuid_text};
-use super::{DEPTH_MAX, Path, Schema, Shape, decimal};
+use super::{DEPTH_MAX, Schema, Shape, decimal};
+use crate::codec::fit::{Path, article, single, whole};
 use crate::record::{Map, Text, Value, duration_text, read_timestamp, timestamp_text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,12 +29,12 @@ impl Schema {
         match (shape, value) {
             (Shape::Record(_, fields), Value::Map(map)) => self.record(fields, map, path, steps),
             (Shape::Array(items), Value::List(list)) => {
-                deep_enough(path)?;
+                path.deep_enough(DEPTH_MAX)?;
                 let item = |(index, item)| self.accepted(*items, item, &Path::Item(path, index), steps);
                 list.iter().enumerate().map(item).collect::<Result<_, _>>().map(Value::list)
             }
             (Shape::Map(values), Value::Map(map)) => {
-                deep_enough(path)?;
+                path.deep_enough(DEPTH_MAX)?;
                 let entry = |(name, value): (&Text, &Value)| {
                     Ok((name.clone(), self.accepted(*values, value, &Path::Field(path, name), steps)?))
                 };
@@ -55,7 +56,7 @@ impl Schema {
     }
 
     fn record(&self, fields: &[Field], map: &Map, path: &Path<'_>, steps: &mut usize) -> Result<Value, String> {
-        deep_enough(path)?;
+        path.deep_enough(DEPTH_MAX)?;
         let mut entries = Vec::with_capacity(fields.len());
         for field in fields {
             let path = Path::Field(path, &field.name);
@@ -110,16 +111,6 @@ impl Schema {
             (shape, value) => shape.plain(value).is_some().then_some(2),
         }
     }
-}
-
-fn deep_enough(path: &Path<'_>) -> Result<(), String> {
-    // A path grows with the nesting, one step a level.
-    if path.depth() < DEPTH_MAX { Ok(()) } else { Err(format!("nested more than {DEPTH_MAX} deep")) }
-}
-
-fn article(kind: &str) -> String {
-    let vowel = kind.starts_with(['a', 'e', 'i', 'o']);
-    format!("{} {kind}", if vowel { "an" } else { "a" })
 }
 
 impl Shape {
@@ -218,23 +209,4 @@ pub(super) fn size_of(carrier: &Shape) -> Option<usize> {
 fn moment_of(text: &str) -> Option<Timestamp> {
     let as_date = || read_timestamp(&format!("{text}T00:00:00Z")).filter(|_| text.len() == 10);
     read_timestamp(text).or_else(as_date)
-}
-
-/// An integer, or a double that is one.
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Double(number) => {
-            // 2^63 is a double, the largest integer is not.
-            let fits = number.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(number);
-            fits.then_some(*number as i64)
-        }
-        _ => None,
-    }
-}
-
-/// The double that is left of a number in single precision.
-fn single(number: f64) -> Option<f64> {
-    let narrow = number as f32;
-    (narrow.is_finite() || !number.is_finite()).then_some(f64::from(narrow))
 }

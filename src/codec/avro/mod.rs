@@ -23,38 +23,3 @@ pub use shape::{Field, Logical, Schema, Shape, Unit};
 
 /// Deepest nesting of values, as of JSON; also of schemas that are compared.
 const DEPTH_MAX: usize = crate::record::json::DEPTH_MAX;
-
-/// Where in a value something is, for messages: names of fields, never values.
-#[derive(Clone, Copy)]
-enum Path<'a> {
-    Root,
-    Field(&'a Path<'a>, &'a str),
-    Item(&'a Path<'a>, usize),
-}
-
-impl std::fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Root => Ok(()),
-            Self::Field(outer, name) => write!(f, "{outer}/{name}"),
-            Self::Item(outer, index) => write!(f, "{outer}/{index}"),
-        }
-    }
-}
-
-impl Path<'_> {
-    /// What is wrong here.
-    fn says(&self, what: impl std::fmt::Display) -> String {
-        match self {
-            Self::Root => format!("at `/`: {what}"),
-            path => format!("at `{path}`: {what}"),
-        }
-    }
-
-    fn depth(&self) -> usize {
-        match self {
-            Self::Root => 0,
-            Self::Field(outer, _) | Self::Item(outer, _) => outer.depth() + 1,
-        }
-    }
-}

@@ -1,7 +1,8 @@
 //! From accepted values to bytes.
 
 use super::accept::{period, size_of};
-use super::{Logical, Path, Schema, Shape, decimal};
+use super::{Logical, Schema, Shape, decimal};
+use crate::codec::fit::Path;
 use crate::record::Value;
 
 impl Schema {
