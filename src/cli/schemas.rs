@@ -6,7 +6,6 @@ use crate::change::{Mark, TopicLine};
 use crate::config::{Credentials, Exit, SchemaRegistry, credentials_of};
 use crate::node::{Book, TopicSchema, topic_schemas};
 use crate::registry::{self, Auth, Error, Http, Lookups, Registry, Settings, Settled, Standing};
-use crate::topology::model::Format;
 use crate::topology::plan::Role;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,10 +52,10 @@ impl Named {
 
 /// What a worker needs of the registry: the ids of the schemas that its topology writes with are found, or made.
 pub(super) fn book(named: Option<&Named>, checked: &Checked) -> Result<Book, Problem> {
-    let avro = checked.topology.topics.iter().find(|contract| contract.format == Format::Avro);
-    let Some(topic) = avro else { return Ok(Book::empty()) };
+    let framed = checked.topology.topics.iter().find(|contract| contract.is_framed());
+    let Some(topic) = framed else { return Ok(Book::empty()) };
     let Some(named) = named else {
-        let text = format!("topic `{}` is Avro, and no schema registry is named", topic.name);
+        let text = format!("values of topic `{}` carry ids of schemas, and no schema registry is named", topic.name);
         return Err(Problem::new(Exit::Usage, text).hint("name it: `--schema-registry http://registry:8081`"));
     };
     let settled = settle(&*named.registry, checked)?;

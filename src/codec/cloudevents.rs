@@ -213,6 +213,7 @@ fn media_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json",
         Format::Avro => "application/avro",
+        Format::Protobuf => "application/protobuf",
         Format::String => "text/plain; charset=utf-8",
         Format::Bytes => "application/octet-stream",
     }

@@ -70,6 +70,8 @@ pub enum Format {
     Json,
     /// Avro, behind the id of its schema. Not with `envelope: event`.
     Avro,
+    /// Protobuf, behind the id of its schema and the place of its message there. Not with `envelope: event`.
+    Protobuf,
     /// UTF-8 text; the payload is a string. Not with `envelope: event`.
     String,
     /// Bytes as they are. Not with `envelope: event`.
@@ -77,11 +79,20 @@ pub enum Format {
 }
 
 impl Format {
+    /// Does the id of a schema stand before each value?
+    pub fn is_framed(self) -> bool {
+        match self {
+            Self::Avro | Self::Protobuf => true,
+            Self::Json | Self::String | Self::Bytes => false,
+        }
+    }
+
     /// As topology files name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
             Self::String => "string",
             Self::Bytes => "bytes",
         }
@@ -104,6 +115,11 @@ impl Contract {
     /// The schema of a type, if payloads of it are checked.
     pub(super) fn schema(&self, kind: &str) -> Option<&Schema> {
         self.types.as_ref()?.iter().find(|(name, _)| name == kind)?.1.as_ref()
+    }
+
+    /// Does the id of a schema stand before each value?
+    pub(super) fn is_framed(&self) -> bool {
+        self.format.is_framed()
     }
 
     /// The id that messages of a type are written with.

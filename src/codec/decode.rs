@@ -1,8 +1,8 @@
 //! From a record's bytes to an event.
 
 use super::cloudevents::{self, Payload};
-use super::written::{Unread, Written, name_of};
-use super::{Contract, Envelope, Event, Format, Mapping, VALUE_SCHEMA_HEADER, moment, position_id, wire};
+use super::written::{Unread, Written};
+use super::{Contract, Envelope, Event, Format, Mapping, Schema, VALUE_SCHEMA_HEADER, moment, position_id, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Map, RecordRef, Text, Value, json, read_timestamp};
 use bytes::Bytes;
@@ -35,9 +35,9 @@ impl Decoder {
     /// `SCHEMA_INVALID` where the payload is not what its type says. One of the class `engine` says nothing about the record: the
     /// schema that it was written with is not known yet, and it is to be decoded again.
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
-        if self.contract.format == Format::Avro {
+        if self.contract.is_framed() {
             // The reader's schema has a part in the reading, and there is nothing left to check.
-            return self.avro(record, true);
+            return self.framed(record, true);
         }
         let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
         // A tombstone has no payload to be checked.
@@ -58,8 +58,8 @@ impl Decoder {
 
     /// The same without a look at schemas: of a record that is invalid, who asked can still be told.
     pub fn decode_unchecked(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
-        if self.contract.format == Format::Avro {
-            return self.avro(record, false);
+        if self.contract.is_framed() {
+            return self.framed(record, false);
         }
         Ok(Some(match (&self.contract.envelope, record.value) {
             (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
@@ -86,7 +86,7 @@ impl Decoder {
         headed(record, kind, data)
     }
 
-    /// A payload in the topic's format. One of Avro has a road of its own.
+    /// A payload in the topic's format. One behind the id of its schema has a road of its own.
     fn payload(&self, payload: Payload<'_>) -> Result<Value, Failure> {
         let bytes = match (payload, self.contract.format) {
             (Payload::Bytes(bytes), _) => bytes,
@@ -102,34 +102,36 @@ impl Decoder {
                 Err(error) => Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
             },
             Format::Bytes => Ok(Value::Bytes(Bytes::copy_from_slice(&bytes))),
-            Format::Avro => Err(undecodable("Avro is bytes, and this is none")),
+            Format::Avro | Format::Protobuf => Err(undecodable("the payload has a schema, and this says not which")),
         }
     }
 
-    /// `format: avro`: the same, with the schema of the writer. Where no header tells the type, the only one declared has it, or
+    /// A value behind the id of its writer's schema. Where no header tells the type, the only one declared has it, or
     /// the one whose schema has the name of the writer's.
-    fn avro(&self, record: &RecordRef<'_>, checked: bool) -> Result<Option<Event>, Failure> {
+    fn framed(&self, record: &RecordRef<'_>, checked: bool) -> Result<Option<Event>, Failure> {
         match &self.contract.envelope {
             Envelope::CloudEvents => {
                 let Some((said, payload)) = cloudevents::read(record)? else { return Ok(None) };
                 let (kind, data) = match &payload {
-                    Payload::Bytes(bytes) => self.avro_payload(record, said.kind.clone(), Some(bytes), checked)?,
-                    Payload::Value(Value::Null) => self.avro_payload(record, said.kind.clone(), None, checked)?,
-                    Payload::Value(_) => return Err(undecodable("the topic is Avro, so `data_base64` is wanted, not `data`")),
+                    Payload::Bytes(bytes) => self.framed_payload(record, said.kind.clone(), Some(bytes), checked)?,
+                    Payload::Value(Value::Null) => self.framed_payload(record, said.kind.clone(), None, checked)?,
+                    Payload::Value(_) => {
+                        return Err(undecodable("payloads of the topic are bytes, so `data_base64` is wanted, not `data`"));
+                    }
                 };
                 completed(record, Said { kind: Some(kind), data, ..said }).map(Some)
             }
             Envelope::None { type_header } => {
                 let told = told_type(record, type_header.as_deref())?;
-                let (kind, data) = self.avro_payload(record, told, record.value, checked)?;
+                let (kind, data) = self.framed_payload(record, told, record.value, checked)?;
                 headed(record, kind, data).map(Some)
             }
-            Envelope::Event | Envelope::Mapping(_) => Err(undecodable("Avro has no envelope within it")),
+            Envelope::Event | Envelope::Mapping(_) => Err(undecodable("only JSON has an envelope within it")),
         }
     }
 
-    /// Type and payload of a value in Avro.
-    fn avro_payload(
+    /// Type and payload of a value behind the id of its schema.
+    fn framed_payload(
         &self,
         record: &RecordRef<'_>,
         told: Option<Text>,
@@ -141,15 +143,20 @@ impl Decoder {
             let only = || if let [(only, _)] = types { only.clone() } else { record.topic.into() };
             return Ok((told.unwrap_or_else(only), Value::Null));
         };
-        let (id, bytes) = wire::unframed(value, record.header(VALUE_SCHEMA_HEADER)).map_err(undecodable)?;
+        let framed = wire::unframed(value, record.header(VALUE_SCHEMA_HEADER)).map_err(undecodable)?;
+        let id = framed.id;
         let writer = self.written.writer(id, &self.contract)?;
+        let opened = writer.open(&framed).map_err(|why| undecodable(format!("no value of schema {id}: {why}")))?;
         let declared = match &told {
             Some(kind) => types.iter().position(|(name, _)| name == kind),
             None if types.len() == 1 => Some(0),
-            None => writer.name().and_then(|named| types.iter().position(|(_, schema)| name_of(schema) == Some(named))),
+            None => opened.name().and_then(|named| {
+                let is_named = |schema: &Option<Schema>| schema.as_ref().and_then(Schema::name) == Some(named);
+                types.iter().position(|(_, schema)| is_named(schema))
+            }),
         };
         let kind = told.or_else(|| Some(types[declared?].0.clone())).unwrap_or_else(|| record.topic.into());
-        let data = writer.read(declared.filter(|_| checked), bytes).map_err(|unread| match unread {
+        let data = opened.read(declared.filter(|_| checked)).map_err(|unread| match unread {
             Unread::Misfit(why) => {
                 let message = format!("what schema {id} writes cannot be read as `{kind}`: {why}");
                 Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)

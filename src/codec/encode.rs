@@ -1,7 +1,7 @@
 //! From a message to a record's bytes.
 
 use super::decode::{CAUSATION_ID, CORRELATION_ID, MESSAGE_ID};
-use super::{Contract, Envelope, Error, Event, Format, Result, Schema, cloudevents, wire};
+use super::{Contract, Envelope, Error, Event, Format, Result, cloudevents, wire};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Header, HeaderRef, Map, Text, Value, json, timestamp_text};
 use jiff::Timestamp;
@@ -65,7 +65,7 @@ impl Encoder {
             Some(schema) if !(data.is_null() && self.is_bare()) => {
                 schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
             }
-            None if self.contract.format == Format::Avro && !data.is_null() => Err(without_schema(kind)),
+            None if self.contract.is_framed() && !data.is_null() => Err(without_schema(kind)),
             _ => Ok(data),
         }
     }
@@ -78,7 +78,7 @@ impl Encoder {
         match (self.contract.format, draft.data) {
             (_, Value::Null) => return Ok(false),
             (Format::Json, data) => json::write(data, out).map_err(unwritable)?,
-            (Format::Avro, data) => self.avro(draft.kind, data, out)?,
+            (Format::Avro | Format::Protobuf, data) => self.framed(draft.kind, data, out)?,
             (Format::String | Format::Bytes, Value::Str(text)) => out.extend_from_slice(text.as_bytes()),
             (Format::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
             (Format::String, other) => return Err(invalid(format!("data is a {}, the topic takes strings", other.kind()))),
@@ -88,9 +88,10 @@ impl Encoder {
     }
 
     /// Appends the id of a type's schema and the bytes of the payload.
-    fn avro(&self, kind: &str, data: &Value, out: &mut Vec<u8>) -> std::result::Result<(), Failure> {
-        let schema = self.contract.schema(kind).and_then(Schema::avro);
-        let (Some((schema, _)), Some(id)) = (schema, self.contract.id(kind)) else { return Err(without_schema(kind)) };
+    fn framed(&self, kind: &str, data: &Value, out: &mut Vec<u8>) -> std::result::Result<(), Failure> {
+        let (Some(schema), Some(id)) = (self.contract.schema(kind), self.contract.id(kind)) else {
+            return Err(without_schema(kind));
+        };
         wire::frame(id, out);
         schema.write(data, out).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
     }
@@ -175,7 +176,7 @@ fn enveloped(draft: &Draft<'_>, out: &mut Vec<u8>) -> std::result::Result<(), Fa
 }
 
 fn without_schema(kind: &str) -> Failure {
-    invalid(format!("the topic is Avro and declares no schema for `{kind}`"))
+    invalid(format!("the topic is written by schemas and declares none for `{kind}`"))
 }
 
 pub(super) fn invalid(message: String) -> Failure {

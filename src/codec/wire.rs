@@ -3,7 +3,7 @@
 //! Of the two forms that schema registries know, `00` and four bytes of an id before the value is read and written; `01` and the
 //! sixteen bytes of a GUID in a header is read.
 
-use super::Document;
+use super::{Document, proto};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -47,22 +47,63 @@ pub trait Schemas: Send + Sync + std::fmt::Debug {
     fn find(&self, id: SchemaId) -> Lookup;
 }
 
-/// The id and the bytes of the value, from the header if there is one, else from the front.
-pub(super) fn unframed<'a>(value: &'a [u8], header: Option<&[u8]>) -> Result<(SchemaId, &'a [u8]), String> {
-    match (header, value) {
-        (Some([1, guid @ ..]), value) => {
-            let guid = Uuid::from_slice(guid).map_err(|_| format!("header `{VALUE_SCHEMA_HEADER}` has no GUID"))?;
-            Ok((SchemaId::Guid(guid), value))
+/// A value and what stands before it.
+#[derive(Clone, Copy)]
+pub(super) struct Framed<'a> {
+    /// Which schema it has.
+    pub(super) id: SchemaId,
+    /// What follows the id in the header; `None`: the id was before the value, and what follows it is there too.
+    more: Option<&'a [u8]>,
+    value: &'a [u8],
+}
+
+impl<'a> Framed<'a> {
+    /// The bytes of a value whose schema is one thing.
+    pub(super) fn value(&self) -> Result<&'a [u8], String> {
+        match self.more {
+            None | Some([]) => Ok(self.value),
+            Some(more) => Err(format!("{} bytes follow the id in header `{VALUE_SCHEMA_HEADER}`", more.len())),
         }
-        (Some([0, number @ ..]), value) => {
-            let number = number.try_into().map_err(|_| format!("header `{VALUE_SCHEMA_HEADER}` has no id of four bytes"))?;
-            Ok((SchemaId::Number(u32::from_be_bytes(number)), value))
+    }
+
+    /// The bytes that say which message of its schema it is, and the message: as they stand in front of it, or in the header.
+    pub(super) fn message(&self) -> Result<(Vec<usize>, &'a [u8]), String> {
+        let Some(more) = self.more else { return proto::index(self.value) };
+        match proto::index(more)? {
+            (places, []) => Ok((places, self.value)),
+            (_, left) => Err(format!("{} bytes are left over in header `{VALUE_SCHEMA_HEADER}`", left.len())),
         }
-        (Some(_), _) => Err(format!("header `{VALUE_SCHEMA_HEADER}` begins with neither 0 nor 1")),
-        (None, [0, a, b, c, d, value @ ..]) => Ok((SchemaId::Number(u32::from_be_bytes([*a, *b, *c, *d])), value)),
-        (None, value) if value.len() < FRAME_BYTES => Err(format!("{} bytes are too few for the id of a schema", value.len())),
-        (None, [first, ..]) => Err(format!("the value begins with {first:#04x}, a schema's id with 0x00")),
-        (None, []) => Err("the value is empty".into()),
+    }
+}
+
+/// The id and what follows it, from the header if there is one, else from the front.
+pub(super) fn unframed<'a>(value: &'a [u8], header: Option<&'a [u8]>) -> Result<Framed<'a>, String> {
+    let (id, more) = match header {
+        None => return framed(value),
+        Some([1, rest @ ..]) => {
+            let (guid, more) =
+                rest.split_at_checked(16).ok_or_else(|| format!("header `{VALUE_SCHEMA_HEADER}` has no GUID"))?;
+            (SchemaId::Guid(Uuid::from_slice(guid).expect("so many were taken")), more)
+        }
+        Some([0, rest @ ..]) => match rest.split_at_checked(4) {
+            Some((number, more)) => {
+                (SchemaId::Number(u32::from_be_bytes(number.try_into().expect("so many were taken"))), more)
+            }
+            None => return Err(format!("header `{VALUE_SCHEMA_HEADER}` has no id of four bytes")),
+        },
+        Some(_) => return Err(format!("header `{VALUE_SCHEMA_HEADER}` begins with neither 0 nor 1")),
+    };
+    Ok(Framed { id, more: Some(more), value })
+}
+
+fn framed(value: &[u8]) -> Result<Framed<'_>, String> {
+    match value {
+        [0, a, b, c, d, value @ ..] => {
+            Ok(Framed { id: SchemaId::Number(u32::from_be_bytes([*a, *b, *c, *d])), more: None, value })
+        }
+        [] => Err("the value is empty".into()),
+        value if value.len() < FRAME_BYTES => Err(format!("{} bytes are too few for the id of a schema", value.len())),
+        [first, ..] => Err(format!("the value begins with {first:#04x}, a schema's id with 0x00")),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::avro::{self, Plan};
 use super::decode::undecodable;
-use super::wire::{Lookup, SchemaId};
-use super::{Contract, Document, Format, Language, Schema};
+use super::wire::{Framed, Lookup, SchemaId};
+use super::{Contract, Document, Format, Language, Schema, proto};
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Text, Value};
 use crate::sync::{read, write};
@@ -25,6 +25,13 @@ type Known = Result<Arc<Writer>, Arc<str>>;
 #[derive(Debug)]
 pub(super) enum Writer {
     Avro(AvroWriter),
+    Proto(ProtoWriter),
+}
+
+/// A value of a writer's, about to be read.
+pub(super) enum Opened<'a> {
+    Avro(&'a AvroWriter, &'a [u8]),
+    Proto(Arc<ProtoMessage>, &'a [u8]),
 }
 
 /// Why a value was not read.
@@ -68,21 +75,43 @@ impl Writer {
     fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
         match (contract.format, document.language) {
             (Format::Avro, Language::Avro) => AvroWriter::of(document, contract).map(Self::Avro),
+            (Format::Protobuf, Language::Protobuf) => ProtoWriter::of(document, contract).map(Self::Proto),
             (format, language) => Err(format!("it is {}, and the topic is read as {}", language.name(), format.name())),
         }
     }
 
-    /// The full name of what it writes, which a declared schema may have too.
+    /// Finds the value behind what says which schema it has.
+    pub(super) fn open<'a>(&'a self, framed: &Framed<'a>) -> Result<Opened<'a>, String> {
+        Ok(match self {
+            Self::Avro(avro) => Opened::Avro(avro, framed.value()?),
+            Self::Proto(proto) => {
+                let (places, bytes) = framed.message()?;
+                Opened::Proto(proto.message(&places)?, bytes)
+            }
+        })
+    }
+}
+
+impl Opened<'_> {
+    /// The full name of what was written, which a declared schema may have too.
     pub(super) fn name(&self) -> Option<&Text> {
         match self {
-            Self::Avro(avro) => avro.named.as_ref(),
+            Self::Avro(avro, _) => avro.named.as_ref(),
+            Self::Proto(message, _) => Some(message.whole.name()),
         }
     }
 
-    /// A value as the declared type of this place has it; `None`: as it was meant.
-    pub(super) fn read(&self, declared: Option<usize>, bytes: &[u8]) -> Result<Value, Unread> {
+    /// The value as the declared type of this place has it; `None`: as it was meant.
+    pub(super) fn read(&self, declared: Option<usize>) -> Result<Value, Unread> {
         match self {
-            Self::Avro(avro) => avro.read(declared, bytes),
+            Self::Avro(avro, bytes) => avro.read(declared, bytes),
+            Self::Proto(message, bytes) => {
+                let schema = match declared {
+                    Some(place) => message.declared[place].as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
+                    None => &message.whole,
+                };
+                schema.read(bytes).map_err(Unread::Broken)
+            }
         }
     }
 }
@@ -117,10 +146,50 @@ impl AvroWriter {
     }
 }
 
-/// The full name that a declared schema has.
-pub(super) fn name_of(schema: &Option<Schema>) -> Option<&Text> {
-    schema.as_ref()?.avro()?.0.name()
+/// A writer's file in Protobuf. Which of its messages is meant stands with each value.
+#[derive(Debug)]
+pub(super) struct ProtoWriter {
+    files: proto::Files,
+    /// What the topic declares, by type.
+    declared: Vec<Option<proto::Schema>>,
+    /// Messages that were asked for. There are no more of them than the file has.
+    messages: RwLock<Vec<(Vec<usize>, Arc<ProtoMessage>)>>,
 }
 
+/// A message of a writer's.
+#[derive(Debug)]
+pub(super) struct ProtoMessage {
+    /// As the writer has it.
+    whole: proto::Schema,
+    /// Per declared type: what it is read by, or why it is not. Protobuf reads what has a message's name by any version of it.
+    declared: Vec<Result<proto::Schema, String>>,
+}
+
+impl ProtoWriter {
+    fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
+        let files = proto::Files::of("schema.proto", document).map_err(|error| error.to_string())?;
+        let declared = |(_, schema): &(Text, Option<Schema>)| schema.as_ref().and_then(Schema::proto).cloned();
+        Ok(Self { files, declared: contract.types.iter().flatten().map(declared).collect(), messages: RwLock::default() })
+    }
+
+    fn message(&self, places: &[usize]) -> Result<Arc<ProtoMessage>, String> {
+        if let Some((_, message)) = read(&self.messages).iter().find(|(known, _)| known == places) {
+            return Ok(message.clone());
+        }
+        let whole = self.files.at(places).map_err(|error| error.to_string())?;
+        let fitting = |declared: &Option<proto::Schema>| match declared {
+            None => Ok(whole.clone()),
+            Some(schema) if schema.name() == whole.name() => Ok(schema.clone()),
+            Some(schema) => Err(format!("it is a `{}`, and the type is a `{}`", whole.name(), schema.name())),
+        };
+        let declared = self.declared.iter().map(fitting).collect();
+        let message = Arc::new(ProtoMessage { whole, declared });
+        write(&self.messages).push((places.to_vec(), message.clone()));
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod proto_tests;
 #[cfg(test)]
 mod tests;

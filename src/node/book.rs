@@ -1,9 +1,9 @@
-//! The Avro schemas of a topology and what a registry calls them.
+//! The schemas of a topology that records name by an id, and what a registry calls them.
 
 use crate::codec::{Registered, Schema, Schemas};
 use crate::record::Text;
 use crate::registry::{Embedded, Settled, Wanted, settle};
-use crate::topology::model::{Contract, Format, MessageType, Topology};
+use crate::topology::model::{Contract, MessageType, Topology};
 use std::sync::Arc;
 
 /// What the ids in records mean, and which ones messages are written with.
@@ -34,19 +34,19 @@ pub struct TopicSchema {
     pub wanted: Wanted,
 }
 
-/// The Avro schemas of a topology's topics.
+/// The schemas of a topology's topics whose values say which one they have.
 pub fn topic_schemas(topology: &Topology) -> Vec<TopicSchema> {
     let of_topic = |contract: &Contract| {
         let wanted = |kind: &MessageType| {
             let schema = kind.schema.as_ref()?.compiled.clone();
-            let (avro, document) = schema.avro()?;
-            let subject = contract.subject.of(&contract.name, avro.name().map(Text::as_str));
+            let document = schema.document()?;
+            let subject = contract.subject.of(&contract.name, schema.name().map(Text::as_str));
             let wanted = Wanted { subject, document: document.clone(), auto_register: contract.auto_register };
             Some(TopicSchema { topic: contract.name.clone(), kind: kind.name.clone(), schema, wanted })
         };
         contract.types.iter().flatten().filter_map(wanted).collect::<Vec<_>>()
     };
-    topology.topics.iter().filter(|contract| contract.format == Format::Avro).flat_map(of_topic).collect()
+    topology.topics.iter().filter(|contract| contract.is_framed()).flat_map(of_topic).collect()
 }
 
 impl Book {
@@ -63,7 +63,7 @@ impl Book {
 
     /// Of a registry in this process, which has the schemas of the topology and no others.
     pub fn embedded(topology: &Topology) -> Self {
-        if !topology.topics.iter().any(|contract| contract.format == Format::Avro) {
+        if !topology.topics.iter().any(Contract::is_framed) {
             return Self::empty();
         }
         let registry = Embedded::new();

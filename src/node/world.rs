@@ -172,14 +172,14 @@ fn outlet(contract: &model::Contract, book: &Book) -> Outlet {
 
 /// What the codec needs of a contract; schemas only where payloads are to be checked, or cannot be read without.
 fn contract_of(contract: &model::Contract, book: &Book) -> codec::Contract {
-    let is_avro = contract.format == model::Format::Avro;
+    let framed = contract.is_framed();
     let types = contract.types.as_ref().map(|types| {
         let checked = |kind: &model::MessageType| {
-            let schema = kind.schema.as_ref().filter(|_| contract.validate || is_avro).map(|schema| &schema.compiled);
+            let schema = kind.schema.as_ref().filter(|_| contract.validate || framed).map(|schema| &schema.compiled);
             (kind.name.clone(), book.schema(&contract.name, &kind.name).or(schema).cloned())
         };
         types.iter().map(checked).collect()
     });
-    let registered = if is_avro { book.of(&contract.name) } else { codec::Registered::default() };
+    let registered = if framed { book.of(&contract.name) } else { codec::Registered::default() };
     codec::Contract { envelope: contract.envelope.clone(), format: contract.format, types, registered }
 }

@@ -4,7 +4,7 @@
 //! one before wrote, as with Confluent's registry by default.
 
 use super::{Error, Place, Registry, Result, Version};
-use crate::codec::{Document, Language, Lookup, SchemaId, Schemas, avro};
+use crate::codec::{Document, Language, Lookup, SchemaId, Schemas, avro, proto};
 use crate::sync::lock;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -46,6 +46,10 @@ fn compiled(document: &Document) -> Result<avro::Schema> {
     avro::Schema::parse(&document.text, &document.referred()).map_err(|error| Error::Unusable(error.to_string()))
 }
 
+fn files(document: &Document) -> Result<proto::Files> {
+    proto::Files::of("schema.proto", document).map_err(|error| Error::Unusable(error.to_string()))
+}
+
 impl Kept {
     fn objections(&self, subject: &str, document: &Document) -> Result<Vec<String>> {
         let latest = self.subjects.get(subject).and_then(|ids| ids.last());
@@ -55,7 +59,8 @@ impl Kept {
         }
         match document.language {
             Language::Avro => Ok(avro::Plan::new(&compiled(latest)?, &compiled(document)?).err().into_iter().collect()),
-            Language::Json | Language::Protobuf => Ok(Vec::new()),
+            Language::Protobuf => Ok(files(document)?.objections(&files(latest)?)),
+            Language::Json => Ok(Vec::new()),
         }
     }
 }

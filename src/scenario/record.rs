@@ -5,7 +5,7 @@ use super::model::{Answer, Content, Message, Told};
 use super::names::Known;
 use super::pattern::compare;
 use super::tree::Tree;
-use crate::codec::{self, Draft, Encoder, Event, moment, write_key};
+use crate::codec::{Draft, Encoder, Event, moment, write_key};
 use crate::failure::Stage;
 use crate::node::{Frame, World};
 use crate::record::{Header, HeaderRef, Map, Millis, Record, Text, Value, json, partition_of, timestamp_text};
@@ -110,13 +110,13 @@ pub(super) fn record_of(
 /// A message in the envelope of its topic: its value and headers.
 fn encode(event: &Event, world: &World, topic: Option<usize>, headers: &mut Vec<Header>) -> Result<Option<Vec<u8>>, String> {
     let mut contract = world.contract_of(topic);
-    let is_avro = contract.format == codec::Format::Avro;
-    if !is_avro {
+    let framed = contract.format.is_framed();
+    if !framed {
         // What a topology makes of what does not fit can be tried.
         contract.types = None;
     }
     let encoder = Encoder::new(contract).map_err(|error| error.to_string())?;
-    let data = match is_avro {
+    let data = match framed {
         true => encoder.accept(&event.kind, event.data.clone()).map_err(|failure| failure.message().to_owned())?,
         false => event.data.clone(),
     };

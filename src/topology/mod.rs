@@ -20,6 +20,7 @@ mod lower;
 pub mod markdown;
 pub mod model;
 pub mod plan;
+mod proto;
 pub mod render;
 mod sarif;
 mod schema;

@@ -178,7 +178,7 @@ fn what_is_no_cloud_event_says_why() {
             contract(Format::Avro),
             vec![STRUCTURED_JSON],
             Some(br#"{"specversion":"1.0","type":"t","data":5}"#),
-            "UNDECODABLE the topic is Avro, so `data_base64`",
+            "UNDECODABLE payloads of the topic are bytes, so `data_base64`",
         ),
     ];
     for (contract, headers, value, expected) in cases {
@@ -300,7 +300,7 @@ proptest! {
         if structured {
             headers.push(STRUCTURED_JSON);
         }
-        for format in [Format::Json, Format::String, Format::Bytes, Format::Avro] {
+        for format in [Format::Json, Format::String, Format::Bytes, Format::Avro, Format::Protobuf] {
             let _ = decode(contract(format), &headers, value.as_deref());
         }
     }

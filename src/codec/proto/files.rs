@@ -3,8 +3,8 @@
 //! `protox` reads the texts and judges them. What it is given is bounded before: bytes, files, and brackets within each other.
 
 use super::shape::Schema;
-use crate::codec::{Error, Result};
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use crate::codec::{Document, Error, Result};
+use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use std::collections::BTreeMap;
@@ -66,14 +66,24 @@ impl Files {
         Ok(Self { pool: compiler.descriptor_pool(), main })
     }
 
-    #[cfg(test)]
     pub(super) fn pool(&self) -> &DescriptorPool {
         &self.pool
     }
 
+    pub(super) fn file(&self) -> FileDescriptor {
+        self.pool.get_file_by_name(&self.main).expect("it was compiled")
+    }
+
+    /// Compiles a schema with what it refers to; `name` is what it is called in messages.
+    pub fn of(name: &str, document: &Document) -> Result<Self> {
+        let imports: Vec<(&str, &str)> =
+            document.references.iter().map(|reference| (&*reference.name, &*reference.text)).collect();
+        Self::compile(name, &document.text, &imports)
+    }
+
     /// The message of a name, with its package or within that of the file; without a name the only message of the file.
     pub fn message(&self, name: Option<&str>) -> Result<Schema> {
-        let file = self.pool.get_file_by_name(&self.main).expect("it was compiled");
+        let file = self.file();
         let found = match name {
             Some(name) => {
                 let inner = format!("{}.{name}", file.package_name());
@@ -96,7 +106,7 @@ impl Files {
 
     /// The message at a place of the file ([`super::index`]).
     pub fn at(&self, places: &[usize]) -> Result<Schema> {
-        let file = self.pool.get_file_by_name(&self.main).expect("it was compiled");
+        let file = self.file();
         let mut found: Option<MessageDescriptor> = None;
         for place in places {
             let inner = match &found {
@@ -124,9 +134,13 @@ pub fn imports(name: &str, text: &str) -> Result<Vec<String>> {
     Ok(foreign.cloned().collect())
 }
 
-/// The form for debugging is the one that says where.
+/// The form for debugging is the one that says where; of a text that ends too early it leaves out the file.
 fn failed(error: &protox::Error) -> Error {
-    Error::Schema { reason: format!("{error:?}") }
+    let reason = format!("{error:?}");
+    match error.file().filter(|file| !reason.contains(*file)) {
+        None => Error::Schema { reason },
+        Some(file) => Error::Schema { reason: format!("{file}: {reason}") },
+    }
 }
 
 /// Are brackets nested no deeper than a compiler may go down into them? Those in strings and comments do not count.

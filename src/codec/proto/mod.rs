@@ -9,6 +9,7 @@
 //! has its default. Where schemas come from, and which one a record was written with, is not known here.
 
 mod accept;
+mod compat;
 mod cursor;
 mod files;
 mod known;

@@ -1,6 +1,6 @@
 //! Schemas: is a payload what its type says, and are its numbers of the declared kind.
 //!
-//! A schema is JSON Schema or Avro; of the latter [`avro`](super::avro) knows more.
+//! A schema is JSON Schema, Avro or Protobuf; of the latter two [`avro`](super::avro) and [`proto`](super::proto) know more.
 //!
 //! The crate `jsonschema` checks our values as they are ([`json`]), so nothing is converted per record. Patterns run in linear
 //! time, references stay within the document, and what is said of a misfit names the place and the rule, never the value.
@@ -8,8 +8,8 @@
 mod json;
 mod numbers;
 
-use super::{Document, Error, Language, Result, avro};
-use crate::record::Value;
+use super::{Document, Error, Language, Result, avro, proto};
+use crate::record::{Text, Value};
 use std::sync::Arc;
 
 /// A compiled schema; cheap to clone.
@@ -19,6 +19,7 @@ pub struct Schema(Arc<Inner>);
 enum Inner {
     Json(Box<Json>),
     Avro(avro::Schema, Document),
+    Proto(proto::Schema, Document),
 }
 
 struct Json {
@@ -37,7 +38,59 @@ impl Schema {
     pub fn avro(&self) -> Option<(&avro::Schema, &Document)> {
         match &*self.0 {
             Inner::Avro(schema, document) => Some((schema, document)),
+            _ => None,
+        }
+    }
+
+    /// Compiles a message of a `.proto` file; `file` is what it is called in messages.
+    pub fn compile_proto(file: &str, document: Document, message: Option<&str>) -> Result<Self> {
+        let schema = proto::Files::of(file, &document)?.message(message)?;
+        Ok(Self(Arc::new(Inner::Proto(schema, document))))
+    }
+
+    /// The Protobuf schema, if it is one.
+    pub fn proto(&self) -> Option<&proto::Schema> {
+        match &*self.0 {
+            Inner::Proto(schema, _) => Some(schema),
+            _ => None,
+        }
+    }
+
+    /// What it is written in.
+    pub fn language(&self) -> Language {
+        match &*self.0 {
+            Inner::Json(_) => Language::Json,
+            Inner::Avro(..) => Language::Avro,
+            Inner::Proto(..) => Language::Protobuf,
+        }
+    }
+
+    /// As it is given to a registry, of those that are.
+    pub fn document(&self) -> Option<&Document> {
+        match &*self.0 {
             Inner::Json(_) => None,
+            Inner::Avro(_, document) | Inner::Proto(_, document) => Some(document),
+        }
+    }
+
+    /// The full name of what it describes.
+    pub fn name(&self) -> Option<&Text> {
+        match &*self.0 {
+            Inner::Json(_) => None,
+            Inner::Avro(schema, _) => schema.name(),
+            Inner::Proto(schema, _) => Some(schema.name()),
+        }
+    }
+
+    /// Appends the bytes of a value that was accepted, and what stands between them and the id of the schema.
+    pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> std::result::Result<(), String> {
+        match &*self.0 {
+            Inner::Json(_) => Err("a JSON Schema has no bytes of its own".into()),
+            Inner::Avro(schema, _) => schema.write(value, out),
+            Inner::Proto(schema, _) => {
+                out.extend_from_slice(schema.index());
+                schema.write(value, out)
+            }
         }
     }
 
@@ -58,6 +111,7 @@ impl Schema {
             Inner::Json(json) if !json.validator.is_valid(&value) => Err(json.misfit(&value)),
             Inner::Json(json) => Ok(json.numbers.conformed(&value).unwrap_or(value)),
             Inner::Avro(avro, _) => avro.accept(value),
+            Inner::Proto(proto, _) => proto.accept(value),
         }
     }
 
@@ -66,6 +120,7 @@ impl Schema {
         match &*self.0 {
             Inner::Json(json) => json.validator.is_valid(value),
             Inner::Avro(avro, _) => avro.accept(value.clone()).is_ok(),
+            Inner::Proto(proto, _) => proto.accept(value.clone()).is_ok(),
         }
     }
 
@@ -74,6 +129,7 @@ impl Schema {
         match &*self.0 {
             Inner::Json(json) => json.misfit(value),
             Inner::Avro(avro, _) => avro.accept(value.clone()).err().unwrap_or_default(),
+            Inner::Proto(proto, _) => proto.accept(value.clone()).err().unwrap_or_default(),
         }
     }
 }

@@ -25,11 +25,13 @@ pub(in crate::topology) fn define(root: &Node, notes: &Notes, topology: &Topolog
     }
     let mut resolved = resolve(root, notes, &written);
     normal::normalise(&mut resolved);
-    let schemas = notes.schema_at.values().filter_map(|path| {
-        let schema = notes.schemas.get(path)?.as_ref()?;
-        Some((path.clone(), (*schema.document).clone()))
-    });
-    Definition { content: resolved, written, schemas: schemas.collect(), places }
+    let named = || notes.schema_at.values().filter_map(|path| Some((path, notes.schemas.get(path)?.as_ref()?)));
+    // What is not JSON is kept as it was read.
+    let schemas = named().filter(|(_, schema)| schema.texts.is_empty());
+    let schemas = schemas.map(|(path, schema)| (path.clone(), (*schema.document).clone()));
+    let texts = named().flat_map(|(_, schema)| &schema.texts);
+    let texts = texts.map(|(path, text)| (path.to_string(), text.to_string()));
+    Definition { content: resolved, written, schemas: schemas.collect(), texts: texts.collect(), places }
 }
 
 struct Reader<'a> {

@@ -40,6 +40,8 @@ pub struct Definition {
     pub content: Json,
     written: Json,
     schemas: BTreeMap<String, Json>,
+    /// Files that are not JSON, by their paths.
+    texts: BTreeMap<String, String>,
     places: BTreeMap<Vec<String>, Position>,
 }
 
@@ -63,7 +65,11 @@ impl Definition {
 
     /// What is recorded: the file, and the schemas that it names.
     pub fn record(&self) -> Json {
-        json!({ "file": self.written, "schemas": self.schemas })
+        let mut record = json!({ "file": self.written, "schemas": self.schemas });
+        if !self.texts.is_empty() {
+            record["texts"] = json!(self.texts);
+        }
+        record
     }
 
     /// Where the content at a path of [`Definition::content`] stands in the file, or the nearest around it.
@@ -113,8 +119,9 @@ pub fn reload(name: &str, record: &Json) -> Option<Loaded> {
 pub fn reload_with(name: &str, record: &Json, secrets: &dyn Sources) -> Option<Loaded> {
     let file = record.get("file")?;
     let schemas = record.get("schemas")?.as_object()?.clone();
+    let texts = record.get("texts").and_then(Json::as_object).cloned().unwrap_or_default();
     let text = serde_json::to_vec(file).ok()?;
-    Some(load(name, &text, &[], &Recorded { schemas, secrets }))
+    Some(load(name, &text, &[], &Recorded { schemas, texts, secrets }))
 }
 
 /// Secrets that are texts, and that is all.
@@ -137,13 +144,17 @@ impl Sources for EmptySecrets {
 /// Schemas from the record, secrets from elsewhere.
 struct Recorded<'a> {
     schemas: serde_json::Map<String, Json>,
+    texts: serde_json::Map<String, Json>,
     secrets: &'a dyn Sources,
 }
 
 impl Sources for Recorded<'_> {
     fn schema(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
-        let schema = self.schemas.get(path).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = serde_json::to_vec(schema)?;
+        let bytes = match (self.schemas.get(path), self.texts.get(path).and_then(Json::as_str)) {
+            (Some(schema), _) => serde_json::to_vec(schema)?,
+            (None, Some(text)) => text.as_bytes().to_vec(),
+            (None, None) => return Err(io::ErrorKind::NotFound.into()),
+        };
         if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 

@@ -45,8 +45,8 @@ pub(super) const PAGES: &[Page] = &[
     ),
     entry!(
         "E409",
-        "The bytes of an Avro topic are read and written by Avro schemas, those of others by JSON Schema or none. A message that an Avro topic gets needs an Avro schema for its type; and where the subject is the topic's, there is one schema for all of it.",
-        "Name an `.avsc` file for the type, or change `format`; for several types write `subject: topic-record`.",
+        "The bytes of an Avro topic are read and written by Avro schemas, those of a Protobuf topic by messages of `.proto` files, those of others by JSON Schema or none. A message that such a topic gets needs a schema for its type; and where the subject is the topic's, there is one schema for all of it.",
+        "Name an `.avsc` file, or `file.proto#Message`, for the type, or change `format`; for several types write `subject: topic-record`.",
     ),
     entry!(
         "W401",

@@ -99,15 +99,15 @@ pub(super) const MAPS: &[Map] = &[
                 "Where a record says what it is",
             ),
             field("type_header", Text, "With `envelope: none`: the header that names the type"),
-            field("format", One(&["json", "avro", "string", "bytes"]), "From bytes to a payload"),
+            field("format", One(&["json", "avro", "protobuf", "string", "bytes"]), "From bytes to a payload"),
             field("key_format", One(&["json", "string", "bytes"]), "From bytes to a key"),
             field("validate", Bool, "Are payloads checked against their schema?"),
             field(
                 "subject",
                 One(&["topic", "record", "topic-record"]),
-                "With `format: avro`: what its schemas are called in the registry",
+                "With Avro and Protobuf: what its schemas are called in the registry",
             ),
-            field("auto_register", Bool, "With `format: avro`: are schemas registered where they are not?"),
+            field("auto_register", Bool, "With Avro and Protobuf: are schemas registered where they are not?"),
         ],
     ),
     map(

@@ -48,9 +48,9 @@ impl<'t> Fit<'t> {
     }
 }
 
-/// What a value may have that comes from elsewhere as a whole. Avro has no place for more than it names.
+/// What a value may have that comes from elsewhere as a whole. Avro and Protobuf have no place for more than they name.
 fn allowed_by(schema: &Schema) -> Type {
-    match schema.compiled.avro() {
+    match schema.compiled.document() {
         Some(_) => schema.written.clone(),
         None => type_of(&schema.document, Unnamed::Allowed),
     }

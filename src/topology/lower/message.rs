@@ -395,7 +395,7 @@ impl Lower<'_> {
     fn payload_fits(&mut self, fields: &Fields<'_>, topic: usize, kind: &MessageKind, ty: &Type, sender: &Sender<'_>) {
         let contract = self.topics.get(topic);
         let (format, validate) = (contract.format, contract.validate);
-        if !validate && format != Format::Avro {
+        if !validate && !format.is_framed() {
             return;
         }
         let kinds: Vec<Text> = match (kind, sender.current().and_then(|current| current.kinds)) {
@@ -408,10 +408,14 @@ impl Lower<'_> {
         };
         let made = fields.get("type").is_some() || fields.get("data").is_some();
         let bare = kinds.iter().find(|kind| contract.message_type(kind).is_none_or(|known| known.schema.is_none()));
-        if let Some(kind) = bare.filter(|_| made && format == Format::Avro) {
-            let message = format!("`{}` is Avro and has no schema for `{kind}`", contract.name);
+        if let Some(kind) = bare.filter(|_| made && format.is_framed()) {
+            let (language, file) = match format {
+                Format::Protobuf => ("Protobuf", "a message of a `.proto` file"),
+                _ => ("Avro", "an `.avsc` file"),
+            };
+            let message = format!("`{}` is {language} and has no schema for `{kind}`", contract.name);
             let range = fields.get("type").map_or_else(|| self.head(fields.node), |node| node.range.clone());
-            self.say(range, finding("E409", message).hint("name an `.avsc` file for it under `types` of the topic"));
+            self.say(range, finding("E409", message).hint(format!("name {file} for it under `types` of the topic")));
             return;
         }
         let schemas: Vec<_> =

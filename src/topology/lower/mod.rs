@@ -14,6 +14,7 @@ mod head;
 mod lets;
 mod message;
 mod pipeline;
+mod proto;
 mod repository;
 mod require;
 mod retry;

@@ -9,7 +9,6 @@ use super::exprs::Want;
 use super::fields::Shape;
 use super::message::Sender;
 use super::sources::Input;
-use crate::codec::Format;
 use crate::expr::{Scope, Type, names};
 use crate::record::{Text, Value};
 use crate::topology::diagnostic::finding;
@@ -71,9 +70,9 @@ impl Lower<'_> {
     fn repository_is_json(&mut self, entry: &Entry) {
         for node in ["commands", "events"].into_iter().filter_map(|field| entry.node.get(field)) {
             let topic = node.scalar().and_then(|scalar| self.topics.find(&scalar.text));
-            if topic.is_some_and(|topic| self.topics.get(topic).format == Format::Avro) {
-                let found = finding("E409", "messages of a repository are JSON, and this topic is Avro");
-                self.say(node.range.clone(), found.hint("an aggregate with `decide` and `evolve` can write Avro"));
+            if topic.is_some_and(|topic| self.topics.get(topic).is_framed()) {
+                let found = finding("E409", "messages of a repository are JSON, and values of this topic are not");
+                self.say(node.range.clone(), found.hint("an aggregate with `decide` and `evolve` can write to it"));
             }
         }
     }
@@ -291,5 +290,5 @@ fn event_schema(entity: &Schema, command: &str) -> Option<Schema> {
     }
     let compiled = usable(&document).ok()?;
     let ty = crate::topology::schema::type_of(&document, crate::topology::schema::Unnamed::Unknown);
-    Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file: None })
+    Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file: None, texts: Vec::new() })
 }

@@ -2,6 +2,7 @@
 
 use super::Lower;
 use super::scalars::shortened;
+use crate::codec::Language;
 use crate::record::Text;
 use crate::topology::avro;
 use crate::topology::diagnostic::finding;
@@ -16,12 +17,14 @@ impl Lower<'_> {
     /// A schema of what is no topic's: JSON Schema.
     pub(super) fn json_schema(&mut self, node: &Node) -> Result<Option<Schema>, ()> {
         let schema = self.schema(node)?;
-        if schema.as_ref().is_some_and(|schema| schema.compiled.avro().is_some()) {
-            let found = finding("E409", "an Avro schema says how a topic's bytes are read, and this is no topic");
-            self.say(node.range.clone(), found.hint("write a JSON Schema"));
-            return Err(());
-        }
-        Ok(schema)
+        let language = match schema.as_ref().map(|schema| schema.compiled.language()) {
+            None | Some(Language::Json) => return Ok(schema),
+            Some(Language::Avro) => "an Avro",
+            Some(Language::Protobuf) => "a Protobuf",
+        };
+        let found = finding("E409", format!("{language} schema says how a topic's bytes are read, and this is no topic"));
+        self.say(node.range.clone(), found.hint("write a JSON Schema"));
+        Err(())
     }
 
     /// A schema: a file, or a JSON Schema as a map. `Ok(None)`: anything; `Err`: it was said what is wrong.
@@ -45,20 +48,24 @@ impl Lower<'_> {
     fn named_schema(&mut self, node: &Node) -> Option<Schema> {
         let path = self.text(node)?;
         let file = path.split('#').next().unwrap_or_default();
-        if path.starts_with("registry:") || file.ends_with(".proto") {
+        if path.starts_with("registry:") {
             self.later(node.range.clone(), &format!("the schema `{}`", shortened(&path)));
             return None;
         }
-        if !path.ends_with(".json") && !path.ends_with(".avsc") {
+        let is_proto = file.ends_with(".proto");
+        if !path.ends_with(".json") && !path.ends_with(".avsc") && !is_proto {
             let found = finding("E212", format!("`{}` names no schema", shortened(&path)));
-            self.say(node.range.clone(), found.hint("a file that ends in `.json` or `.avsc`, or a JSON Schema as a map"));
+            self.say(
+                node.range.clone(),
+                found.hint("a file that ends in `.json` or `.avsc`, `file.proto#Message`, or a JSON Schema as a map"),
+            );
             return None;
         }
         self.notes.schema_at.insert(node.range.start, path.to_string());
         if let Some(known) = self.notes.schemas.get(path.as_str()) {
             return known.clone();
         }
-        let schema = self.read_schema(node, &path);
+        let schema = if is_proto { self.proto_schema(node, &path) } else { self.read_schema(node, &path) };
         self.notes.schemas.insert(path.to_string(), schema.clone());
         schema
     }
@@ -90,14 +97,14 @@ impl Lower<'_> {
         };
         let (avro, _) = compiled.avro().expect("compiled as one");
         let (ty, written) = (avro::read_type(avro), avro::written_type(avro));
-        Some(Schema { document: Arc::new(document), compiled, ty, written, file: Some(path.clone()) })
+        Some(Schema { document: Arc::new(document), compiled, ty, written, file: Some(path.clone()), texts: Vec::new() })
     }
 
     fn usable_schema(&mut self, node: &Node, document: Json, file: Option<Text>) -> Option<Schema> {
         match usable(&document) {
             Ok(compiled) => {
                 let ty = type_of(&document, Unnamed::Unknown);
-                Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file })
+                Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file, texts: Vec::new() })
             }
             Err(error) => {
                 let name = file.map_or_else(|| "this".to_owned(), |file| format!("`{file}`"));

@@ -3,7 +3,7 @@
 use super::fields::{Fields, Shape};
 use super::scalars::{TOPIC, TYPE};
 use super::{Lower, Sections, saga};
-use crate::codec::{Envelope, Format, KeyFormat, Mapping};
+use crate::codec::{Envelope, Format, KeyFormat, Language, Mapping};
 use crate::expr::{Scope, Type, names};
 use crate::record::{Text, Value};
 use crate::topology::diagnostic::finding;
@@ -133,8 +133,9 @@ impl Lower<'_> {
         if let Some(node) = fields.get("config").filter(|node| !node.is_null()) {
             contract.config = self.topic_config(node);
         }
-        let formats = [("json", Format::Json), ("avro", Format::Avro), ("string", Format::String), ("bytes", Format::Bytes)];
-        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &["protobuf"])) {
+        let formats = [Format::Json, Format::Avro, Format::Protobuf, Format::String, Format::Bytes];
+        let formats = formats.map(|format| (format.name(), format));
+        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &["auto"])) {
             contract.format = format;
         }
         let later = ["avro", "protobuf"];
@@ -183,7 +184,7 @@ impl Lower<'_> {
         config
     }
 
-    /// How an Avro topic's schemas are registered.
+    /// How the schemas of a topic are registered whose values carry their ids.
     fn registration(&mut self, fields: &Fields<'_>, contract: &mut Contract) {
         let subjects = [("topic", Subject::Topic), ("record", Subject::Record), ("topic-record", Subject::TopicRecord)];
         if let Some(subject) = fields.get("subject").and_then(|node| self.one_of(node, &subjects, &[])) {
@@ -192,17 +193,17 @@ impl Lower<'_> {
         if let Some(auto_register) = fields.get("auto_register").and_then(|node| self.boolean(node)) {
             contract.auto_register = auto_register;
         }
-        if contract.format != Format::Avro {
+        if !contract.is_framed() {
             for name in ["subject", "auto_register"] {
                 if fields.get(name).is_some() {
-                    let found = finding("E105", format!("`{name}` belongs to `format: avro`"));
+                    let found = finding("E105", format!("`{name}` belongs to the formats `avro` and `protobuf`"));
                     self.say(fields.key_range(name), found);
                 }
             }
             return;
         }
-        let schemas = || contract.types.iter().flatten().filter_map(|known| known.schema.as_ref()?.compiled.avro());
-        let mut texts: Vec<&str> = schemas().map(|(_, document)| &*document.text).collect();
+        let schemas = || contract.types.iter().flatten().filter_map(|known| known.schema.as_ref()?.compiled.document());
+        let mut texts: Vec<&str> = schemas().map(|document| &*document.text).collect();
         texts.sort_unstable();
         texts.dedup();
         if contract.subject == Subject::Topic && texts.len() > 1 {
@@ -215,12 +216,21 @@ impl Lower<'_> {
 
     /// Says where a schema is not of the language that the topic's bytes are in.
     fn schema_of_format(&mut self, schema: &Schema, format: Format, at: &Range<usize>) {
-        let found = match (schema.compiled.avro().is_some(), format == Format::Avro) {
-            (true, false) => {
-                finding("E409", "this is an Avro schema, and the topic's format is another").hint("write `format: avro`")
+        let (is, written) = match schema.compiled.language() {
+            Language::Json => ("a JSON Schema", "json"),
+            Language::Avro => ("an Avro schema", "avro"),
+            Language::Protobuf => ("a Protobuf schema", "protobuf"),
+        };
+        let found = match (schema.compiled.language(), format) {
+            (Language::Avro, Format::Avro) | (Language::Protobuf, Format::Protobuf) => return,
+            (_, Format::Avro) => finding("E409", format!("this is {is}, and the topic is Avro")).hint("name an `.avsc` file"),
+            (_, Format::Protobuf) => {
+                let found = finding("E409", format!("this is {is}, and the topic is Protobuf"));
+                found.hint("name a message of a `.proto` file: `order.proto#shop.OrderCreated`")
             }
-            (false, true) => finding("E409", "this is a JSON Schema, and the topic is Avro").hint("name an `.avsc` file"),
-            _ => return,
+            (Language::Json, _) => return,
+            _ => finding("E409", format!("this is {is}, and the topic's format is another"))
+                .hint(format!("write `format: {written}`")),
         };
         self.say(at.clone(), found);
     }
@@ -324,7 +334,7 @@ impl Lower<'_> {
         match contract.format {
             Format::String => return Type::String,
             Format::Bytes => return Type::Bytes,
-            Format::Json | Format::Avro => {}
+            Format::Json | Format::Avro | Format::Protobuf => {}
         }
         let ty = |known: &MessageType| known.schema.as_ref().map_or(Type::Any, |schema| schema.ty.clone());
         match (&contract.types, kind) {

@@ -38,9 +38,9 @@ pub struct Contract {
     pub key_format: KeyFormat,
     /// Are payloads checked against their schema when read and written?
     pub validate: bool,
-    /// Of Avro: what its schemas are called in the registry.
+    /// What its schemas are called in the registry, where values carry their ids.
     pub subject: Subject,
-    /// Of Avro: are schemas that it is written with registered where they are not?
+    /// Are schemas that it is written with registered where they are not?
     pub auto_register: bool,
     /// Where it is declared, or the node that it is derived for.
     pub at: Position,
@@ -78,7 +78,7 @@ impl Subject {
     }
 }
 
-/// A schema, JSON Schema or Avro, and what expressions know of it.
+/// A schema, JSON Schema, Avro or Protobuf, and what expressions know of it.
 #[derive(Clone, Debug)]
 pub struct Schema {
     /// The document, for whoever shows it. References within it are local.
@@ -87,10 +87,12 @@ pub struct Schema {
     pub compiled: crate::codec::Schema,
     /// The type derived from it.
     pub ty: Type,
-    /// The type of what may be written: with Avro, what has a default may be missing.
+    /// The type of what may be written: with Avro and Protobuf, what has a default may be missing.
     pub written: Type,
     /// The file that it was read from; `None` for one written inline.
     pub file: Option<Text>,
+    /// Of Protobuf: the texts of its files, by the paths that they were read from.
+    pub texts: Vec<(Text, Arc<str>)>,
 }
 
 /// How long records are kept.
@@ -146,6 +148,11 @@ impl Contract {
             auto_register: true,
             at: Position::default(),
         }
+    }
+
+    /// Does the id of a schema stand before each value?
+    pub fn is_framed(&self) -> bool {
+        self.format.is_framed()
     }
 
     /// A declared message type by its name.

@@ -428,7 +428,7 @@ pipelines:
     };
     write("t.yaml", &file("auto_register: false,"));
     write("seen.avsc", KNOWN);
-    run(&["run", "--create-topics", "--listen", "off"], 2, &["is Avro, and no schema registry is named"]);
+    run(&["run", "--create-topics", "--listen", "off"], 2, &["carry ids of schemas, and no schema registry is named"]);
     with(&["plan", "--exit-code"], 1, &[&format!("+ {subject}"), "is not registered"]);
     with(&["apply"], 1, &["`auto_register: false`: register it first"]);
     with(&["run", "--create-topics", "--listen", "off"], 1, &["`auto_register: false`: register it first"]);

@@ -45,7 +45,7 @@ impl Dice<'_> {
     fn field(&mut self, field: &FieldDescriptor, depth: usize, out: &mut Vec<u8>) {
         let number = field.number();
         let wire = wire_of(field);
-        if field.is_list() && !matches!(wire, Wire::Sized | Wire::Start) && self.roll() % 2 == 0 {
+        if field.is_list() && !matches!(wire, Wire::Sized | Wire::Start) && self.roll().is_multiple_of(2) {
             put_tag(number, Wire::Sized, out);
             let count = self.roll() % 4;
             let packed: Result<(), ()> = put_sized(out, |out| {
