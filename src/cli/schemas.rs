@@ -53,7 +53,11 @@ impl Named {
 /// What a worker needs of the registry: the ids of the schemas that its topology writes with are found, or made.
 pub(super) fn book(named: Option<&Named>, checked: &Checked) -> Result<Book, Problem> {
     let framed = checked.topology.topics.iter().find(|contract| contract.is_framed());
-    let Some(topic) = framed else { return Ok(Book::empty()) };
+    let Some(topic) = framed else {
+        // Where nothing must have an id, it is no fault if there is nobody to ask.
+        let may_be = checked.topology.topics.iter().any(|contract| contract.may_be_framed());
+        return Ok(named.filter(|_| may_be).map_or_else(Book::empty, |named| Book::new(named.lookups.clone(), Vec::new())));
+    };
     let Some(named) = named else {
         let text = format!("values of topic `{}` carry ids of schemas, and no schema registry is named", topic.name);
         return Err(Problem::new(Exit::Usage, text).hint("name it: `--schema-registry http://registry:8081`"));

@@ -215,7 +215,7 @@ fn media_type(format: Format) -> &'static str {
         Format::Avro => "application/avro",
         Format::Protobuf => "application/protobuf",
         Format::String => "text/plain; charset=utf-8",
-        Format::Bytes => "application/octet-stream",
+        Format::Auto | Format::Bytes => "application/octet-stream",
     }
 }
 

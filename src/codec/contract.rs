@@ -72,6 +72,8 @@ pub enum Format {
     Avro,
     /// Protobuf, behind the id of its schema and the place of its message there. Not with `envelope: event`.
     Protobuf,
+    /// What each value says that it is: see [`Decoder`](super::Decoder). Read only, and only with `envelope: none`.
+    Auto,
     /// UTF-8 text; the payload is a string. Not with `envelope: event`.
     String,
     /// Bytes as they are. Not with `envelope: event`.
@@ -83,7 +85,7 @@ impl Format {
     pub fn is_framed(self) -> bool {
         match self {
             Self::Avro | Self::Protobuf => true,
-            Self::Json | Self::String | Self::Bytes => false,
+            Self::Json | Self::Auto | Self::String | Self::Bytes => false,
         }
     }
 
@@ -93,6 +95,7 @@ impl Format {
             Self::Json => "json",
             Self::Avro => "avro",
             Self::Protobuf => "protobuf",
+            Self::Auto => "auto",
             Self::String => "string",
             Self::Bytes => "bytes",
         }
@@ -120,6 +123,11 @@ impl Contract {
     /// Does the id of a schema stand before each value?
     pub(super) fn is_framed(&self) -> bool {
         self.format.is_framed()
+    }
+
+    /// May the id of a schema stand before a value?
+    pub(super) fn may_be_framed(&self) -> bool {
+        self.is_framed() || (self.format == Format::Auto && self.registered.schemas.is_some())
     }
 
     /// The id that messages of a type are written with.

@@ -34,8 +34,11 @@ impl Decoder {
     /// correlation id from the id. Failures are of the class `undecodable`: `UNDECODABLE` where bytes or envelope are wrong,
     /// `SCHEMA_INVALID` where the payload is not what its type says. One of the class `engine` says nothing about the record: the
     /// schema that it was written with is not known yet, and it is to be decoded again.
+    ///
+    /// With `format: auto` a value is what it says: one that begins with 0 and an id, or has one in its header, is of that schema,
+    /// in whichever language, where there is a registry to ask; another is JSON, else text, else bytes.
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
-        if self.contract.is_framed() {
+        if self.is_framed(record) {
             // The reader's schema has a part in the reading, and there is nothing left to check.
             return self.framed(record, true);
         }
@@ -44,21 +47,14 @@ impl Decoder {
         if (record.value.is_some() || self.contract.envelope == Envelope::CloudEvents)
             && let Some(schema) = self.contract.schema(&event.kind)
         {
-            event.data = schema.accept(std::mem::take(&mut event.data)).map_err(|misfit| {
-                Failure::new(
-                    Class::Undecodable,
-                    "SCHEMA_INVALID",
-                    Stage::Decode,
-                    format!("data of `{}` does not fit its schema: {misfit}", event.kind),
-                )
-            })?;
+            event.data = schema.accept(std::mem::take(&mut event.data)).map_err(|why| misfit(&event.kind, &why))?;
         }
         Ok(Some(event))
     }
 
     /// The same without a look at schemas: of a record that is invalid, who asked can still be told.
     pub fn decode_unchecked(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
-        if self.contract.is_framed() {
+        if self.is_framed(record) {
             return self.framed(record, false);
         }
         Ok(Some(match (&self.contract.envelope, record.value) {
@@ -71,6 +67,12 @@ impl Decoder {
             (Envelope::Event, Some(value)) => enveloped(record, value)?,
             (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
         }))
+    }
+
+    /// Does the id of a schema stand before the value?
+    fn is_framed(&self, record: &RecordRef<'_>) -> bool {
+        self.contract.is_framed()
+            || (self.contract.may_be_framed() && wire::looks_framed(record.value, record.header(VALUE_SCHEMA_HEADER)))
     }
 
     /// `envelope: none`: the value is the payload, headers say the rest.
@@ -97,6 +99,10 @@ impl Decoder {
         };
         match self.contract.format {
             Format::Json => read_json(&bytes),
+            Format::Auto => Ok(read_json(&bytes).unwrap_or_else(|_| match std::str::from_utf8(&bytes) {
+                Ok(text) => Value::Str(Text::new(text)),
+                Err(_) => Value::Bytes(Bytes::copy_from_slice(&bytes)),
+            })),
             Format::String => match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(Value::Str(Text::new(text))),
                 Err(error) => Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
@@ -156,7 +162,9 @@ impl Decoder {
             }),
         };
         let kind = told.or_else(|| Some(types[declared?].0.clone())).unwrap_or_else(|| record.topic.into());
-        let data = opened.read(declared.filter(|_| checked)).map_err(|unread| match unread {
+        let reader = declared.filter(|_| checked).map(|place| (place, types[place].1.as_ref()));
+        let data = opened.read(reader).map_err(|unread| match unread {
+            Unread::Invalid(why) => misfit(&kind, &why),
             Unread::Misfit(why) => {
                 let message = format!("what schema {id} writes cannot be read as `{kind}`: {why}");
                 Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)
@@ -165,6 +173,11 @@ impl Decoder {
         })?;
         Ok((kind, data))
     }
+}
+
+fn misfit(kind: &str, why: &str) -> Failure {
+    let message = format!("data of `{kind}` does not fit its schema: {why}");
+    Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)
 }
 
 /// What `type_header` says.

@@ -50,10 +50,11 @@ impl<'a> Draft<'a> {
 }
 
 impl Encoder {
-    /// An encoder by a contract; a mapped envelope is read only.
+    /// An encoder by a contract; a mapped envelope and `format: auto` are read only.
     pub fn new(contract: Contract) -> Result<Self> {
         match contract.envelope {
             Envelope::Mapping(_) => Err(Error::ReadOnly),
+            _ if contract.format == Format::Auto => Err(Error::ReadOnly),
             _ => Ok(Self { contract }),
         }
     }
@@ -78,6 +79,7 @@ impl Encoder {
         match (self.contract.format, draft.data) {
             (_, Value::Null) => return Ok(false),
             (Format::Json, data) => json::write(data, out).map_err(unwritable)?,
+            (Format::Auto, _) => return Err(invalid("the topic is read whatever it is in, and not written".into())),
             (Format::Avro | Format::Protobuf, data) => self.framed(draft.kind, data, out)?,
             (Format::String | Format::Bytes, Value::Str(text)) => out.extend_from_slice(text.as_bytes()),
             (Format::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),

@@ -13,7 +13,7 @@ pub enum Error {
         /// What the compiler says.
         reason: String,
     },
-    /// Messages are to be written in an envelope that is only read.
-    #[error("a mapped envelope cannot be written")]
+    /// Messages are to be written in an envelope, or a format, that is only read.
+    #[error("what is only read cannot be written")]
     ReadOnly,
 }

@@ -76,6 +76,11 @@ impl<'a> Framed<'a> {
     }
 }
 
+/// Does a value, or its header, begin as one that is framed?
+pub(super) fn looks_framed(value: Option<&[u8]>, header: Option<&[u8]>) -> bool {
+    value.is_some_and(|value| header.is_some() || (value.len() >= FRAME_BYTES && value[0] == 0))
+}
+
 /// The id and what follows it, from the header if there is one, else from the front.
 pub(super) fn unframed<'a>(value: &'a [u8], header: Option<&'a [u8]>) -> Result<Framed<'a>, String> {
     let (id, more) = match header {

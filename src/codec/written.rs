@@ -40,6 +40,8 @@ pub(super) enum Unread {
     Misfit(String),
     /// The bytes are no value of the schema.
     Broken(String),
+    /// The value does not fit the declared schema.
+    Invalid(String),
 }
 
 impl Written {
@@ -74,8 +76,8 @@ impl Writer {
     /// Makes a schema ready that records of a topic carry. Each format has its languages.
     fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
         match (contract.format, document.language) {
-            (Format::Avro, Language::Avro) => AvroWriter::of(document, contract).map(Self::Avro),
-            (Format::Protobuf, Language::Protobuf) => ProtoWriter::of(document, contract).map(Self::Proto),
+            (Format::Avro | Format::Auto, Language::Avro) => AvroWriter::of(document, contract).map(Self::Avro),
+            (Format::Protobuf | Format::Auto, Language::Protobuf) => ProtoWriter::of(document, contract).map(Self::Proto),
             (format, language) => Err(format!("it is {}, and the topic is read as {}", language.name(), format.name())),
         }
     }
@@ -101,8 +103,19 @@ impl Opened<'_> {
         }
     }
 
-    /// The value as the declared type of this place has it; `None`: as it was meant.
-    pub(super) fn read(&self, declared: Option<usize>) -> Result<Value, Unread> {
+    /// The value as a declared type has it, given with its place; `None`: as it was meant.
+    pub(super) fn read(&self, declared: Option<(usize, Option<&Schema>)>) -> Result<Value, Unread> {
+        let language = match self {
+            Self::Avro(..) => Language::Avro,
+            Self::Proto(..) => Language::Protobuf,
+        };
+        // One in another language has no part in the reading, and judges what was read.
+        if let Some((_, Some(schema))) =
+            declared.filter(|(_, schema)| schema.is_some_and(|schema| schema.language() != language))
+        {
+            return schema.accept(self.read(None)?).map_err(Unread::Invalid);
+        }
+        let declared = declared.map(|(place, _)| place);
         match self {
             Self::Avro(avro, bytes) => avro.read(declared, bytes),
             Self::Proto(message, bytes) => {

@@ -63,7 +63,7 @@ impl Book {
 
     /// Of a registry in this process, which has the schemas of the topology and no others.
     pub fn embedded(topology: &Topology) -> Self {
-        if !topology.topics.iter().any(Contract::is_framed) {
+        if !topology.topics.iter().any(Contract::may_be_framed) {
             return Self::empty();
         }
         let registry = Embedded::new();

@@ -182,3 +182,42 @@ fn without_types_values_are_read_as_their_writer_meant_them() {
     let decoder = Decoder::new(Contract { types: None, ..both() });
     assert_eq!(decoded(&decoder, b"\0\0\0\0\x02\x02\x02\x3a\x03app", &[]), r#"orders {"channel":"app","orderId":""}"#);
 }
+
+#[test]
+fn with_format_auto_each_value_is_what_it_says() {
+    let auto = |types: &[(&str, Option<&str>)]| Contract { format: Format::Auto, ..contract(types) };
+    let decoder = Decoder::new(Contract { types: None, ..auto(&[]) });
+    let avro: &[u8] = b"\0\0\0\0\x04\x06";
+    let cases: [(&[u8], &str); 8] = [
+        (b"\0\0\0\0\x01\0\x0a\x01a", r#"orders {"orderId":"a"}"#),
+        (avro, "orders 3"),
+        (br#" {"orderId":"a"}"#, r#"orders {"orderId":"a"}"#),
+        (b"12", "orders 12"),
+        (b"some text", r#"orders "some text""#),
+        (b"\xff\xfe", r#"orders "//4=""#),
+        (b"\0\0", "orders \"\\u0000\\u0000\""),
+        // An id that nobody knows is told, and not taken for something else.
+        (b"\0\0\0\0\x05\x06", "undecodable UNDECODABLE the schema registry has no schema 5"),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(decoded(&decoder, value, &[]), expected, "{value:?}");
+    }
+    // A declared schema judges whatever language the value came in.
+    let decoder = Decoder::new(auto(&[("paid.v1", Some("OrderPaid"))]));
+    let cases: [(&[u8], &str); 4] = [
+        (b"\0\0\0\0\x01\x02\x02\x0a\x01a", r#"paid.v1 {"orderId":"a"}"#),
+        (br#"{"by":{"name":"b"}}"#, r#"paid.v1 {"by":{"name":"b"},"orderId":""}"#),
+        (
+            br#"{"order_id":"a"}"#,
+            "undecodable SCHEMA_INVALID data of `paid.v1` does not fit its schema: at `/order_id`: the schema has no such field",
+        ),
+        (avro, "undecodable SCHEMA_INVALID data of `paid.v1` does not fit its schema: at `/`: an int where a map is wanted"),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(decoded(&decoder, value, &[]), expected, "{value:?}");
+    }
+    // Where there is nobody to ask, nothing has an id.
+    let alone = Decoder::new(Contract { types: None, registered: Registered::default(), ..auto(&[]) });
+    assert_eq!(decoded(&alone, b"\0\0\0\0\x01\xff", &[]), r#"orders "AAAAAAH/""#);
+    assert!(Encoder::new(auto(&[])).is_err(), "it is read only");
+}

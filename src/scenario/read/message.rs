@@ -9,7 +9,7 @@ use crate::scenario::record::SOURCE;
 use crate::scenario::shape::MESSAGE;
 use crate::scenario::tree::{Branch, Tree};
 use crate::topology::finding;
-use crate::topology::model::{Contract, Envelope, Topology};
+use crate::topology::model::{Contract, Envelope, Format, Topology};
 use crate::topology::plan;
 use crate::topology::yaml::Node;
 use std::ops::Range;
@@ -150,8 +150,13 @@ impl Reader<'_> {
             Some(&"raw") => fields.get("raw").and_then(|node| self.text(node)).map(|text| Content::Raw(text.to_string())),
             Some(&"value") => fields.get("value").and_then(|node| self.tree(node)).map(Content::Value),
             written => {
-                if contract.is_some_and(|contract| matches!(contract.envelope, Envelope::Mapping(_))) {
-                    let found = finding("E1008", "the topic has a foreign envelope, which is not written by this engine");
+                let is_read_only =
+                    |contract: &Contract| matches!(contract.envelope, Envelope::Mapping(_)) || contract.format == Format::Auto;
+                if contract.is_some_and(is_read_only) {
+                    let found = finding(
+                        "E1008",
+                        "the topic has a foreign envelope or `format: auto`, which are not written by this engine",
+                    );
                     self.say(fields.head(), found.hint("say the record's whole `value` in place of `data`"));
                     return None;
                 }

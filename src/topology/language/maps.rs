@@ -99,7 +99,7 @@ pub(super) const MAPS: &[Map] = &[
                 "Where a record says what it is",
             ),
             field("type_header", Text, "With `envelope: none`: the header that names the type"),
-            field("format", One(&["json", "avro", "protobuf", "string", "bytes"]), "From bytes to a payload"),
+            field("format", One(&["json", "avro", "protobuf", "auto", "string", "bytes"]), "From bytes to a payload"),
             field("key_format", One(&["json", "string", "bytes"]), "From bytes to a key"),
             field("validate", Bool, "Are payloads checked against their schema?"),
             field(

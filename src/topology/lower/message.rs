@@ -395,6 +395,12 @@ impl Lower<'_> {
     fn payload_fits(&mut self, fields: &Fields<'_>, topic: usize, kind: &MessageKind, ty: &Type, sender: &Sender<'_>) {
         let contract = self.topics.get(topic);
         let (format, validate) = (contract.format, contract.validate);
+        if format == Format::Auto {
+            let found = finding("E409", format!("`{}` is read whatever its values are in, and not written", contract.name));
+            let range = fields.get("to").map_or_else(|| self.head(fields.node), |node| node.range.clone());
+            self.say(range, found.hint("write to a topic of one format"));
+            return;
+        }
         if !validate && !format.is_framed() {
             return;
         }

@@ -133,9 +133,9 @@ impl Lower<'_> {
         if let Some(node) = fields.get("config").filter(|node| !node.is_null()) {
             contract.config = self.topic_config(node);
         }
-        let formats = [Format::Json, Format::Avro, Format::Protobuf, Format::String, Format::Bytes];
+        let formats = [Format::Json, Format::Avro, Format::Protobuf, Format::Auto, Format::String, Format::Bytes];
         let formats = formats.map(|format| (format.name(), format));
-        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &["auto"])) {
+        if let Some(format) = fields.get("format").and_then(|node| self.one_of(node, &formats, &[])) {
             contract.format = format;
         }
         let later = ["avro", "protobuf"];
@@ -151,6 +151,10 @@ impl Lower<'_> {
             let range = fields.key_range("format");
             let found = finding("E107", "only JSON has an envelope within it");
             self.say(range, found.hint("write `envelope: none` or `envelope: cloudevents`"));
+        }
+        if contract.format == Format::Auto && contract.envelope == Envelope::CloudEvents {
+            let found = finding("E107", "a CloudEvent says what its data are in");
+            self.say(fields.key_range("format"), found.hint("write the format that they are in"));
         }
         if let Some(node) = fields.get("types").filter(|node| !node.is_null()) {
             contract.types = self.types(node, contract.format);
@@ -228,7 +232,7 @@ impl Lower<'_> {
                 let found = finding("E409", format!("this is {is}, and the topic is Protobuf"));
                 found.hint("name a message of a `.proto` file: `order.proto#shop.OrderCreated`")
             }
-            (Language::Json, _) => return,
+            (Language::Json, _) | (_, Format::Auto) => return,
             _ => finding("E409", format!("this is {is}, and the topic's format is another"))
                 .hint(format!("write `format: {written}`")),
         };
@@ -334,7 +338,7 @@ impl Lower<'_> {
         match contract.format {
             Format::String => return Type::String,
             Format::Bytes => return Type::Bytes,
-            Format::Json | Format::Avro | Format::Protobuf => {}
+            Format::Json | Format::Avro | Format::Protobuf | Format::Auto => {}
         }
         let ty = |known: &MessageType| known.schema.as_ref().map_or(Type::Any, |schema| schema.ty.clone());
         match (&contract.types, kind) {

@@ -155,6 +155,11 @@ impl Contract {
         self.format.is_framed()
     }
 
+    /// May the id of a schema stand before a value?
+    pub fn may_be_framed(&self) -> bool {
+        self.is_framed() || self.format == Format::Auto
+    }
+
     /// A declared message type by its name.
     pub fn message_type(&self, name: &str) -> Option<&MessageType> {
         let types = self.types.as_ref()?;
