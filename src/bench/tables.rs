@@ -4,7 +4,7 @@ use super::document::{Document, JobFigures, SubjectFigures};
 use super::statistics::Interval;
 use std::fmt::Write as _;
 
-const MIB: f64 = (1_u64 << 20) as f64;
+pub(super) const MIB: f64 = (1_u64 << 20) as f64;
 
 /// A row: job, who, and the figures as text.
 struct Row {
@@ -160,7 +160,7 @@ fn remarks(document: &Document) -> Vec<String> {
 }
 
 /// A whole number with its digits in groups of three.
-fn grouped(value: f64) -> String {
+pub(super) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -16,6 +16,11 @@ pub(super) fn bench(settings: &Bench) -> Result<Exit, Problem> {
     match settings {
         Bench::Measure(measure) => run(measure),
         Bench::Compare { files, output } => compare(files, *output),
+        Bench::Overview(files) => {
+            let documents: Result<Vec<Document>, Problem> = files.iter().map(|path| read(path)).collect();
+            out(&bench::overview(&documents?));
+            Ok(Exit::Ok)
+        }
         Bench::Topology(job) => {
             out(job.file());
             Ok(Exit::Ok)
@@ -155,15 +160,15 @@ fn beside(path: &Path, job: Job, subject: Subject) -> PathBuf {
     path.with_file_name(format!("{stem}-{job}-{subject}{ending}"))
 }
 
+fn read(path: &Path) -> Result<Document, Problem> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
+        Problem::new(exit, format!("`{}` cannot be read: {error}", path.display()))
+    })?;
+    serde_json::from_slice(&bytes).map_err(|source| told(&bench::Error::Document { path: path.to_owned(), source }))
+}
+
 fn compare(files: &[PathBuf; 2], output: BenchFormat) -> Result<Exit, Problem> {
-    let read = |path: &PathBuf| {
-        let bytes = std::fs::read(path).map_err(|error| {
-            let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-            Problem::new(exit, format!("`{}` cannot be read: {error}", path.display()))
-        })?;
-        serde_json::from_slice::<Document>(&bytes)
-            .map_err(|source| told(&bench::Error::Document { path: path.clone(), source }))
-    };
     let (first, second) = (read(&files[0])?, read(&files[1])?);
     out(&match output {
         BenchFormat::Json => format!("{:#}\n", bench::differences_json(&first, &second)),

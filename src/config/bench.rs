@@ -20,6 +20,8 @@ pub enum Bench {
         /// Form of the answer.
         output: BenchFormat,
     },
+    /// Puts results into one small table.
+    Overview(Vec<PathBuf>),
     /// Prints the topology of a job.
     Topology(Job),
     /// Passes records on until it is told to stop: what `floor` is measured by.
@@ -83,6 +85,12 @@ pub enum BenchFlags {
         /// The rest.
         #[command(flatten)]
         load: Box<Load>,
+    },
+    /// Put results into one small table, for a page
+    Overview {
+        /// Results of `--save`, in the order of the rows
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
     },
     /// Print the topology file of a job, to be run by itself
     Topology {
@@ -334,6 +342,7 @@ pub(super) fn bench(raw: BenchFlags) -> Result<Bench, Error> {
             let jobs = if named.is_empty() { all() } else { once(named) };
             measure(cluster, jobs, *load, Some(peer_flags), true)
         }
+        BenchFlags::Overview { files } => Ok(Bench::Overview(files)),
         BenchFlags::Topology { job } => Ok(Bench::Topology(job)),
         BenchFlags::Floor { cluster, route } => Ok(Bench::Floor { cluster: cluster.into(), route }),
     }
