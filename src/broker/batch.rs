@@ -3,6 +3,7 @@
 //! An epoch appends to a batch and cuts it back to a mark when a record fails; sealed, the batch goes to the lane read-only.
 
 use crate::record::{HeaderRef, Millis, Partition, RecordRef, Text};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// Records to be produced, in order. One buffer holds keys, values and headers, so appending allocates rarely.
@@ -137,6 +138,18 @@ impl Batch {
         self.records.iter().map(|place| BatchRecord { batch: self, place })
     }
 
+    /// The records partition by partition, those of each in order. Partitions come in the order of their first records.
+    pub fn iter_by_partition(&self) -> impl Iterator<Item = BatchRecord<'_>> {
+        let mut turns: FxHashMap<(u16, Partition), u32> = FxHashMap::default();
+        let mut order: Vec<(u32, &Place)> = Vec::with_capacity(self.records.len());
+        for place in &self.records {
+            let next = turns.len() as u32;
+            order.push((*turns.entry((place.topic, place.partition)).or_insert(next), place));
+        }
+        order.sort_by_key(|(turn, _)| *turn);
+        order.into_iter().map(|(_, place)| BatchRecord { batch: self, place })
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
@@ -196,5 +209,21 @@ impl<'a> BatchRecord<'a> {
             value: self.value(),
             headers: &headers,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_partition_by_partition_and_those_of_each_in_order() {
+        let mut batch = Batch::new(vec!["a".into(), "b".into()]);
+        for (topic, partition, key) in [(0, 1, "1"), (1, 0, "2"), (0, 1, "3"), (0, 0, "4"), (1, 0, "5"), (0, 1, "6")] {
+            let key = Some(str::as_bytes(key));
+            batch.push(NewRecord { topic, partition, timestamp: 0, key, value: None, headers: &[] });
+        }
+        let keys: Vec<_> = batch.iter_by_partition().map(|record| record.key().map_or(0, |key| key[0])).collect();
+        assert_eq!(keys, b"136254");
     }
 }

@@ -24,8 +24,11 @@ use std::time::Duration;
 const CALL_TIMEOUT: Duration = Duration::from_secs(9);
 /// Longest wait of an abort for records in flight, before the client throws them away.
 const ABORT_DRAIN: Duration = Duration::from_secs(2);
-/// Pause between two looks at the deliveries: short against a broker's answer, long against a look.
-const DRAIN_PAUSE: Duration = Duration::from_micros(100);
+/// Shortest and longest pause between two looks at the deliveries: short against a broker's answer, long against a look.
+const DRAIN_PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(1));
+/// In between, a pause is this part of what was waited so far: an answer is noticed soon for what it took, and a slow one is not
+/// paid for by a wake-up every 100 µs, which were a tenth of the process's CPU.
+const DRAIN_PAUSE_PART: u32 = 8;
 /// Records handed over between two looks at the deliveries.
 const RECORDS_BETWEEN_LOOKS: usize = 1024;
 
@@ -193,8 +196,13 @@ impl Operator {
             if self.clock.mono() - started > self.longest_delivery() {
                 return Err(Error::new(ErrorClass::Fatal, "waiting for deliveries", "the client does not give them up"));
             }
-            std::thread::sleep(DRAIN_PAUSE);
+            self.pause_since(started);
         }
+    }
+
+    fn pause_since(&self, started: Duration) {
+        let (shortest, longest) = DRAIN_PAUSES;
+        std::thread::sleep(((self.clock.mono() - started) / DRAIN_PAUSE_PART).clamp(shortest, longest));
     }
 
     /// Deliveries fail by themselves after the message time-out; more than that is a client that hangs.
@@ -206,18 +214,20 @@ impl Operator {
         (timeout + Duration::from_secs(1)).min(CALL_TIMEOUT)
     }
 
+    /// Hands the records over partition by partition. The client has one request of a partition on its way at a time, and while there
+    /// is more for the partition it spins until the answer is there: so the requests should be few, and each as large as it gets.
     fn produce(&self, batch: &Batch) -> Result<Outcome> {
         let producer = self.producer()?;
         let started = self.clock.mono();
         let longest = if self.is_transactional() { CALL_TIMEOUT } else { self.longest_delivery() };
-        for (index, record) in batch.iter().enumerate() {
+        for (index, record) in batch.iter_by_partition().enumerate() {
             let mut ready = outgoing(&record);
             while let Err((error, back)) = producer.send(ready) {
                 if error.rdkafka_error_code() != Some(Code::QueueFull) || self.clock.mono() - started > longest {
                     return Err(self.refusal(producer, &record, &error));
                 }
                 look(producer);
-                std::thread::sleep(DRAIN_PAUSE);
+                std::thread::sleep(DRAIN_PAUSES.1);
                 ready = back;
             }
             if index % RECORDS_BETWEEN_LOOKS == RECORDS_BETWEEN_LOOKS - 1 {
@@ -297,7 +307,7 @@ impl Operator {
                 let about = self.about("waiting for deliveries");
                 return Err(Error::new(ErrorClass::Abortable, about.what, "not everything was delivered in time"));
             }
-            std::thread::sleep(DRAIN_PAUSE);
+            self.pause_since(started);
         }
     }
 
@@ -329,7 +339,7 @@ impl Operator {
         let started = self.clock.mono();
         while producer.in_flight_count() > 0 && self.clock.mono() - started < ABORT_DRAIN {
             look(producer);
-            std::thread::sleep(DRAIN_PAUSE);
+            self.pause_since(started);
         }
         loop {
             // In slices: the client waits for records in flight, and only this thread can serve their reports.

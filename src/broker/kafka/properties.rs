@@ -189,7 +189,11 @@ impl Properties {
     pub(super) fn reader(&self, group: &str, isolation: Isolation) -> ClientConfig {
         let mut config = self.start(Role::Consumer);
         // Each partition has its own queue here, so this is per partition.
-        config.set("queued.max.messages.kbytes", "4096");
+        for (name, value) in [("queued.max.messages.kbytes", "4096"), ("fetch.max.bytes", "8388608")] {
+            if self.user(Role::Consumer, name).is_none() {
+                config.set(name, value);
+            }
+        }
         self.own(&mut config);
         config.set("group.id", group).set("group.protocol", "classic").set("enable.partition.eof", "true");
         reads(&mut config, isolation);
@@ -279,8 +283,11 @@ impl Properties {
                 // A seek waits for the fetch under way; an idle partition makes that the longest one.
                 .set("fetch.wait.max.ms", "100")
                 .set("fetch.queue.backoff.ms", "10")
-                .set("queued.min.messages", "5000")
-                .set("queued.max.messages.kbytes", "8192")
+                // What is read ahead: some milliseconds of work. Every record in the queue takes about as much again as it is long, and
+                // the answer to a fetch is kept until its last record is done, so the usual 50 MiB of it are a bound that is none.
+                .set("fetch.max.bytes", "1048576")
+                .set("queued.min.messages", "4000")
+                .set("queued.max.messages.kbytes", "2048")
                 .set("topic.metadata.refresh.interval.ms", "30000"),
             Role::Producer => config
                 .set("linger.ms", "1")

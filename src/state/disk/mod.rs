@@ -30,8 +30,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Memory for the memtables of all stores together.
-const MEMTABLES_BYTES: u64 = 64 << 20;
+/// Memory for the memtables of all stores together, where they hold little.
+const MEMTABLES_BYTES: u64 = 24 << 20;
+/// The same where they hold much: small memtables are merged into what is there more often, which costs the more the more there is.
+const MEMTABLES_BYTES_MAX: u64 = 64 << 20;
+/// A memtable may have this part of its store's files, within those bounds.
+const MEMTABLE_PART: u64 = 4;
+/// Memory of an entry of a memtable beside its key and its value, roughly: a node of a skip list, two handles, an allocation.
+const ENTRY_BYTES: usize = 160;
 /// Each store may fill at least so much.
 const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 /// Longest key of a fjall keyspace.
@@ -112,8 +118,10 @@ impl DiskStore {
     /// Keeps all memtables together within their bound. A table that still waits to be written is waited for by letting this one
     /// grow: never by blocking, because the one who waits is the worker's loop.
     fn rotate_when_full(&self, added: usize) {
-        let share = (MEMTABLES_BYTES / self.shared.live.load(Ordering::Relaxed).max(1) as u64).max(MEMTABLE_BYTES_MIN);
-        if self.since_rotation.fetch_add(added as u64, Ordering::Relaxed) + (added as u64) < share {
+        let stores = self.shared.live.load(Ordering::Relaxed).max(1) as u64;
+        let [least, most] = [MEMTABLES_BYTES, MEMTABLES_BYTES_MAX].map(|bytes| (bytes / stores).max(MEMTABLE_BYTES_MIN));
+        let bytes = self.since_rotation.fetch_add(added as u64, Ordering::Relaxed) + added as u64;
+        if bytes < least || bytes < most && bytes < self.size_bytes() / MEMTABLE_PART {
             return;
         }
         if self.shared.rotate(self.place) {
@@ -182,7 +190,7 @@ impl Store for DiskStore {
             // To the operating system: a crash of the process loses nothing, one of the machine a suffix.
             writes.durability(Some(fjall::PersistMode::Buffer)).commit()
         })?;
-        let size = |write: &Write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len);
+        let size = |write: &Write| ENTRY_BYTES + write.key.len() + write.value.as_ref().map_or(0, Bytes::len);
         self.rotate_when_full(batch.writes.iter().map(size).sum());
         Ok(())
     }

@@ -355,6 +355,28 @@ fn stores_share_the_memory_for_what_is_not_written_out() {
     assert!(written_out() > 0, "above it");
 }
 
+#[test]
+fn a_store_that_holds_much_fills_a_larger_memtable() {
+    let root = directory();
+    let disk = Disk::open(root.path()).expect("opens");
+    let stores: Vec<_> = (0..32).map(|partition| Stores::open(&disk, &orders(), partition).expect("opens")).collect();
+    let place = disk.shared.place("orders.0").expect("is open");
+    let written_out = || {
+        let count = |keyspace: &fjall::Keyspace| Ok(keyspace.sealed_memtable_count() + keyspace.table_count());
+        disk.shared.read(place, count).expect("reads")
+    };
+    let value = vec![7; 100_000];
+    let much: Vec<_> = (0..100).map(|number| put(&format!("{number:03}"), &value)).collect();
+    stores[0].ingest(chunk(100, much)).expect("ingests");
+    let before = written_out();
+    for offset in 101..=120 {
+        stores[0].apply(&batch(offset, vec![put(&offset.to_string(), &value)])).expect("applies");
+    }
+    assert_eq!(written_out(), before, "above the 1 MiB that a store of few entries may have, below 2 MiB");
+    stores[0].apply(&batch(121, vec![put("121", &value)])).expect("applies");
+    assert!(written_out() > before, "above both");
+}
+
 /// Runs one test of this file in a process of its own, which a variable tells that it is that one.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("known"));

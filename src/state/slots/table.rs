@@ -79,13 +79,16 @@ pub(super) struct Table<T> {
     numbers: HashMap<Key, u32>,
     /// The slot found last: a step asks for one key again and again.
     last: Option<u32>,
-    slots: Vec<Option<Slot<T>>>,
+    /// In pieces, so that growing neither copies slots nor reserves twice the memory they need.
+    pieces: Vec<Vec<Option<Slot<T>>>>,
     free: Vec<u32>,
     hand: usize,
     bytes: usize,
     pub(super) evictions: u64,
 }
 
+/// Slots of a piece.
+const PIECE: usize = 512;
 /// Slots that the clock hand passes for one insertion, at most: evicting costs a bounded time whatever is pinned.
 const HAND_STEPS: usize = 64;
 /// What a slot takes beside its value and its key, roughly: itself, its number, the map's share.
@@ -93,7 +96,7 @@ const OVERHEAD: usize = 256;
 
 impl<T: Kept> Table<T> {
     pub(super) fn new() -> Self {
-        Self { numbers: HashMap::new(), last: None, slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
+        Self { numbers: HashMap::new(), last: None, pieces: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -118,11 +121,14 @@ impl<T: Kept> Table<T> {
     }
 
     pub(super) fn slot(&self, number: u32) -> &Slot<T> {
-        self.slots[number as usize].as_ref().expect("numbers of slots in use come from the map, the journal and the dirty list")
+        let number = number as usize;
+        self.pieces[number / PIECE][number % PIECE]
+            .as_ref()
+            .expect("numbers of slots in use come from the map, the journal and the dirty list")
     }
 
     pub(super) fn slot_mut(&mut self, number: u32) -> &mut Slot<T> {
-        self.slots[number as usize].as_mut().expect("numbers of slots in use come from the map, the journal and the dirty list")
+        self.place(number as usize).as_mut().expect("numbers of slots in use come from the map, the journal and the dirty list")
     }
 
     /// A new slot; the table is brought towards `bytes_max` first.
@@ -134,12 +140,16 @@ impl<T: Kept> Table<T> {
         let slot = Slot { key: key.clone(), committed, pending: None, committed_bytes, touched: false };
         let number = match self.free.pop() {
             Some(number) => {
-                self.slots[number as usize] = Some(slot);
+                *self.place(number as usize) = Some(slot);
                 number
             }
             None => {
-                self.slots.push(Some(slot));
-                u32::try_from(self.slots.len() - 1).expect("the cache's bound is far below 4 billion slots")
+                let number = self.places();
+                if number.is_multiple_of(PIECE) {
+                    self.pieces.push(Vec::with_capacity(PIECE));
+                }
+                self.pieces[number / PIECE].push(Some(slot));
+                u32::try_from(number).expect("the cache's bound is far below 4 billion slots")
             }
         };
         self.numbers.insert(key, number);
@@ -168,8 +178,17 @@ impl<T: Kept> Table<T> {
         self.slot_mut(number).pending = None;
     }
 
+    /// Places of slots, in use or free.
+    fn places(&self) -> usize {
+        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * PIECE + last.len())
+    }
+
+    fn place(&mut self, number: usize) -> &mut Option<Slot<T>> {
+        &mut self.pieces[number / PIECE][number % PIECE]
+    }
+
     fn remove(&mut self, number: u32) {
-        if let Some(slot) = self.slots[number as usize].take() {
+        if let Some(slot) = self.place(number as usize).take() {
             self.numbers.remove(&slot.key);
             self.last.take_if(|last| *last == number);
             self.bytes -= slot.committed_bytes;
@@ -179,12 +198,13 @@ impl<T: Kept> Table<T> {
 
     /// Second chance: a clean slot goes when the hand meets it for the second time without a use in between.
     fn evict(&mut self, bytes_max: usize) {
+        let places = self.places();
         for _ in 0..HAND_STEPS {
-            if self.bytes <= bytes_max || self.slots.is_empty() {
+            if self.bytes <= bytes_max || places == 0 {
                 return;
             }
-            self.hand = (self.hand + 1) % self.slots.len();
-            if let Some(slot) = &mut self.slots[self.hand]
+            self.hand = (self.hand + 1) % places;
+            if let Some(slot) = self.place(self.hand)
                 && slot.pending.is_none()
                 && !std::mem::take(&mut slot.touched)
             {

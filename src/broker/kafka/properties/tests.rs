@@ -109,6 +109,10 @@ fn a_prefix_restricts_a_property_to_its_clients_and_the_engines_own_stay() {
     assert_eq!(reader.get("fetch.wait.max.ms"), Some("50"));
     assert_eq!(reader.get("compression.type"), None);
     assert_eq!(reader.get("auto.offset.reset"), Some("error"));
+    assert_eq!(reader.get("fetch.max.bytes"), Some("8388608"), "a restore reads more at once than a worker");
+    properties.set("fetch.max.bytes", "2000000").expect("fetch size");
+    let reader = properties.reader("g", Isolation::ReadCommitted);
+    assert_eq!(reader.get("fetch.max.bytes"), Some("2000000"), "unless the user says how much");
 }
 
 #[test]
