@@ -9,6 +9,7 @@
 
 mod decide;
 mod evolve;
+mod migrate;
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +74,7 @@ impl Aggregate {
 
     fn load<'a>(&self, key: &'a InstanceKey<'a>, event: &Event, context: &mut dyn Context) -> Result<Instance<'a>, Stop> {
         let (state, version, last_event) = match context.entity(self.store, &key.bytes)? {
-            Some(entity) => (entity.value.clone(), entity.version, entity.last_event.clone()),
+            Some(entity) => (self.present(&key.bytes, entity)?, entity.version, entity.last_event.clone()),
             None => (self.initial(event)?, 0, None),
         };
         Ok(Instance { key, state, version, last_event, changed: false })
@@ -91,14 +92,11 @@ impl Aggregate {
         }
         let Instance { key, state, version, last_event, .. } = instance;
         let expires_at = self.expiry(context);
-        let entity = Entity { value: state, version, last_event, state_version: STATE_VERSION, expires_at };
+        let entity = Entity { value: state, version, last_event, state_version: self.model().state_version, expires_at };
         context.put_entity(self.store, &key.bytes, (version > 0).then_some(entity))?;
         Ok(())
     }
 }
-
-/// Version of the state's shape: `state_version` is not in this build, so it is the first.
-const STATE_VERSION: u32 = 1;
 
 impl Node for Aggregate {
     fn name(&self) -> &Text {
@@ -155,6 +153,14 @@ impl Node for Aggregate {
 
     fn takes(&self, kind: &str) -> bool {
         self.handles(kind)
+    }
+
+    fn state_version(&self) -> Option<u32> {
+        Some(self.model().state_version)
+    }
+
+    fn migrate(&self, key: &[u8], context: &mut dyn Context) -> Result<bool, Stop> {
+        self.migrate_stored(key, context)
     }
 
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {

@@ -587,3 +587,107 @@ fn a_state_of_a_file_that_had_a_ttl_stays_when_it_has_none() {
     assert_eq!(bench.state("cart", "c"), Some((r#"{"changes":1}"#.into(), 1)));
     assert!(bench.memory.entities.values().all(|entity| entity.expires_at.is_none()));
 }
+
+const SHAPES: &str = r#"
+skald: 1
+topology: t
+topics:
+  in: { partitions: 4, key: data.k, types: { a.v1: { type: object, properties: { k: { type: string }, by: { type: integer } }, required: [k, by] } } }
+aggregates:
+  sums:
+    from: in
+    initial: { sum: { EUR: 0 }, of: "" }
+    schema: { type: object, properties: { sum: { type: object }, of: { type: string, maxLength: 5 } }, required: [sum, of] }
+    state_version: 3
+    upcast:
+      1: { cents: =state.euros * 100 }
+      2: { sum: { EUR: =state.cents }, of: =key }
+    evolve:
+      a.v1: { set: { sum: { EUR: =state.sum.EUR + data.by } } }
+"#;
+
+fn stored(bench: &mut Bench, key: &str, state_version: u32, value: &str) {
+    let value = json::read(value.as_bytes()).expect("JSON");
+    let entity =
+        crate::state::Entity { value, version: 4, last_event: Some("e".into()), state_version, expires_at: Some(i64::MAX) };
+    bench.memory.entities.insert((0, key.as_bytes().to_vec()), entity);
+}
+
+#[test]
+fn a_state_of_an_older_shape_is_met_in_the_present_one_and_written_with_its_next_change() {
+    for (version, value) in [(1, r#"{"euros":2}"#), (2, r#"{"cents":200}"#), (3, r#"{"of":"k","sum":{"EUR":200}}"#)] {
+        let mut bench = bench(SHAPES);
+        stored(&mut bench, "k", version, value);
+        let read = bench.read("in", Some("k"), Some(r#"{"type":"a.v1","data":{"k":"k","by":5}}"#), &[]);
+        assert_eq!((read, bench.failures()), (vec![Processed], vec![]), "{version}");
+        assert_eq!(bench.state("sums", "k"), Some((r#"{"of":"k","sum":{"EUR":205}}"#.into(), 5)), "{version}");
+        assert_eq!(bench.memory.entities[&(0, b"k".to_vec())].state_version, 3);
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_met_loses_nothing() {
+    for (key, version, value, said) in [
+        ("k", 1, r#"{"euros":"x"}"#, "sums EXPRESSION_ERROR (permanent in upcast): state of `sums`, from version 1: "),
+        ("k", 2, "{}", "sums EXPRESSION_ERROR (permanent in upcast): state of `sums`, from version 2: "),
+        (
+            "longer",
+            2,
+            r#"{"cents":200}"#,
+            "sums SCHEMA_INVALID (permanent in upcast): a state of version 2 of `sums` becomes one",
+        ),
+        ("k", 4, "{}", "sums STATE_VERSION (engine in upcast): a state of version 4 is stored, and this file has version 3"),
+        (
+            "k",
+            0,
+            "{}",
+            "sums STATE_VERSION (engine in upcast): a state of version 0 is stored, and `upcast` has no step from it",
+        ),
+    ] {
+        let mut bench = bench(SHAPES);
+        stored(&mut bench, key, version, value);
+        let before = bench.state("sums", key);
+        let event = format!(r#"{{"type":"a.v1","data":{{"k":"{key}","by":5}}}}"#);
+        bench.read("in", Some(key), Some(&event), &[]);
+        let failures = bench.failures();
+        assert!(matches!(failures.as_slice(), [one] if one.starts_with(said)), "{failures:?}");
+        assert_eq!(bench.state("sums", key), before);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn states_come_out_the_same_whether_they_are_migrated_when_read_or_before(
+        states in proptest::collection::btree_map("[a-e]", (1..=2u32, 0..1000i64), 0..5),
+        events in proptest::collection::vec(("[a-e]", 0..9i64, proptest::prelude::any::<bool>()), 0..20),
+    ) {
+        let run = |first: bool, between: bool| {
+            let mut bench = bench(SHAPES);
+            for (key, (version, amount)) in &states {
+                let value = if *version == 1 { format!(r#"{{"euros":{amount}}}"#) } else { format!(r#"{{"cents":{amount}}}"#) };
+                stored(&mut bench, key, *version, &value);
+            }
+            let world = bench.world.clone();
+            let node = compile(&world, 0).expect("an aggregate");
+            let sweep = |bench: &mut Bench, key: &str| {
+                node.migrate(key.as_bytes(), &mut bench.memory).expect("it can be migrated");
+            };
+            if first {
+                states.keys().for_each(|key| sweep(&mut bench, key));
+            }
+            for (key, by, swept) in &events {
+                if between && *swept {
+                    sweep(&mut bench, key);
+                }
+                bench.read("in", Some(key), Some(&format!(r#"{{"type":"a.v1","data":{{"k":"{key}","by":{by}}}}}"#)), &[]);
+            }
+            states.keys().for_each(|key| sweep(&mut bench, key));
+            assert_eq!(bench.failures(), Vec::<String>::new());
+            bench.memory.entities
+        };
+        let at_once = run(true, false);
+        for lazily in [run(false, false), run(false, true)] {
+            proptest::prop_assert_eq!(format!("{:?}", at_once), format!("{:?}", lazily));
+        }
+    }
+}

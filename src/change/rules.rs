@@ -2,11 +2,11 @@
 
 use super::compare::reason;
 use super::lacks::lacks;
-use super::state::conflicts;
+use super::state::{conflicts, lacking};
 use super::{Difference, Mark, Reason, Side, Verdict};
 use crate::record::Text;
 use crate::topology::definition::mentions_param;
-use crate::topology::model::{Aggregate, Contract, MessageKind, Retention, SourceFrom};
+use crate::topology::model::{Aggregate, AggregateKind, Contract, MessageKind, Retention, SourceFrom};
 use crate::topology::plan::{PlannedNode, instance_keys};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -77,18 +77,18 @@ pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason
         let text = format!("records that wait in `{changelog}` behind failed ones would stay there: first let them all pass");
         reasons.push(reason(Verdict::Rebuild, text));
     }
+    let migrates = matches!((old, new), (Some(old), Some(new)) if new.state_version > old.state_version);
     if let (Some(old), Some(new)) = (old, new) {
-        reasons.extend(conflicts(&old.state.ty, &new.state.ty).into_iter().map(|(field, was, is)| {
-            let text = match field.as_str() {
-                "" => format!("its state was {was} and is {is}"),
-                field => format!("`{field}` of its state was {was} and is {is}"),
-            };
-            reason(Verdict::Refused, text)
-        }));
+        reasons.extend(shape(old, new));
     }
     for one in differences {
         let Some(field) = one.path.first() else { continue };
         let mut found = match (node.section, field.as_str()) {
+            ("aggregates", "state_version" | "upcast" | "schema") => reason(Verdict::Compatible, NEW_RECORDS.to_owned()),
+            ("aggregates", "evolve" | "initial") if migrates => reason(
+                Verdict::Compatible,
+                "it holds for new records; what is stored is migrated, and not folded anew".to_owned(),
+            ),
             ("aggregates", "evolve") => evolve(node, one, old),
             ("aggregates", "initial") => rebuild(node, new, "states that are there began with the old `initial`".to_owned()),
             ("aggregates", "from") => from(node, old, new),
@@ -121,6 +121,38 @@ pub(super) fn changed(node: &Node<'_>, differences: &[Difference]) -> Vec<Reason
         );
     }
     reasons
+}
+
+/// Can the states that are stored be read, as they are or by the steps of `upcast`?
+fn shape(old: &Aggregate, new: &Aggregate) -> Vec<Reason> {
+    let (before, now) = (old.state_version, new.state_version);
+    if now < before {
+        let text = format!(
+            "states of version {before} are stored, and it has version {now} of them: there is no way back, keep `state_version: {before}` \
+             and go on from there"
+        );
+        return vec![reason(Verdict::Refused, text)];
+    }
+    if now > before {
+        let text =
+            format!("stored states are migrated from version {before} to {now}: when they are read, and in the background");
+        return vec![reason(Verdict::Compatible, text)];
+    }
+    let next = before + 1;
+    let way = match new.kind {
+        AggregateKind::Aggregate => {
+            format!("; write `state_version: {next}`, and under `upcast` what a state of version {before} becomes")
+        }
+        AggregateKind::Repository => String::new(),
+    };
+    let conflicts = conflicts(&old.state.ty, &new.state.ty).into_iter().map(|(field, was, is)| match field.as_str() {
+        "" => format!("its state was {was} and is {is}"),
+        field => format!("`{field}` of its state was {was} and is {is}"),
+    });
+    let lacking = lacking(&old.state.ty, &new.state.ty).into_iter();
+    let lacking =
+        lacking.map(|field| format!("`{field}` of its state is always there now, and may be missing in those that are stored"));
+    conflicts.chain(lacking).map(|text| reason(Verdict::Refused, format!("{text}{way}"))).collect()
 }
 
 /// What the steps of a pipeline have seen is found by their names, and by what they know records by.

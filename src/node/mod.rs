@@ -159,6 +159,18 @@ pub trait Node: Send + Sync {
         true
     }
 
+    /// Version of the shape in which it keeps states, of a node that migrates those of older ones; `None` of others.
+    fn state_version(&self) -> Option<u32> {
+        None
+    }
+
+    /// Writes the state of an instance in the present shape, if it is stored in an older one; tells whether it was. A failure takes
+    /// the effects back, and leaves the state as it is.
+    fn migrate(&self, key: &[u8], context: &mut dyn Context) -> Result<bool, Stop> {
+        let _ = (key, context);
+        Ok(false)
+    }
+
     /// A timer of its is due; the runtime deletes it. The node may set the same one again. A failure takes the effects back and
     /// goes the road of its class: a dead letter has the payload for its original.
     fn fire(&self, firing: &Firing<'_>, context: &mut dyn Context) -> Result<(), Stop> {

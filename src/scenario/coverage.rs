@@ -176,6 +176,10 @@ fn places(topology: &Topology, spots: &BTreeSet<Spot>) -> Vec<Place> {
             walk.rules(&handler.require, &format!("`{name}` refuses `{kind}`"));
             walk.messages(&handler.emit, name);
         }
+        for step in &aggregate.upcast {
+            let what = format!("a state of `{name}` of version {} becomes one of the next", step.from);
+            walk.add(&step.at, "upcast", Way::Taken, Kind::Upcast, what);
+        }
         for handler in &aggregate.evolve {
             let what = format!("`{}` changes the state of `{name}`", handler.kind);
             walk.add(&handler.at, &handler.kind, Way::Taken, Kind::Evolve, what);

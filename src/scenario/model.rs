@@ -89,6 +89,7 @@ pub(super) struct GivenState {
     pub(super) node: usize,
     pub(super) key: Tree,
     pub(super) version: u64,
+    pub(super) state_version: u32,
     pub(super) value: Tree,
 }
 

@@ -191,6 +191,7 @@ pub(super) const GIVEN_STATE: Shape = Shape {
         field("state", Kind::Text, "The aggregate."),
         field("key", Kind::Value, "Key of the instance."),
         field("version", Kind::Count, "Events applied so far; 1."),
+        field("state_version", Kind::Count, "Version of its shape; that of the file. An older one is migrated."),
         field("value", Kind::Value, "The state."),
     ],
 };

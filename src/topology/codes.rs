@@ -78,6 +78,7 @@ const CODES: &[(&str, &str)] = &[
     ("E603", "an aggregate reads its own events"),
     ("E604", "a delayed event of the aggregate's own"),
     ("E606", "not a code"),
+    ("E607", "no step from an older version of the state"),
     ("E608", "a timer that no message has"),
     ("W601", "a state that nothing reads"),
     ("W602", "a request that is neither answered nor acted on"),

@@ -78,7 +78,8 @@ impl<'d, 'a> Past<'d, 'a> {
     fn state(&mut self, state: &GivenState) -> Result<(), Trouble> {
         let key = as_text(&state.key.fill(&self.known).map_err(uncomputed)?);
         let value = state.value.fill(&self.known).map_err(uncomputed)?;
-        let entity = Entity { value, version: state.version, last_event: None, state_version: 1, expires_at: None };
+        let entity =
+            Entity { value, version: state.version, last_event: None, state_version: state.state_version, expires_at: None };
         let store = self.world.plan.nodes[state.node].store.ok_or("an aggregate has a store")?;
         self.memory.entities.insert((store, key.as_bytes().to_vec()), entity);
         Ok(())

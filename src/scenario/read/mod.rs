@@ -323,14 +323,17 @@ impl<'a> Reader<'a> {
         };
         let tree = self.tree(value)?;
         let topology = self.topology.clone()?;
+        let present = topology.aggregates[index].state_version;
+        let state_version = self.optional_count(&fields, "state_version", 1..=present).unwrap_or(present);
         if let (Some(schema), Some(value)) = (&topology.aggregates[index].state.schema, tree.constant())
+            && state_version == present
             && !schema.compiled.fits(&value)
         {
             let found = finding("E1006", format!("the state does not fit its schema: {}", schema.compiled.misfit(&value)));
             self.say(tree.range.clone(), found);
         }
         let version = self.optional_count(&fields, "version", 1..=1_000_000_000).unwrap_or(1);
-        Some(Given::State(Box::new(GivenState { node: index, key, version: version.into(), value: tree })))
+        Some(Given::State(Box::new(GivenState { node: index, key, version: version.into(), state_version, value: tree })))
     }
 
     fn action(&mut self, node: &Node, workers: &mut u32, after_message: bool) -> Option<Act> {

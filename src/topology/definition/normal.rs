@@ -24,7 +24,8 @@ const NAMED: [&str; 14] = [
 /// Fields in which one value stands for a list of one.
 const LISTS: [&str; 8] = ["from", "require", "emit", "updates", "cancel_timer", "transitions", "ignore", "reply_to"];
 /// Fields that hold templates: what is in them is the user's.
-const TEMPLATES: [&str; 10] = ["data", "set", "map", "initial", "reply", "details", "headers", "metadata", "message", "reason"];
+const TEMPLATES: [&str; 11] =
+    ["data", "set", "map", "initial", "upcast", "reply", "details", "headers", "metadata", "message", "reason"];
 /// Fields that hold schemas or values: nothing in them is touched.
 const VALUES: [&str; 3] = ["schema", "validate", "params"];
 /// Fields that hold an expression.
@@ -57,6 +58,7 @@ pub(super) fn normalise(file: &mut Json) {
                 entry.retain(|key, value| !(key == "validate" && *value == json!(true)));
                 entry.get_mut("types").into_iter().for_each(types);
             }
+            entry.retain(|key, value| !(key == "state_version" && *value == json!(1)));
             entry.get_mut("from").into_iter().for_each(sources);
             entry.get_mut("errors").into_iter().for_each(errors);
             if section == "pipelines" {

@@ -29,6 +29,11 @@ pub(super) const PAGES: &[Page] = &[
         "Write it so: `OUT_OF_STOCK`.",
     ),
     entry!(
+        "E607",
+        "States are stored with the version of their shape. When `state_version` is raised, states of every version before it may still be stored, and each becomes one of the next version by a step in `upcast`.",
+        "Write one step for each older version, and keep those that are there: a state may have slept for long.",
+    ),
+    entry!(
         "E608",
         "`cancel_timer` takes away a message that waits, by the name that the message gives as its `timer`. No message of the aggregate has this name.",
         "Write the same name in both places, or give the delayed message a `timer`.",

@@ -249,6 +249,12 @@ pub(super) const MAPS: &[Map] = &[
             STORE,
             SNAPSHOTS,
             ERRORS,
+            field("state_version", Int(1, 1_000), "Version of the state's shape; stored states of older ones are migrated"),
+            field(
+                "upcast",
+                Keyed("^[1-9][0-9]*$", &Any),
+                "Older versions, each with its states in the next one, as a template",
+            ),
         ],
     ),
     map(

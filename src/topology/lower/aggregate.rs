@@ -34,8 +34,10 @@ const AGGREGATE: Shape = Shape::new(
         "store",
         "snapshots",
         "errors",
+        "state_version",
+        "upcast",
     ],
-    &["state_version", "upcast"],
+    &[],
 );
 const DECIDE: Shape = Shape::new("a handler of `decide`", &["let", "when", "require", "cancel_timer", "emit", "reply"], &[]);
 const EVOLVE: Shape = Shape::new("a handler of `evolve`", &["let", "set", "unset", "delete"], &[]);
@@ -113,6 +115,7 @@ impl Lower<'_> {
         };
         let state = self.state(&fields, &initial_type, evolves, &input.sources, &common);
         let common = Common { state: state.ty.clone(), ..common };
+        let (state_version, upcast) = self.state_upcasts(&fields, &state);
 
         let mut decide: Vec<Decide> = decides.iter().filter_map(|entry| self.decide(entry, &input.sources, &common)).collect();
         decide.sort_by(|a, b| a.kind.cmp(&b.kind));
@@ -146,6 +149,8 @@ impl Lower<'_> {
             events,
             initial: initial?,
             state,
+            state_version,
+            upcast,
             decide,
             evolve,
             updates,

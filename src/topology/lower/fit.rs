@@ -87,6 +87,12 @@ impl Lower<'_> {
         self.fit(Some(node), &Fit::of(ty, schema, &allowed), &place, true);
     }
 
+    /// The same where the type was inferred.
+    pub(super) fn becomes_type(&mut self, node: &Node, ty: &Type, wanted: &Type, what: &str) {
+        let place = Place { at: node.range.clone(), path: String::new(), what, code: Some("E407") };
+        self.compare(ty, wanted, &place, true);
+    }
+
     fn fit(&mut self, node: Option<&Node>, fit: &Fit<'_>, place: &Place<'_>, whole: bool) {
         match (node.map(|node| &node.kind), fit.ty) {
             (Some(Kind::Map(entries)), Type::Object(given)) => self.fit_map(entries, given, fit, place, whole),

@@ -23,6 +23,7 @@ mod scalars;
 mod schemas;
 mod sources;
 mod state;
+mod state_upcasts;
 mod topics;
 mod upcasters;
 mod usage;

@@ -116,6 +116,8 @@ impl Lower<'_> {
             events: Some(events),
             initial: self.empty_template(place.range.start),
             state: StateType { schema: Some(schema), ty: state },
+            state_version: 1,
+            upcast: Vec::new(),
             decide,
             evolve,
             updates: Vec::new(),

@@ -24,6 +24,10 @@ pub struct Aggregate {
     pub initial: Template,
     /// What is known of the state.
     pub state: StateType,
+    /// Version of the state's shape. What is stored of an older one is migrated.
+    pub state_version: u32,
+    /// The steps from older shapes, one from each version before the present one, in their order.
+    pub upcast: Vec<StateUpcast>,
     /// Handlers of messages that meet the state, sorted by type. Empty: a fold.
     pub decide: Vec<Decide>,
     /// Handlers of events that change the state, sorted by type.
@@ -64,6 +68,17 @@ pub struct StateType {
     pub schema: Option<Schema>,
     /// Its type.
     pub ty: Type,
+}
+
+/// From a version of a state's shape to the next one.
+#[derive(Clone, Debug)]
+pub struct StateUpcast {
+    /// The older version.
+    pub from: u32,
+    /// The state in the next version, over `state` and `key`.
+    pub state: Template,
+    /// Where it stands.
+    pub at: Position,
 }
 
 /// Where state is kept.

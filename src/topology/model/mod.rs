@@ -19,7 +19,7 @@ mod retry;
 pub mod saga;
 mod upcaster;
 
-pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StoreKind};
+pub use aggregate::{Aggregate, AggregateKind, Decide, Evolve, StateChange, StateType, StateUpcast, StoreKind};
 pub use contract::{Cleanup, Contract, Envelope, Format, KeyFormat, Mapping, MessageType, Retention, Schema, Subject};
 pub use errors::{Errors, Park, StopAbove, Then};
 pub use message::{Check, Delay, DelayLength, ForEach, Message, MessageData, MessageKey, MessageKind, MessageTarget, Require};
