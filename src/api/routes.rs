@@ -2,7 +2,7 @@
 
 use super::{Aggregate, Problem, Surface, Topology, letters, sagas};
 use crate::record::{Millis, partition_of, timestamp_text};
-use crate::runtime::{Lookup, Reader, TaskPhase, TaskReport};
+use crate::runtime::{Lookup, Reader, SweepReport, TaskPhase, TaskReport};
 use crate::state::layout::{Tag, entity};
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -98,6 +98,15 @@ fn task_json(task: &TaskReport) -> Value {
         value["restored"] = task.restored.into();
         value["toRestore"] = task.to_restore.into();
     }
+    if !task.sweeps.is_empty() {
+        let sweep = |sweep: &SweepReport| {
+            json!({
+                "node": sweep.node, "stateVersion": sweep.state_version, "looked": sweep.looked, "migrated": sweep.migrated,
+                "failed": sweep.failed, "over": sweep.over,
+            })
+        };
+        value["sweeps"] = task.sweeps.iter().map(sweep).collect();
+    }
     if let Some(halt) = halt {
         value["halted"] = json!({ "input": halt.input.to_string(), "offset": halt.offset, "reason": halt.reason });
     }
@@ -130,6 +139,7 @@ async fn aggregate(
         "aggregate": aggregate.name,
         "id": id,
         "version": head.version,
+        "stateVersion": head.state_version,
         "lastEventId": head.last_event,
         "partition": partition,
         "checkpoint": checkpoint.map(|checkpoint| json!({ "topic": aggregate.snapshots, "nextOffset": checkpoint.next_offset })),

@@ -9,6 +9,7 @@ use super::purge::Purge;
 use super::questions::Question;
 use super::restore::{LOOK_AGAIN, Restore};
 use super::sealing::{FULL_RETRY, InFlight, Unapplied};
+use super::sweep::Sweeping;
 use super::takeover::Takeover;
 use super::task::{Assignment, Standstill, TaskState};
 use super::trouble::Troubles;
@@ -73,6 +74,7 @@ pub(super) struct Core {
     pub(super) purge: Purge,
     /// What happens by time.
     pub(super) punctual: Punctual,
+    pub(super) sweeping: Sweeping,
     /// An epoch takes no more records for now: one that was too large, or has a record that is refused, is tried in parts.
     pub(super) records_max: usize,
     /// Epochs that were refused in a row.
@@ -148,6 +150,7 @@ impl Core {
         let assignment = self.assignment.as_mut().expect("tasks are of an assignment");
         let task = &mut assignment.tasks[at];
         task.state = TaskState::Running;
+        self.sweeping.look_soon();
         task.gauges.committed_at.store(self.parts.clock.wall(), Ordering::Relaxed);
         for input in &task.inputs {
             let input = &assignment.inputs[*input];
@@ -163,6 +166,7 @@ impl Core {
     /// What happens by time.
     pub(super) fn note_time(&mut self, mono: Duration) -> Result<()> {
         self.punctuate(mono)?;
+        self.sweep(mono)?;
         if self.commit.is_idle() {
             if mono >= self.last_counts + COUNTS_EVERY {
                 self.last_counts = mono;
@@ -281,6 +285,7 @@ impl Core {
             }
             by((!self.restore.is_idle()).then_some(mono + LOOK_AGAIN));
             by(self.next_due());
+            by(self.sweeping.next().filter(|_| self.in_flight.is_none() && self.assignment.is_some()));
             let settings = &self.parts.settings;
             by(self.takeover.deadline(settings.blocked_after));
             by(self.troubles.next_decoding());

@@ -246,9 +246,11 @@ impl Core {
 
     /// An epoch has committed, or was rolled back: for the tasks that had a part in it.
     pub(super) fn settle_tasks(&mut self, tasks: &[usize], committed: Option<Duration>) {
+        self.sweeping.look_soon();
         let Some(assignment) = &mut self.assignment else { return };
         for task in tasks {
             let task = &mut assignment.tasks[*task];
+            task.stores.iter_mut().filter_map(|store| store.sweep.as_mut()).for_each(|sweep| sweep.settle(committed.is_some()));
             for breaker in &mut task.breakers {
                 match committed {
                     Some(mono) => breaker.committed(mono),

@@ -87,4 +87,6 @@ figures! {
     expired,
     /// What happened by time: timers that fired, and all that expired.
     acts,
+    /// Stored states that were written in a later shape in the background.
+    migrated,
 }

@@ -3,6 +3,7 @@
 //! The loop writes on every change of a task and after every commit; API threads read. Nobody waits for the loop, and what is
 //! read is committed.
 
+use super::SweepReport;
 use crate::record::{Millis, Offset, Partition, Text, TopicPartition};
 use crate::state::Store;
 use crate::sync;
@@ -99,15 +100,29 @@ pub struct TaskReport {
     pub restored: u64,
     /// Changelog records that its restore has to read in all.
     pub to_restore: u64,
+    /// Stores whose states are gone through for older shapes, or were.
+    pub sweeps: Vec<SweepReport>,
 }
 
 /// Figures of a task that change too often for a lock.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
+    sweeps: Mutex<Vec<SweepReport>>,
     pub(super) lag: AtomicU64,
     pub(super) restored: AtomicU64,
     pub(super) to_restore: AtomicU64,
     pub(super) committed_at: AtomicI64,
+}
+
+impl Gauges {
+    /// How far the sweep of a store is; one is told at most once in an epoch.
+    pub(super) fn note_sweep(&self, report: SweepReport) {
+        let mut sweeps = sync::lock(&self.sweeps);
+        match sweeps.iter_mut().find(|known| known.node == report.node) {
+            Some(known) => *known = report,
+            None => sweeps.push(report),
+        }
+    }
 }
 
 struct Known {
@@ -171,6 +186,7 @@ impl Registry {
                 lag: entry.gauges.lag.load(Ordering::Relaxed),
                 restored: entry.gauges.restored.load(Ordering::Relaxed),
                 to_restore: entry.gauges.to_restore.load(Ordering::Relaxed),
+                sweeps: sync::lock(&entry.gauges.sweeps).clone(),
             })
             .collect()
     }

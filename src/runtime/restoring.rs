@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::questions::What;
 use super::restore::{Failed, Job, Log};
+use super::sweep::{self, Sweep};
 use super::takeover::AGAIN_AFTER;
 use super::task::{Assignment, Followed, OpenStore, TaskState};
 use super::{Error, Halt, PreparedTopic, Result};
@@ -261,12 +262,27 @@ impl Core {
         Ok(false)
     }
 
-    /// State without any committed offset: reading from the start would count twice what the state has counted.
+    /// States of a later version than the file's: it would not know what to do with them. Or state without any committed offset: reading
+    /// from the start would count twice what the state has counted.
     ///
     /// An error is of the store that could not be read.
     pub(super) fn refuses_to_start(&self, task: usize) -> std::result::Result<Option<Halt>, (usize, state::Error)> {
         let assignment = self.assignment.as_ref().expect("tasks are of an assignment");
         let task = &assignment.tasks[task];
+        for (number, store) in task.stores.iter().enumerate() {
+            let node = &self.parts.program.nodes[self.parts.program.plan.stores[store.planned].node];
+            let Some(own) = node.state_version().filter(|_| store.is_logged()) else { continue };
+            let stored = sweep::version_of(&**store.slots.store()).map_err(|error| (number, error))?;
+            if let Some(stored) = stored.filter(|stored| *stored > own) {
+                let reason = format!(
+                    "states of node `{}` are stored in version {stored}, and this file has version {own} of them: there is no way back, \
+                     run the file that wrote them, or a newer one",
+                    node.name()
+                );
+                let input = assignment.inputs[task.inputs[0]].partition.clone();
+                return Ok(Some(Halt { input, offset: None, reason }));
+            }
+        }
         if task.inputs.iter().any(|input| assignment.inputs[*input].has_committed) {
             return Ok(None);
         }
@@ -338,7 +354,9 @@ fn open_stores(parts: &super::worker::Parts, assignment: &mut Assignment, task: 
         let sagas = is_saga.then(|| SagaMetrics::new(&parts.telemetry, topology, &store.name, partition, &names));
         let parks = parts.program.nodes[store.node].parking().is_some();
         let parked = parks.then(|| ParkedMetrics::new(&parts.telemetry, topology, &store.name, partition));
-        task.stores.push(OpenStore::new(*planned, slots, followed, metrics).with_sagas(sagas).with_parked(parked));
+        let sweep = Sweep::new(parts.program.nodes[store.node].state_version());
+        task.stores
+            .push(OpenStore::new(*planned, slots, followed, metrics).with_sagas(sagas).with_parked(parked).with_sweep(sweep));
     }
     Ok(())
 }

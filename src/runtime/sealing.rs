@@ -334,6 +334,11 @@ impl Core {
             }
             ErrorClass::Abortable | ErrorClass::Denied(_) | ErrorClass::Fatal | ErrorClass::Fenced => return Ok(()),
         }
+        if epoch.figures.migrated > 0 {
+            // Without states of a sweep in it, the next one tells what is wrong.
+            self.narrow_sweeps(mono);
+            return Ok(());
+        }
         self.refusals += 1;
         if self.refusals < REFUSALS_MAX {
             return Ok(());

@@ -18,6 +18,7 @@ use super::parking::{Crowded, Parked};
 use super::program::Program;
 use super::punctuate::Act;
 use super::registry::Gauges;
+use super::sweep::Sweep;
 use super::{Halt, TaskId, TaskPhase};
 use crate::broker::Ownership;
 use crate::node::Tries;
@@ -98,6 +99,8 @@ pub(super) struct OpenStore {
     pub(super) sagas: Option<SagaMetrics>,
     /// What waits in it behind failed records.
     pub(super) parked: Parked,
+    /// Of a node that migrates states.
+    pub(super) sweep: Option<Sweep>,
     /// At the start of the record in hand.
     before_record: Savepoint,
 }
@@ -225,12 +228,18 @@ impl Index {
 impl OpenStore {
     pub(super) fn new(planned: usize, slots: Slots, followed: Vec<Followed>, metrics: StoreMetrics) -> Self {
         let before_record = slots.savepoint();
-        Self { planned, slots, followed, metrics, sagas: None, parked: Parked::default(), before_record }
+        Self { planned, slots, followed, metrics, sagas: None, parked: Parked::default(), sweep: None, before_record }
     }
 
     /// The store of a saga, whose instances are counted.
     pub(super) fn with_sagas(mut self, sagas: Option<SagaMetrics>) -> Self {
         self.sagas = sagas;
+        self
+    }
+
+    /// The store of a node that migrates states.
+    pub(super) fn with_sweep(mut self, sweep: Option<Sweep>) -> Self {
+        self.sweep = sweep;
         self
     }
 

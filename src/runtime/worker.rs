@@ -29,6 +29,7 @@ use super::purge::Purge;
 use super::questions::{Question, What};
 use super::restore::Restore;
 use super::sealing::Then;
+use super::sweep::Sweeping;
 use super::takeover::Takeover;
 use super::task::{Scene, Standstill, TaskState};
 use super::trouble::Troubles;
@@ -159,6 +160,7 @@ impl Worker {
             last_lag: parts.clock.mono(),
             purge: Purge::starting(parts.clock.mono()),
             punctual: Punctual::default(),
+            sweeping: Sweeping::default(),
             records_max: parts.settings.epoch_records_max,
             refusals: 0,
             topic_gone: false,

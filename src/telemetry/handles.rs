@@ -290,6 +290,7 @@ pub struct StoreMetrics {
     evictions: Counter,
     timers: Gauge,
     timers_overdue: Gauge,
+    sweeps: Gauge,
     seen: (u64, u64, u64),
 }
 
@@ -307,6 +308,7 @@ impl StoreMetrics {
             evictions: telemetry.counter(&metric::STORE_CACHE_EVICTIONS, &[topology, store]),
             timers: telemetry.gauge(&metric::TIMERS, &labels),
             timers_overdue: telemetry.gauge(&metric::TIMERS_OVERDUE, &labels),
+            sweeps: telemetry.gauge(&metric::STATE_SWEEPS, &labels),
             seen: (0, 0, 0),
         }
     }
@@ -323,6 +325,11 @@ impl StoreMetrics {
     pub fn note_timers(&self, set: u64, overdue_ms: i64) {
         self.timers.set(set as f64);
         self.timers_overdue.set(overdue_ms.max(0) as f64 / 1000.0);
+    }
+
+    /// Notes whether states are gone through for older shapes.
+    pub fn note_sweep(&self, is_under_way: bool) {
+        self.sweeps.set(f64::from(u8::from(is_under_way)));
     }
 
     /// Notes sizes in bytes.
@@ -397,5 +404,6 @@ impl Drop for StoreMetrics {
     fn drop(&mut self) {
         self.note_sizes(0, 0);
         self.note_timers(0, 0);
+        self.note_sweep(false);
     }
 }

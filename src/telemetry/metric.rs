@@ -148,6 +148,8 @@ metrics! {
     STORE_READS = Counter, Count, "skald_store_reads_total", ["topology", "store", "answer"];
     /// Values that left a store's cache to make room.
     STORE_CACHE_EVICTIONS = Counter, Count, "skald_store_cache_evictions_total", ["topology", "store"];
+    /// 1 while the stored states of a partition are gone through for older shapes, to be migrated; states that were are `state_migrated` in `skald_node_remarks_total`.
+    STATE_SWEEPS = Gauge, Count, "skald_state_sweeps", ["topology", "store", "partition"];
     /// Timers that are set and have not fired.
     TIMERS = Gauge, Count, "skald_timers", ["topology", "store", "partition"];
     /// How long ago the first of the timers that have not fired was due; 0 when none is.

@@ -15,6 +15,7 @@ mod repeats;
 mod saga;
 mod samples;
 mod standstill;
+mod sweep;
 mod timers;
 mod workload;
 mod world;

@@ -28,6 +28,7 @@ impl Engine for Fake {
             lag: 7,
             restored: 5,
             to_restore: 9,
+            sweeps: Vec::new(),
         };
         Snapshot { figures: Figures::default(), tasks: vec![task], ready: self.ready }
     }

@@ -12,6 +12,7 @@ mod replays;
 mod restore;
 mod roads;
 mod seeks;
+mod sweeps;
 
 /// The committed records of a topic; none of one that is not there.
 fn committed(broker: &dyn Broker, topic: &str) -> Vec<(Offset, Record)> {
