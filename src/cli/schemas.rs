@@ -3,6 +3,7 @@
 use super::Problem;
 use super::load::Checked;
 use crate::change::{Mark, TopicLine};
+use crate::codec::Language;
 use crate::config::{Credentials, Exit, SchemaRegistry, credentials_of};
 use crate::node::{Book, TopicSchema, topic_schemas};
 use crate::registry::{self, Auth, Error, Http, Lookups, Registry, Settings, Settled, Standing};
@@ -100,7 +101,11 @@ pub(super) fn lines(registry: &dyn Registry, checked: &Checked) -> Result<Vec<To
             Standing::Registered(id) => (Mark::Same, format!("`{}`, id {id}", schema.kind), false, None),
             Standing::New => (Mark::Added, format!("`{}` (by `apply`, or at the start)", schema.kind), false, None),
             Standing::Incompatible(reasons) => {
-                let hint = "a field that is new needs a default, and none may change its type".to_owned();
+                let hint = match schema.wanted.document.language {
+                    Language::Protobuf => "numbers and types of fields stay as they are, and nothing new is required",
+                    Language::Avro | Language::Json => "a field that is new needs a default, and none may change its type",
+                };
+                let hint = hint.to_owned();
                 (Mark::Changed, format!("`{}` is refused: {}", schema.kind, reasons.join("; ")), true, Some(hint))
             }
             Standing::Missing => {

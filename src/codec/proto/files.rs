@@ -4,6 +4,7 @@
 
 use super::shape::Schema;
 use crate::codec::{Document, Error, Result};
+use prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto};
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
@@ -15,6 +16,9 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 pub const FILES_MAX: usize = 100;
 /// Most brackets within each other; of messages alone the compiler allows half as many.
 const NESTING_MAX: usize = 64;
+
+/// Most ranges of numbers that a message or an enum sets aside: the compiler compares each with each of its fields.
+const RANGES_MAX: usize = 1_000;
 
 /// A `.proto` file with all that it imports, compiled.
 pub struct Files {
@@ -34,10 +38,26 @@ struct Texts(BTreeMap<String, String>);
 impl FileResolver for Texts {
     fn open_file(&self, name: &str) -> std::result::Result<File, protox::Error> {
         match self.0.get(name) {
-            Some(text) => File::from_source(name, text),
+            Some(text) => {
+                let file = File::from_source(name, text)?;
+                let descriptor = file.file_descriptor_proto();
+                if has_many_ranges(&descriptor.message_type, &descriptor.enum_type) {
+                    let why = format!("{name}: a message or an enum reserves more than {RANGES_MAX} ranges");
+                    return Err(protox::Error::new(why));
+                }
+                Ok(file)
+            }
             None => Err(protox::Error::file_not_found(name)),
         }
     }
+}
+
+fn has_many_ranges(messages: &[DescriptorProto], enums: &[EnumDescriptorProto]) -> bool {
+    let many = |message: &DescriptorProto| {
+        message.reserved_range.len() + message.extension_range.len() > RANGES_MAX
+            || has_many_ranges(&message.nested_type, &message.enum_type)
+    };
+    messages.iter().any(many) || enums.iter().any(|one| one.reserved_range.len() > RANGES_MAX)
 }
 
 impl Files {

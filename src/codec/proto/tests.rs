@@ -351,6 +351,33 @@ fn moments_and_lengths_that_are_none_are_refused() {
     }
 }
 
+#[test]
+fn a_newer_file_must_read_what_an_older_one_wrote() {
+    let of = |body: &str| Files::compile("a.proto", &format!("syntax = \"proto2\"; {body}"), &[]).expect("a sound file");
+    let older = of(
+        "message T { optional int32 a = 1; repeated string s = 2; map<string, int64> m = 3; message In {} optional In i = 4; }",
+    );
+    let cases = [
+        // The same, with more and with fewer fields, under other names, and in forms that are the same bytes.
+        (
+            "message T { optional int32 a = 1; repeated string s = 2; map<string, int64> m = 3; message In {} optional In i = 4; }",
+            vec![],
+        ),
+        ("message T { optional int32 a = 1; optional string new = 9; message In {} }  message U {}", vec![]),
+        ("message T { optional bool b = 1; repeated bytes s = 2; map<string, uint32> m = 3; message In {} }", vec![]),
+        ("message T { optional sint32 a = 1; message In {} }", vec!["field 1 of `T` has changed its type"]),
+        ("message T { optional string s = 2; message In {} }", vec!["field 2 of `T` has changed its type"]),
+        ("message T { map<string, string> m = 3; message In {} }", vec!["field 3 of `T` has changed its type"]),
+        ("message T { message In {} message On {} optional On i = 4; }", vec!["field 4 of `T` has changed its type"]),
+        ("message T { required int32 r = 9; message In {} }", vec!["field `r` of `T` is required, and new"]),
+        ("message T {}", vec!["message `T.In` is gone"]),
+        ("message U {}", vec!["message `T.In` is gone", "message `T` is gone"]),
+    ];
+    for (newer, expected) in cases {
+        assert_eq!(of(newer).objections(&older), expected, "{newer}");
+    }
+}
+
 fn refused(result: CodecResult<impl std::fmt::Debug>) -> String {
     result.expect_err("it is not sound").to_string()
 }

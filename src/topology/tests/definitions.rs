@@ -102,7 +102,7 @@ fn a_record_is_read_again_without_files_and_variables() {
     assert!(!again.has_errors(), "{:#?}", again.findings);
     assert_eq!(again.definition.unwrap().content, base.content);
     let mut paths = files("tests/topology/good");
-    for sample in ["shop", "product", "users", "analytics", "order-totals"] {
+    for sample in ["shop", "shop-avro", "product", "users", "analytics", "order-totals", "order-totals-proto"] {
         paths.extend(files(&format!("topologies/{sample}")));
     }
     paths.extend(files("tests/plan"));
@@ -113,6 +113,57 @@ fn a_record_is_read_again_without_files_and_variables() {
         let again = reload("recorded", &definition.record()).unwrap();
         assert!(!again.has_errors(), "{}: {:#?}", path.display(), again.findings);
         assert_eq!(again.definition.unwrap().hash(), definition.hash(), "{}", path.display());
+    }
+}
+
+/// A `.proto` file and what it imports, as a test has them.
+struct Protos([(&'static str, &'static str); 2]);
+
+impl Sources for Protos {
+    fn schema(&self, path: &str, _: usize) -> io::Result<Vec<u8>> {
+        let found = self.0.iter().find(|(name, _)| *name == path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(found.1.as_bytes().to_vec())
+    }
+
+    fn secret(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn the_content_of_a_proto_file_is_what_its_messages_are() {
+    let text = "\
+skald: 1
+topology: pages
+topics:
+  clicks: { format: protobuf, envelope: none, key: data.page, types: { clicked.v1: \"s/click.proto#Clicked\" } }
+pipelines:
+  watch: { from: clicks, steps: [{ filter: data.at.x > 1 }] }
+";
+    let click = "syntax = \"proto3\"; package a; import \"at.proto\"; message Clicked { string page = 1; At at = 2; }";
+    let at = "syntax = \"proto3\"; package a; message At { int32 x = 1; }";
+    let defined = |click: &'static str, at: &'static str| {
+        let sources = Protos([("s/click.proto", click), ("s/at.proto", at)]);
+        let loaded = load("pages.yaml", text.as_bytes(), &[], &sources);
+        assert!(!loaded.has_errors(), "{:#?}", loaded.findings);
+        loaded.definition.unwrap()
+    };
+    let base = defined(click, at);
+    let again = reload("recorded", &base.record()).unwrap();
+    assert!(!again.has_errors(), "{:#?}", again.findings);
+    let again = again.definition.unwrap();
+    assert_eq!((again.hash(), again.record()), (base.hash(), base.record()));
+    let noted = "// What was clicked.\nsyntax = \"proto3\"; package a; import \"at.proto\"; message Other {} message Clicked { At at = 2; string page = 1; }";
+    assert_eq!(defined(noted, at).hash(), base.hash(), "comments, order and what is not used");
+    let renumbered = "syntax = \"proto3\"; package a; message At { int32 x = 2; }";
+    let retyped = "syntax = \"proto3\"; package a; message At { sint32 x = 1; }";
+    let optional = "syntax = \"proto3\"; package a; message At { optional int32 x = 1; }";
+    for other in [renumbered, retyped, optional] {
+        assert_ne!(defined(click, other).hash(), base.hash(), "{other}");
     }
 }
 

@@ -10,6 +10,7 @@ mod journey;
 mod letters;
 mod measure;
 mod parking;
+mod proto;
 mod protocol;
 mod purge;
 mod redrive;

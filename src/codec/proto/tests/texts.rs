@@ -55,6 +55,16 @@ fn texts_that_are_meant_to_harm_end_in_an_error() {
         format!("{head} message T {{ optional string a = 1 [default = \"{}", "\\".repeat(100_001)),
         format!("{head} message T {{ extensions {}; }}", "1 to max, ".repeat(10_000)),
         format!("{head} {}", "x".repeat(TEXT_BYTES_MAX)),
+        // Each of many compared with each of many others.
+        {
+            let reserved: Vec<String> = (0..30_000).map(|number| (2 * number + 1).to_string()).collect();
+            let fields: String = (1..=30_000).map(|number| format!("bool f{number}={};", 2 * number)).collect();
+            format!("syntax = \"proto3\"; message T {{ reserved {}; {fields} }}", reserved.join(","))
+        },
+        {
+            let names: String = (0..40_000).map(|number| format!("N{number}={number};")).collect();
+            format!("{head} message T {{ optional E e = 1; enum E {{ {names} }} }}")
+        },
         "\u{0}".repeat(1_000),
         "\u{feff}".repeat(1_000),
     ];
