@@ -115,6 +115,36 @@ fn warnings_alone_are_findings_only_when_asked() {
 }
 
 #[test]
+fn a_schema_that_was_not_looked_up_is_a_warning_and_nothing_runs_without_it() {
+    let folder = good();
+    let registered = GOOD.replace("click.json", "registry:clicks-value@3");
+    std::fs::write(folder.path().join("counts.yaml"), &registered).unwrap();
+    std::fs::write(
+        folder.path().join("counts.test.yaml"),
+        "skald-test: 1\ntopology: counts.yaml\ncases: [{ name: one, steps: [{ settle: true }] }]\n",
+    )
+    .unwrap();
+    let run = skald(&folder, &["check", "counts.yaml"]);
+    assert!(run.code == 0 && run.out.contains("warning[W402]: `registry:clicks-value@3` was not looked up"), "{run:?}");
+    let refusal = "the schema `registry:clicks-value@3` is in a schema registry, and none is named";
+    for arguments in
+        [&["dev", "counts.yaml", "--duration", "1s", "--listen", "off"][..], &["plan", "counts.yaml"], &["test", "."]]
+    {
+        let run = skald(&folder, arguments);
+        assert!(run.code != 0 && format!("{}{}", run.out, run.err).contains(refusal), "{arguments:?}: {run:?}");
+    }
+    let away = ["--schema-registry", "http://127.0.0.1:1"];
+    let run = skald(&folder, &[&["plan", "counts.yaml"], &away[..]].concat());
+    assert!(run.code == 6 && run.err.contains("the schema registry does not answer"), "{run:?}");
+    let run = skald(&folder, &[&["check", "counts.yaml"], &away[..]].concat());
+    assert!(
+        run.code == 3
+            && run.out.contains("error[E212]: `registry:clicks-value@3` cannot be read: the schema registry does not answer"),
+        "{run:?}"
+    );
+}
+
+#[test]
 fn hostile_files_end_in_a_finding_within_seconds() {
     let bomb: String = (1..40).fold("x-a: &a0 [x]\n".into(), |text, n| text + &format!("x-{n}: &a{n} [*a{0}, *a{0}]\n", n - 1));
     let deep = format!("skald: 1\nx-a: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));

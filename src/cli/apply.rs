@@ -3,6 +3,7 @@
 use super::cluster::connect;
 use super::gate::{self, Reach};
 use super::load::{Checked, Reading};
+use super::schemas::Subjects;
 use super::{Problem, out, schemas};
 use crate::broker::Broker;
 use crate::change::{Mark, Part, Verdict};
@@ -13,9 +14,10 @@ use crate::runtime;
 
 /// Applies every file; what was done is data, so it goes to stdout.
 pub(super) fn apply(settings: &Apply, color: Colors) -> Result<Exit, Problem> {
-    let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
-    let broker = connect(&settings.cluster)?;
     let registry = schemas::client(settings.registry.as_ref())?;
+    let subjects = Subjects::of(registry.as_ref());
+    let all = Reading::with(&settings.paths, &settings.params, subjects.as_ref())?.checked(color.talk)?;
+    let broker = connect(&settings.cluster)?;
     for checked in &all {
         one(&broker, registry.as_deref(), checked, settings)
             .map_err(|problem| problem.within(&format!("topology `{}`", checked.plan.topology)))?;

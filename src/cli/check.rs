@@ -2,7 +2,8 @@
 
 use super::cluster::{connect, failed};
 use super::load::Reading;
-use super::{Problem, files, fix, online, out};
+use super::schemas::Subjects;
+use super::{Problem, files, fix, online, out, schemas};
 use crate::broker::Broker as _;
 use crate::config::{Check, CheckFormat, Colors, Exit, Mend};
 use crate::topology::{Severity, render, sarif};
@@ -16,7 +17,8 @@ pub(super) fn check(settings: &Check, color: Colors) -> Result<Exit, Problem> {
         Mend::Show => Some(fix::mend(&mut found, &settings.params, true)?),
         Mend::Write => Some(fix::mend(&mut found, &settings.params, false)?),
     };
-    let mut reading = Reading::of_found(&found, &settings.params)?;
+    let registry = schemas::client(settings.registry.as_ref())?;
+    let mut reading = Reading::of_found(&found, &settings.params, Subjects::of(registry.as_ref()).as_ref())?;
     let mut untold = Vec::new();
     if let Some(cluster) = &settings.online {
         let broker = connect(cluster)?;

@@ -4,6 +4,7 @@ use super::files::Found;
 use super::fleet::{Fleet, serve};
 use super::load::{Checked, Reading};
 use super::problem::Problem;
+use super::schemas::{self, Subjects};
 use super::signals::Signals;
 use super::{out, report::Report};
 use crate::broker::Broker;
@@ -38,7 +39,10 @@ const ENDLESS_RETENTION_BYTES: u64 = 32 << 20;
 
 pub(super) fn dev(settings: &Dev, color: Colors) -> Result<Exit, Problem> {
     let reading = match &settings.path {
-        Some(path) => Reading::of(std::slice::from_ref(path), &settings.params)?,
+        Some(path) => {
+            let subjects = Subjects::of(schemas::client(settings.registry.as_ref())?.as_ref());
+            Reading::with(std::slice::from_ref(path), &settings.params, subjects.as_ref())?
+        }
         None => Reading::of_text(&sample_file(), &settings.params, &sample::SampleSources),
     };
     let mut all = reading.checked(color.talk)?;

@@ -3,6 +3,7 @@
 use super::cluster::connect;
 use super::gate::{self, Reach};
 use super::load::{Checked, Reading};
+use super::schemas::Subjects;
 use super::{Problem, out, schemas};
 use crate::change::{Mark, Sheet, TopicLine};
 use crate::config::{Against, Colors, Exit, OutputFormat, Plan};
@@ -11,9 +12,10 @@ use crate::topology::plan::{Owner, PlannedTopic};
 
 /// Shows the plan of every file; the sheets are data, so they go to stdout.
 pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
-    let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
-    let broker = settings.cluster.as_ref().map(connect).transpose()?;
     let registry = schemas::client(settings.registry.as_ref())?;
+    let subjects = Subjects::of(registry.as_ref());
+    let all = Reading::with(&settings.paths, &settings.params, subjects.as_ref())?.checked(color.talk)?;
+    let broker = settings.cluster.as_ref().map(connect).transpose()?;
     if matches!(settings.against, Against::File(_)) && all.len() > 1 {
         return Err(Problem::new(Exit::Usage, "one file is compared with one: name one topology"));
     }
@@ -31,7 +33,7 @@ pub(super) fn plan(settings: &Plan, color: Colors) -> Result<Exit, Problem> {
         }
         match (&settings.against, &broker) {
             (Against::File(file), _) => {
-                let old = Reading::of(std::slice::from_ref(file), &settings.params)?;
+                let old = Reading::with(std::slice::from_ref(file), &settings.params, subjects.as_ref())?;
                 let mut files = old.files;
                 let old = files.pop().filter(|_| files.is_empty());
                 let comparison = gate::compared(old, checked, &reach)

@@ -5,7 +5,7 @@ use super::fleet::{Fleet, serve};
 use super::gate;
 use super::load::{Checked, Reading};
 use super::problem::Problem;
-use super::schemas;
+use super::schemas::{self, Subjects};
 use super::signals::Signals;
 use crate::applied::{Applied, Known};
 use crate::broker::{self, Broker, Parting, kafka};
@@ -18,13 +18,15 @@ use crate::state::{Directory, Disk};
 use std::sync::Arc;
 
 pub(super) fn run(settings: &Run, color: Colors) -> Result<Exit, Problem> {
-    let all = Reading::of(&settings.paths, &settings.params)?.checked(color.talk)?;
+    let registry = schemas::client(settings.registry.as_ref())?;
+    let subjects = Subjects::of(registry.as_ref());
+    let all = Reading::with(&settings.paths, &settings.params, subjects.as_ref())?.checked(color.talk)?;
     let protocol = match settings.group.protocol {
         GroupProtocol::Classic => kafka::GroupProtocol::Classic,
         GroupProtocol::Consumer => kafka::GroupProtocol::Consumer,
     };
     let kafka = cluster::member(&settings.cluster, protocol)?;
-    let registry = schemas::client(settings.registry.as_ref())?.map(schemas::Named::start).transpose()?;
+    let registry = registry.map(schemas::Named::start).transpose()?;
     no_core_dumps();
     let signals = Signals::take()?;
     cluster::contact(&kafka, &settings.cluster)?;

@@ -3,16 +3,51 @@
 use super::Problem;
 use super::load::Checked;
 use crate::change::{Mark, TopicLine};
-use crate::codec::Language;
+use crate::codec::{Document, Language};
 use crate::config::{Credentials, Exit, SchemaRegistry, credentials_of};
 use crate::node::{Book, TopicSchema, topic_schemas};
 use crate::registry::{self, Auth, Error, Http, Lookups, Registry, Settings, Settled, Standing};
+use crate::sync::lock;
 use crate::topology::plan::Role;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Largest file of certificates or credentials.
 const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Schemas of a registry by their subjects, each asked for once.
+pub(super) struct Subjects {
+    registry: Arc<dyn Registry>,
+    known: Mutex<Known>,
+}
+
+/// By subject and version, or its latest.
+type Known = BTreeMap<(String, Option<u32>), Result<Document, Error>>;
+
+impl Subjects {
+    /// Of the registry that the flags name.
+    pub(super) fn of(registry: Option<&Arc<dyn Registry>>) -> Option<Self> {
+        Some(Self { registry: registry?.clone(), known: Mutex::default() })
+    }
+
+    /// A version of a subject, or its latest.
+    pub(super) fn document(&self, subject: &str, version: Option<u32>) -> Result<Document, String> {
+        // One that does not answer is not asked again and again: every question takes its time.
+        if let Some(error) = self.failure() {
+            return Err(error.to_string());
+        }
+        let mut known = lock(&self.known);
+        let asked = || self.registry.version(subject, version).map(|version| version.document);
+        known.entry((subject.to_owned(), version)).or_insert_with(asked).clone().map_err(|error| error.to_string())
+    }
+
+    /// Why it could not be asked, if so. What it said about a subject is a finding in the file that names it.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let is_away = |error: &&Error| matches!(error, Error::Unreachable(_) | Error::Denied(_));
+        lock(&self.known).values().filter_map(|known| known.as_ref().err()).find(is_away).cloned()
+    }
+}
 
 /// A registry that was named.
 pub(super) struct Named {
@@ -125,7 +160,7 @@ pub(super) fn missing(schema: &TopicSchema) -> Problem {
 }
 
 /// An error of the registry, with the code that scripts act on.
-fn failed(error: &Error) -> Problem {
+pub(super) fn failed(error: &Error) -> Problem {
     match error {
         Error::Unreachable(_) => Problem::of(Exit::BrokerUnreachable, error),
         Error::Denied(_) => Problem::of(Exit::Failed, error).hint("`--schema-registry-auth` says who asks"),

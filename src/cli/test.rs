@@ -1,10 +1,12 @@
 //! `skald test`: scenario files found, their cases run side by side, and what came of them told.
 
 use super::files::{self, Found};
-use super::load::FileSources;
+use super::load::{FileSources, unknown};
+use super::schemas::Subjects;
 use super::signals::Signals;
-use super::{Problem, out};
+use super::{Problem, out, schemas};
 use crate::clock::{Clock, SystemClock};
+use crate::codec::Document;
 use crate::config::{Colors, Exit, OutputFormat, Test};
 use crate::scenario::report::{self, Ran};
 use crate::scenario::{Reading, Suite, Topologies, Verdict, coverage, is_marked, read, run, topology_of, update};
@@ -15,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// Files are looked at this often while they are watched.
@@ -62,14 +64,17 @@ struct Session {
     /// Files that the scenarios were read with.
     others: BTreeSet<PathBuf>,
     findings: Vec<Diagnostic>,
+    /// Where the topologies' schemas are that name a subject.
+    registry: Option<Arc<Subjects>>,
 }
 
 impl Session {
     fn run(settings: &Test, color: Colors) -> Result<Self, Problem> {
+        let registry = Subjects::of(schemas::client(settings.registry.as_ref())?.as_ref()).map(Arc::new);
         let clock = SystemClock::new();
         let begun = clock.mono();
         let found = scenario_files(&settings.paths)?;
-        let mut session = Self { suites: Vec::new(), others: BTreeSet::new(), findings: Vec::new() };
+        let mut session = Self { suites: Vec::new(), others: BTreeSet::new(), findings: Vec::new(), registry };
         let mut written = 0;
         for found in &found {
             session.add(found);
@@ -90,7 +95,8 @@ impl Session {
     }
 
     fn add(&mut self, found: &Found) {
-        let topologies = Folder { folder: found.folder.clone(), read: Mutex::default() };
+        let registry = self.registry.as_deref();
+        let topologies = Folder { folder: found.folder.clone(), registry, read: Mutex::default() };
         let reading = read(&found.name, &found.bytes, &topologies);
         self.others.extend(lock(&topologies.read).iter().cloned());
         self.suites.push((reading, Vec::new()));
@@ -144,7 +150,9 @@ impl Session {
         let mut written = BTreeSet::new();
         for _ in 0..UPDATES_MAX {
             let mut changed = false;
-            let mut next = Self { suites: Vec::new(), others: std::mem::take(&mut self.others), findings: Vec::new() };
+            let registry = self.registry.clone();
+            let mut next =
+                Self { suites: Vec::new(), others: std::mem::take(&mut self.others), findings: Vec::new(), registry };
             for (found, (reading, ran)) in found.iter().zip(&self.suites) {
                 let failures = ran
                     .iter()
@@ -276,20 +284,25 @@ fn scenario_files(paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
 }
 
 /// Topologies, named from the folder of a scenario file.
-struct Folder {
+struct Folder<'a> {
     folder: PathBuf,
+    registry: Option<&'a Subjects>,
     /// What was read on the way.
     read: Mutex<BTreeSet<PathBuf>>,
 }
 
-impl Topologies for Folder {
+impl Topologies for Folder<'_> {
     fn load(&self, path: &str, params: &[(String, String)]) -> io::Result<Loaded> {
         let path = self.folder.join(path);
         lock(&self.read).insert(path.clone());
         let bytes = files::whole(&path, TOPOLOGY_BYTES_MAX)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let sources = Noting { inner: FileSources { folder }, folder, read: &self.read };
-        Ok(load(&path.display().to_string(), &bytes, params, &sources))
+        let inner = FileSources { folder, registry: self.registry };
+        let loaded = load(&path.display().to_string(), &bytes, params, &Noting { inner, folder, read: &self.read });
+        match loaded.checked.as_ref().and_then(|(topology, _)| unknown(topology)) {
+            Some(why) => Err(io::Error::other(why)),
+            None => Ok(loaded),
+        }
     }
 }
 
@@ -312,5 +325,9 @@ impl Sources for Noting<'_> {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.inner.variable(name)
+    }
+
+    fn registered(&self, subject: &str, version: Option<u32>) -> Result<Option<Document>, String> {
+        self.inner.registered(subject, version)
     }
 }

@@ -24,6 +24,10 @@ pub struct Registered {
     pub schemas: Option<Arc<dyn Schemas>>,
     /// Ids of the schemas that messages are written with, by type.
     pub ids: Vec<(Text, u32)>,
+    /// Of JSON: does the id of a schema stand before each value? Before one in Avro it always does.
+    pub framed: bool,
+    /// Of JSON: are payloads taken as they are, whatever their schemas say?
+    pub unchecked: bool,
 }
 
 /// Where a record says what it is.
@@ -122,7 +126,7 @@ impl Contract {
 
     /// Does the id of a schema stand before each value?
     pub(super) fn is_framed(&self) -> bool {
-        self.format.is_framed()
+        self.format.is_framed() || (self.format == Format::Json && self.registered.framed)
     }
 
     /// May the id of a schema stand before a value?

@@ -39,7 +39,7 @@ impl Decoder {
     /// in whichever language, where there is a registry to ask; another is JSON, else text, else bytes.
     pub fn decode(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
         if self.is_framed(record) {
-            // The reader's schema has a part in the reading, and there is nothing left to check.
+            // The declared schema has a part in the reading, and there is nothing left to check.
             return self.framed(record, true);
         }
         let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
@@ -112,8 +112,8 @@ impl Decoder {
         }
     }
 
-    /// A value behind the id of its writer's schema. Where no header tells the type, the only one declared has it, or
-    /// the one whose schema has the name of the writer's.
+    /// A value behind the id of its writer's schema. Where nothing tells the type, the only one declared has it, or the one whose
+    /// schema has the name of the writer's.
     fn framed(&self, record: &RecordRef<'_>, checked: bool) -> Result<Option<Event>, Failure> {
         match &self.contract.envelope {
             Envelope::CloudEvents => {
@@ -122,7 +122,9 @@ impl Decoder {
                     Payload::Bytes(bytes) => self.framed_payload(record, said.kind.clone(), Some(bytes), checked)?,
                     Payload::Value(Value::Null) => self.framed_payload(record, said.kind.clone(), None, checked)?,
                     Payload::Value(_) => {
-                        return Err(undecodable("payloads of the topic are bytes, so `data_base64` is wanted, not `data`"));
+                        return Err(undecodable(
+                            "values of the topic carry ids of schemas, so `data_base64` is wanted, not `data`",
+                        ));
                     }
                 };
                 completed(record, Said { kind: Some(kind), data, ..said }).map(Some)
@@ -132,11 +134,13 @@ impl Decoder {
                 let (kind, data) = self.framed_payload(record, told, record.value, checked)?;
                 headed(record, kind, data).map(Some)
             }
-            Envelope::Event | Envelope::Mapping(_) => Err(undecodable("only JSON has an envelope within it")),
+            Envelope::Event | Envelope::Mapping(_) => {
+                Err(undecodable("a value behind the id of its schema has no envelope within it"))
+            }
         }
     }
 
-    /// Type and payload of a value behind the id of its schema.
+    /// Type and payload of a value that carries the id of its schema.
     fn framed_payload(
         &self,
         record: &RecordRef<'_>,
@@ -163,12 +167,12 @@ impl Decoder {
         };
         let kind = told.or_else(|| Some(types[declared?].0.clone())).unwrap_or_else(|| record.topic.into());
         let reader = declared.filter(|_| checked).map(|place| (place, types[place].1.as_ref()));
-        let data = opened.read(reader).map_err(|unread| match unread {
-            Unread::Invalid(why) => misfit(&kind, &why),
+        let data = opened.read(reader, checked).map_err(|unread| match unread {
             Unread::Misfit(why) => {
                 let message = format!("what schema {id} writes cannot be read as `{kind}`: {why}");
                 Failure::new(Class::Undecodable, "SCHEMA_INVALID", Stage::Decode, message)
             }
+            Unread::Invalid(why) => misfit(&kind, &why),
             Unread::Broken(why) => undecodable(format!("no value of schema {id}: {why}")),
         })?;
         Ok((kind, data))

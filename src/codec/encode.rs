@@ -62,6 +62,7 @@ impl Encoder {
     /// The payload as a reader of the topic will find it, or why it may not be written (`SCHEMA_INVALID`, permanent).
     pub fn accept(&self, kind: &str, data: Value) -> std::result::Result<Value, Failure> {
         match self.contract.schema(kind) {
+            Some(_) if self.contract.registered.unchecked => Ok(data),
             // Null without an envelope is a tombstone, which no schema knows.
             Some(schema) if !(data.is_null() && self.is_bare()) => {
                 schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
@@ -78,7 +79,12 @@ impl Encoder {
         }
         match (self.contract.format, draft.data) {
             (_, Value::Null) => return Ok(false),
-            (Format::Json, data) => json::write(data, out).map_err(unwritable)?,
+            (Format::Json, data) => {
+                if self.contract.is_framed() {
+                    wire::frame(self.contract.id(draft.kind).ok_or_else(|| without_schema(draft.kind))?, out);
+                }
+                json::write(data, out).map_err(unwritable)?;
+            }
             (Format::Auto, _) => return Err(invalid("the topic is read whatever it is in, and not written".into())),
             (Format::Avro | Format::Protobuf, data) => self.framed(draft.kind, data, out)?,
             (Format::String | Format::Bytes, Value::Str(text)) => out.extend_from_slice(text.as_bytes()),
@@ -178,7 +184,7 @@ fn enveloped(draft: &Draft<'_>, out: &mut Vec<u8>) -> std::result::Result<(), Fa
 }
 
 fn without_schema(kind: &str) -> Failure {
-    invalid(format!("the topic is written by schemas and declares none for `{kind}`"))
+    invalid(format!("values of the topic have schemas, and it declares none for `{kind}`"))
 }
 
 pub(super) fn invalid(message: String) -> Failure {

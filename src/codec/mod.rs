@@ -33,6 +33,6 @@ pub use error::{Error, Result};
 pub use event::{Event, moment};
 pub use id::{NAMESPACE, Part, derived_id, failure_id, position_id};
 pub use key::{read_key, write_key};
-pub use schema::Schema;
+pub use schema::{Schema, bundled};
 pub use wire::{Lookup, SchemaId, Schemas, VALUE_SCHEMA_HEADER};
 pub use written::SCHEMA_PENDING;

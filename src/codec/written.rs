@@ -3,9 +3,9 @@
 use super::avro::{self, Plan};
 use super::decode::undecodable;
 use super::wire::{Framed, Lookup, SchemaId};
-use super::{Contract, Document, Format, Language, Schema, proto};
+use super::{Contract, Document, Format, Language, Schema, bundled, proto};
 use crate::failure::{Class, Failure, Stage};
-use crate::record::{Text, Value};
+use crate::record::{Text, Value, json};
 use crate::sync::{read, write};
 use std::sync::{Arc, RwLock};
 
@@ -26,22 +26,24 @@ type Known = Result<Arc<Writer>, Arc<str>>;
 pub(super) enum Writer {
     Avro(AvroWriter),
     Proto(ProtoWriter),
+    Json(JsonWriter),
 }
 
 /// A value of a writer's, about to be read.
 pub(super) enum Opened<'a> {
     Avro(&'a AvroWriter, &'a [u8]),
     Proto(Arc<ProtoMessage>, &'a [u8]),
+    Json(&'a JsonWriter, &'a [u8]),
 }
 
 /// Why a value was not read.
 pub(super) enum Unread {
     /// What the schema writes does not fit the declared one, whatever the value is.
     Misfit(String),
-    /// The bytes are no value of the schema.
-    Broken(String),
     /// The value does not fit the declared schema.
     Invalid(String),
+    /// The bytes are no value of the schema.
+    Broken(String),
 }
 
 impl Written {
@@ -78,6 +80,7 @@ impl Writer {
         match (contract.format, document.language) {
             (Format::Avro | Format::Auto, Language::Avro) => AvroWriter::of(document, contract).map(Self::Avro),
             (Format::Protobuf | Format::Auto, Language::Protobuf) => ProtoWriter::of(document, contract).map(Self::Proto),
+            (Format::Json | Format::Auto, Language::Json) => JsonWriter::of(document, contract).map(Self::Json),
             (format, language) => Err(format!("it is {}, and the topic is read as {}", language.name(), format.name())),
         }
     }
@@ -86,6 +89,7 @@ impl Writer {
     pub(super) fn open<'a>(&'a self, framed: &Framed<'a>) -> Result<Opened<'a>, String> {
         Ok(match self {
             Self::Avro(avro) => Opened::Avro(avro, framed.value()?),
+            Self::Json(json) => Opened::Json(json, framed.value()?),
             Self::Proto(proto) => {
                 let (places, bytes) = framed.message()?;
                 Opened::Proto(proto.message(&places)?, bytes)
@@ -100,24 +104,27 @@ impl Opened<'_> {
         match self {
             Self::Avro(avro, _) => avro.named.as_ref(),
             Self::Proto(message, _) => Some(message.whole.name()),
+            Self::Json(json, _) => json.named.as_ref(),
         }
     }
 
-    /// The value as a declared type has it, given with its place; `None`: as it was meant.
-    pub(super) fn read(&self, declared: Option<(usize, Option<&Schema>)>) -> Result<Value, Unread> {
+    /// The value as a declared type has it, given with its place; `None`: as it was meant, if `checked` by what its writer names.
+    pub(super) fn read(&self, declared: Option<(usize, Option<&Schema>)>, checked: bool) -> Result<Value, Unread> {
         let language = match self {
             Self::Avro(..) => Language::Avro,
             Self::Proto(..) => Language::Protobuf,
+            Self::Json(..) => Language::Json,
         };
         // One in another language has no part in the reading, and judges what was read.
         if let Some((_, Some(schema))) =
             declared.filter(|(_, schema)| schema.is_some_and(|schema| schema.language() != language))
         {
-            return schema.accept(self.read(None)?).map_err(Unread::Invalid);
+            return schema.accept(self.read(None, false)?).map_err(Unread::Invalid);
         }
         let declared = declared.map(|(place, _)| place);
         match self {
             Self::Avro(avro, bytes) => avro.read(declared, bytes),
+            Self::Json(json, bytes) => json.read(declared, checked, bytes),
             Self::Proto(message, bytes) => {
                 let schema = match declared {
                     Some(place) => message.declared[place].as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
@@ -199,6 +206,40 @@ impl ProtoWriter {
         let message = Arc::new(ProtoMessage { whole, declared });
         write(&self.messages).push((places.to_vec(), message.clone()));
         Ok(message)
+    }
+}
+
+/// A writer's JSON Schema: it names what it describes, and says what of it is where the topic declares nothing.
+#[derive(Debug)]
+pub(super) struct JsonWriter {
+    named: Option<Text>,
+    whole: Result<Schema, String>,
+    /// The schemas that the topic declares, by type.
+    declared: Vec<Option<Schema>>,
+    unchecked: bool,
+}
+
+impl JsonWriter {
+    fn of(document: &Document, contract: &Contract) -> Result<Self, String> {
+        let schema = bundled(document).map_err(|error| error.to_string())?;
+        Ok(Self {
+            named: schema.get("title").and_then(serde_json::Value::as_str).map(Text::new),
+            whole: Schema::compile_json(&schema, document.clone()).map_err(|error| error.to_string()),
+            declared: contract.types.iter().flatten().map(|(_, schema)| schema.clone()).collect(),
+            unchecked: contract.registered.unchecked,
+        })
+    }
+
+    fn read(&self, declared: Option<usize>, checked: bool, bytes: &[u8]) -> Result<Value, Unread> {
+        let value = json::read(bytes).map_err(|error| Unread::Broken(error.to_string()))?;
+        if !checked || self.unchecked {
+            return Ok(value);
+        }
+        let schema = match declared.and_then(|place| self.declared[place].as_ref()) {
+            Some(declared) => declared,
+            None => self.whole.as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
+        };
+        schema.accept(value).map_err(Unread::Invalid)
     }
 }
 

@@ -93,7 +93,7 @@ pub struct Cluster {
 /// A schema registry.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaRegistry {
-    /// Schema registry of Avro topics, with the path of its API: `http://registry:8081`, `https://apicurio:8443/apis/ccompat/v7`
+    /// Schema registry, with the path of its API: `http://registry:8081`, `https://apicurio:8443/apis/ccompat/v7`
     #[arg(long, env = "SKALD_SCHEMA_REGISTRY", value_name = "URL")]
     pub schema_registry: Option<String>,
 
@@ -216,6 +216,9 @@ pub struct Check {
     /// Also ask the cluster: its topics, what they are like, and the rights of a worker. Nothing is changed or written
     #[arg(long, env = "SKALD_ONLINE", requires = "brokers")]
     pub online: bool,
+
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
 
     #[command(flatten)]
     pub cluster: MaybeCluster,
@@ -570,6 +573,9 @@ pub struct Test {
     #[arg(short, long, env = "SKALD_OUTPUT", value_enum, default_value_t = OutputFormat::Table)]
     pub output: OutputFormat,
 
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
+
     /// Cases at a time [default: one per core]
     #[arg(long, env = "SKALD_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
@@ -661,6 +667,9 @@ pub struct Dev {
 
     #[command(flatten)]
     pub params: Params,
+
+    #[command(flatten)]
+    pub registry: SchemaRegistry,
 
     /// Keep topics and state in this folder [default: memory, gone at the end]
     #[arg(long, env = "SKALD_DATA_DIR", value_name = "DIR")]

@@ -118,6 +118,8 @@ pub struct Check {
     pub fix: Mend,
     /// The cluster that is asked too.
     pub online: Option<Cluster>,
+    /// Where the schema registry is, if it is asked.
+    pub registry: Option<SchemaRegistry>,
 }
 
 /// What `skald check` does about findings that can be mended.
@@ -313,6 +315,8 @@ pub struct Test {
     pub output: OutputFormat,
     /// Cases at a time.
     pub threads: usize,
+    /// Where the schema registry is that the topologies name schemas of.
+    pub registry: Option<SchemaRegistry>,
 }
 
 /// `skald run`
@@ -372,6 +376,8 @@ pub struct Dev {
     pub path: Option<PathBuf>,
     /// Overrides of params.
     pub params: Vec<Param>,
+    /// Where the schema registry is that the topology names schemas of.
+    pub registry: Option<SchemaRegistry>,
     /// Keep topics and state here; else everything is gone at the end.
     pub data_dir: Option<PathBuf>,
     /// Records to generate per second; `None`: as many as are taken.
@@ -445,6 +451,7 @@ fn resolve(flags: Flags, terminals: Colors) -> Result<Settings, Error> {
                 (true, false) => Mend::Write,
             },
             online: tools::maybe(raw.cluster).filter(|_| raw.online),
+            registry: raw.registry.into(),
         })),
         Command::Graph(raw) => Action::Graph(Graph { path: raw.path, params: raw.params.set, output: raw.output }),
         Command::Explain(explain) => Action::Explain(explain),
@@ -534,6 +541,7 @@ fn test(raw: flags::Test) -> Result<Test, Error> {
         coverage: raw.coverage,
         output: raw.output,
         threads: threads(raw.threads),
+        registry: raw.registry.into(),
     })
 }
 
@@ -582,6 +590,7 @@ fn dev(raw: flags::Dev) -> Result<Dev, Error> {
     Ok(Dev {
         path: raw.path,
         params: raw.params.set,
+        registry: raw.registry.into(),
         data_dir: raw.data_dir,
         rate: (raw.rate > 0).then_some(raw.rate),
         seed: raw.seed,

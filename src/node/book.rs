@@ -39,9 +39,9 @@ pub fn topic_schemas(topology: &Topology) -> Vec<TopicSchema> {
     let of_topic = |contract: &Contract| {
         let wanted = |kind: &MessageType| {
             let schema = kind.schema.as_ref()?.compiled.clone();
-            let document = schema.document()?;
-            let subject = contract.subject.of(&contract.name, schema.name().map(Text::as_str));
-            let wanted = Wanted { subject, document: document.clone(), auto_register: contract.auto_register };
+            let named = kind.schema.as_ref()?.subject.as_ref().map(Text::to_string);
+            let subject = named.unwrap_or_else(|| contract.subject.of(&contract.name, schema.name().map(Text::as_str)));
+            let wanted = Wanted { subject, document: schema.document().clone(), auto_register: contract.auto_register };
             Some(TopicSchema { topic: contract.name.clone(), kind: kind.name.clone(), schema, wanted })
         };
         contract.types.iter().flatten().filter_map(wanted).collect::<Vec<_>>()
@@ -82,7 +82,7 @@ impl Book {
     /// What the codec needs of it for a topic.
     pub(super) fn of(&self, topic: &str) -> Registered {
         let ids = self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| (entry.kind.clone(), entry.id));
-        Registered { schemas: self.schemas.clone(), ids: ids.collect() }
+        Registered { schemas: self.schemas.clone(), ids: ids.collect(), framed: true, unchecked: false }
     }
 
     /// The schema that messages of a type are written with.

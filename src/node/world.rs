@@ -180,6 +180,9 @@ fn contract_of(contract: &model::Contract, book: &Book) -> codec::Contract {
         };
         types.iter().map(checked).collect()
     });
-    let registered = if contract.may_be_framed() { book.of(&contract.name) } else { codec::Registered::default() };
+    let registered = match contract.may_be_framed() {
+        true => codec::Registered { unchecked: !contract.validate, ..book.of(&contract.name) },
+        false => codec::Registered::default(),
+    };
     codec::Contract { envelope: contract.envelope.clone(), format: contract.format, types, registered }
 }

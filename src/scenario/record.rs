@@ -111,9 +111,10 @@ pub(super) fn record_of(
 fn encode(event: &Event, world: &World, topic: Option<usize>, headers: &mut Vec<Header>) -> Result<Option<Vec<u8>>, String> {
     let mut contract = world.contract_of(topic);
     let framed = contract.format.is_framed();
-    if !framed {
-        // What a topology makes of what does not fit can be tried.
-        contract.types = None;
+    // What a topology makes of what does not fit can be tried, where bytes can say it.
+    match contract.registered.framed {
+        true => contract.registered.unchecked = true,
+        false => contract.types = None,
     }
     let encoder = Encoder::new(contract).map_err(|error| error.to_string())?;
     let data = match framed {

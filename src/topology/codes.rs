@@ -64,6 +64,7 @@ const CODES: &[(&str, &str)] = &[
     ("E408", "a path or a name that the envelope cannot have"),
     ("E409", "schema and format of a topic do not go together"),
     ("W401", "a topic without types"),
+    ("W402", "a schema of a registry was not looked up"),
     ("E501", "partition counts differ"),
     ("E503", "a compacted topic without a key"),
     ("E504", "cleanup policy of a snapshots topic"),

@@ -6,6 +6,7 @@
 //! Fields: where `additionalProperties` is not written, expressions know the named fields only, so that a misspelt one is
 //! found (E307). Payloads are still validated by the rules of JSON Schema, by which others may be there.
 
+use crate::codec::{Document, Language, Schema};
 use crate::expr::{Field, Object, Type};
 use crate::record::{Text, Value};
 use rustc_hash::FxHashMap;
@@ -33,7 +34,12 @@ pub(super) fn type_of(document: &Json, unnamed: Unnamed) -> Type {
 }
 
 /// A document as a schema that payloads are checked against, or what speaks against it.
-pub(super) fn usable(document: &Json) -> Result<crate::codec::Schema, String> {
+pub(super) fn usable(document: &Json) -> Result<Schema, String> {
+    usable_as(document, Document::alone(Language::Json, document.to_string()))
+}
+
+/// The same; `written` is what it was made from.
+pub(super) fn usable_as(document: &Json, written: Document) -> Result<Schema, String> {
     if !matches!(document, Json::Object(_) | Json::Bool(_)) {
         return Err("a schema is a map".to_owned());
     }
@@ -42,7 +48,7 @@ pub(super) fn usable(document: &Json) -> Result<crate::codec::Schema, String> {
         let at = error.instance_path().to_string();
         return Err(if at.is_empty() { error.to_string() } else { format!("at `{at}`: {error}") });
     }
-    crate::codec::Schema::compile(document).map_err(|error| error.to_string())
+    Schema::compile_json(document, written).map_err(|error| error.to_string())
 }
 
 /// All references are local and lead somewhere. Recursion is bounded by the parser of the document (128).

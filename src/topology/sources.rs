@@ -1,5 +1,6 @@
 //! Where files and variables come from: handed in, so that this room stays free of I/O.
 
+use crate::codec::Document;
 use std::io;
 
 /// Largest schema file.
@@ -17,6 +18,12 @@ pub trait Sources: Sync {
 
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
+
+    /// A version of a subject of the schema registry, or its latest. `Ok(None)`: no registry was named, so that nothing is known
+    /// of it; `Err`: why it is not to be had.
+    fn registered(&self, _subject: &str, _version: Option<u32>) -> Result<Option<Document>, String> {
+        Ok(None)
+    }
 }
 
 /// Neither files nor variables.

@@ -178,7 +178,7 @@ fn what_is_no_cloud_event_says_why() {
             contract(Format::Avro),
             vec![STRUCTURED_JSON],
             Some(br#"{"specversion":"1.0","type":"t","data":5}"#),
-            "UNDECODABLE payloads of the topic are bytes, so `data_base64`",
+            "UNDECODABLE values of the topic carry ids of schemas, so `data_base64`",
         ),
     ];
     for (contract, headers, value, expected) in cases {

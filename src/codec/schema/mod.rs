@@ -5,8 +5,11 @@
 //! The crate `jsonschema` checks our values as they are ([`json`]), so nothing is converted per record. Patterns run in linear
 //! time, references stay within the document, and what is said of a misfit names the place and the rule, never the value.
 
+mod bundle;
 mod json;
 mod numbers;
+
+pub use bundle::bundled;
 
 use super::{Document, Error, Language, Result, avro, proto};
 use crate::record::{Text, Value};
@@ -17,21 +20,22 @@ use std::sync::Arc;
 pub struct Schema(Arc<Inner>);
 
 enum Inner {
-    Json(Box<Json>),
+    Json(Box<Json>, Document),
     Avro(avro::Schema, Document),
     Proto(proto::Schema, Document),
 }
 
 struct Json {
+    title: Option<Text>,
     validator: jsonschema::Validator<json::Ours>,
     numbers: numbers::Numbers,
 }
 
 impl Schema {
-    /// Compiles an Avro schema that stands alone.
-    pub fn compile_avro(text: &str) -> Result<Self> {
-        let document = Document::alone(Language::Avro, text);
-        Ok(Self(Arc::new(Inner::Avro(avro::Schema::parse(text, &[])?, document))))
+    /// Compiles an Avro schema.
+    pub fn compile_avro(document: Document) -> Result<Self> {
+        let schema = avro::Schema::parse(&document.text, &document.referred())?;
+        Ok(Self(Arc::new(Inner::Avro(schema, document))))
     }
 
     /// The Avro schema, if it is one, with its text as it was written.
@@ -59,24 +63,23 @@ impl Schema {
     /// What it is written in.
     pub fn language(&self) -> Language {
         match &*self.0 {
-            Inner::Json(_) => Language::Json,
+            Inner::Json(..) => Language::Json,
             Inner::Avro(..) => Language::Avro,
             Inner::Proto(..) => Language::Protobuf,
         }
     }
 
-    /// As it is given to a registry, of those that are.
-    pub fn document(&self) -> Option<&Document> {
+    /// As it is given to a registry, or was taken from one.
+    pub fn document(&self) -> &Document {
         match &*self.0 {
-            Inner::Json(_) => None,
-            Inner::Avro(_, document) | Inner::Proto(_, document) => Some(document),
+            Inner::Json(_, document) | Inner::Avro(_, document) | Inner::Proto(_, document) => document,
         }
     }
 
-    /// The full name of what it describes.
+    /// The full name of what it describes: an Avro type's or a message's, the title of a JSON Schema.
     pub fn name(&self) -> Option<&Text> {
         match &*self.0 {
-            Inner::Json(_) => None,
+            Inner::Json(json, _) => json.title.as_ref(),
             Inner::Avro(schema, _) => schema.name(),
             Inner::Proto(schema, _) => Some(schema.name()),
         }
@@ -85,7 +88,7 @@ impl Schema {
     /// Appends the bytes of a value that was accepted, and what stands between them and the id of the schema.
     pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> std::result::Result<(), String> {
         match &*self.0 {
-            Inner::Json(_) => Err("a JSON Schema has no bytes of its own".into()),
+            Inner::Json(..) => Err("a JSON Schema has no bytes of its own".into()),
             Inner::Avro(schema, _) => schema.write(value, out),
             Inner::Proto(schema, _) => {
                 out.extend_from_slice(schema.index());
@@ -95,21 +98,27 @@ impl Schema {
     }
 
     /// Compiles a JSON Schema.
-    pub fn compile(document: &serde_json::Value) -> Result<Self> {
+    pub fn compile(schema: &serde_json::Value) -> Result<Self> {
+        Self::compile_json(schema, Document::alone(Language::Json, schema.to_string()))
+    }
+
+    /// The same of one that was written as this document; `schema` is [`bundled`].
+    pub fn compile_json(schema: &serde_json::Value, document: Document) -> Result<Self> {
         let validator = jsonschema::options_for::<json::Ours>()
             .with_pattern_options(jsonschema::PatternOptions::regex())
-            .build(document)
+            .build(schema)
             .map_err(|error| Error::Schema { reason: error.to_string() })?;
-        let numbers = numbers::Numbers::of(document);
-        Ok(Self(Arc::new(Inner::Json(Box::new(Json { validator, numbers })))))
+        let numbers = numbers::Numbers::of(schema);
+        let title = schema.get("title").and_then(serde_json::Value::as_str).map(Text::new);
+        Ok(Self(Arc::new(Inner::Json(Box::new(Json { title, validator, numbers }), document))))
     }
 
     /// The value if it fits, with its numbers made what the schema declares: `number` a double, `integer` an int. Else what is
     /// wrong with it.
     pub fn accept(&self, value: Value) -> std::result::Result<Value, String> {
         match &*self.0 {
-            Inner::Json(json) if !json.validator.is_valid(&value) => Err(json.misfit(&value)),
-            Inner::Json(json) => Ok(json.numbers.conformed(&value).unwrap_or(value)),
+            Inner::Json(json, _) if !json.validator.is_valid(&value) => Err(json.misfit(&value)),
+            Inner::Json(json, _) => Ok(json.numbers.conformed(&value).unwrap_or(value)),
             Inner::Avro(avro, _) => avro.accept(value),
             Inner::Proto(proto, _) => proto.accept(value),
         }
@@ -118,7 +127,7 @@ impl Schema {
     /// Does the value fit?
     pub fn fits(&self, value: &Value) -> bool {
         match &*self.0 {
-            Inner::Json(json) => json.validator.is_valid(value),
+            Inner::Json(json, _) => json.validator.is_valid(value),
             Inner::Avro(avro, _) => avro.accept(value.clone()).is_ok(),
             Inner::Proto(proto, _) => proto.accept(value.clone()).is_ok(),
         }
@@ -127,7 +136,7 @@ impl Schema {
     /// What is wrong with a value: place and rule of the first misfits, without the value.
     pub fn misfit(&self, value: &Value) -> String {
         match &*self.0 {
-            Inner::Json(json) => json.misfit(value),
+            Inner::Json(json, _) => json.misfit(value),
             Inner::Avro(avro, _) => avro.accept(value.clone()).err().unwrap_or_default(),
             Inner::Proto(proto, _) => proto.accept(value.clone()).err().unwrap_or_default(),
         }

@@ -52,7 +52,7 @@ fn contract(types: &[(&str, Option<&str>)]) -> Contract {
         envelope: Envelope::None { type_header: Some("kind".into()) },
         format: Format::Protobuf,
         types: Some(types.iter().map(|(name, message)| (Text::new(name), message.map(schema))).collect()),
-        registered: Registered { schemas: Some(Arc::new(Known)), ids },
+        registered: Registered { schemas: Some(Arc::new(Known)), ids, ..Registered::default() },
     }
 }
 

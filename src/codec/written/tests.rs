@@ -49,7 +49,7 @@ fn known() -> Arc<Known> {
 }
 
 fn contract(schemas: &Arc<Known>, types: &[(&str, Option<&str>)]) -> Contract {
-    let schema = |text: &str| Schema::compile_avro(text).expect("a sound schema");
+    let schema = |text: &str| Schema::compile_avro(Document::alone(Language::Avro, text)).expect("a sound schema");
     Contract {
         envelope: Envelope::None { type_header: Some("kind".into()) },
         format: Format::Avro,
@@ -57,6 +57,7 @@ fn contract(schemas: &Arc<Known>, types: &[(&str, Option<&str>)]) -> Contract {
         registered: Registered {
             schemas: Some(schemas.clone()),
             ids: vec![("order.created.v1".into(), 2), ("order.paid.v1".into(), 3)],
+            ..Registered::default()
         },
     }
 }
@@ -65,6 +66,19 @@ fn decode(decoder: &Decoder, value: Option<&[u8]>, headers: &[(&str, &[u8])]) ->
     let headers: Vec<_> = headers.iter().map(|(name, value)| HeaderRef { name, value: Some(value) }).collect();
     let record = RecordRef { topic: "orders", partition: 0, offset: 1, timestamp: 0, key: None, value, headers: &headers };
     decoder.decode(&record).map(|event| event.expect("a tombstone is an event too"))
+}
+
+fn draft(kind: &str) -> Draft<'_> {
+    Draft {
+        id: "1",
+        kind,
+        source: "shop",
+        time: Timestamp::UNIX_EPOCH,
+        correlation_id: "1",
+        causation_id: None,
+        metadata: None,
+        data: &Value::Null,
+    }
 }
 
 /// `type data`, or `class CODE message`.
@@ -166,16 +180,7 @@ fn messages_are_written_behind_the_id_of_their_schema() {
     let encoder = Encoder::new(contract(&schemas, &types)).expect("it can be written");
     let write = |kind: &str, data: &str| {
         let data = encoder.accept(kind, json::read(data.as_bytes()).expect("JSON")).map_err(|failure| failure.to_string())?;
-        let draft = Draft {
-            id: "1",
-            kind,
-            source: "shop",
-            time: Timestamp::UNIX_EPOCH,
-            correlation_id: "1",
-            causation_id: None,
-            metadata: None,
-            data: &data,
-        };
+        let draft = Draft { data: &data, ..draft(kind) };
         let mut bytes = Vec::new();
         encoder.value(&draft, &mut bytes).map_err(|failure| failure.to_string()).map(|some| some.then_some(bytes))
     };
@@ -193,7 +198,95 @@ fn messages_are_written_behind_the_id_of_their_schema() {
         Err(format!("{refused}data of `order.paid.v1` does not fit its schema: at `/id`: an int where a string is wanted"))
     );
     for kind in ["order.other.v1", "order.unknown.v1"] {
-        assert_eq!(write(kind, "{}"), Err(format!("{refused}the topic is written by schemas and declares none for `{kind}`")));
+        assert_eq!(
+            write(kind, "{}"),
+            Err(format!("{refused}values of the topic have schemas, and it declares none for `{kind}`"))
+        );
     }
     assert_eq!(encoder.accept("order.paid.v1", Value::Null), Ok(Value::Null));
+}
+
+const PLACED: &str =
+    r#"{"title":"Placed","type":"object","properties":{"id":{"type":"string"},"total":{"type":"number"}},"required":["id"]}"#;
+const LEFT: &str = r#"{"title":"Left","type":"object","properties":{"id":{"type":"string"}}}"#;
+
+/// A topic of JSON whose values carry the ids of their schemas.
+fn framed(types: &[(&str, Option<&str>)]) -> Contract {
+    let schemas = Known::default();
+    schemas.put(1, PLACED, Language::Json);
+    schemas.put(2, LEFT, Language::Json);
+    schemas.put(3, V1, Language::Avro);
+    schemas.put(4, r#"{"$ref":"other.json"}"#, Language::Json);
+    schemas.put(5, r#"{"type":"object","properties":{"id":{"type":"integer"}}}"#, Language::Json);
+    lock(&schemas.schemas).insert(SchemaId::Number(7), Lookup::Pending);
+    let schema = |text: &str| Schema::compile(&serde_json::from_str(text).expect("JSON")).expect("a sound schema");
+    Contract {
+        envelope: Envelope::None { type_header: Some("kind".into()) },
+        format: Format::Json,
+        types: (!types.is_empty()).then(|| types.iter().map(|(name, text)| (Text::new(name), text.map(schema))).collect()),
+        registered: Registered {
+            schemas: Some(Arc::new(schemas)),
+            ids: vec![("placed.v1".into(), 1)],
+            framed: true,
+            unchecked: false,
+        },
+    }
+}
+
+#[test]
+fn json_behind_an_id_is_named_by_its_writers_schema_and_checked_by_the_declared_one() {
+    let decoder = Decoder::new(framed(&[("placed.v1", Some(PLACED)), ("left.v1", Some(LEFT)), ("free.v1", None)]));
+    let misfit = "undecodable SCHEMA_INVALID data of `placed.v1` does not fit its schema: ";
+    let cases: Vec<Row<'_>> = vec![
+        (b"\0\0\0\0\x01{\"id\":\"a\",\"total\":3}", vec![], "placed.v1 {\"id\":\"a\",\"total\":3.0}"),
+        (b"\0\0\0\0\x02{\"id\":\"a\",\"total\":3}", vec![], "left.v1 {\"id\":\"a\",\"total\":3}"),
+        // Who says the type holds, whichever schema it was written with.
+        (b"\0\0\0\0\x02{\"id\":\"a\",\"total\":3}", vec![("kind", b"placed.v1")], "placed.v1 {\"id\":\"a\",\"total\":3.0}"),
+        (b"\0\0\0\0\x01{}", vec![], misfit),
+        // A type without a schema is what its writer's says.
+        (b"\0\0\0\0\x01{\"id\":\"a\",\"total\":3}", vec![("kind", b"free.v1")], "free.v1 {\"id\":\"a\",\"total\":3.0}"),
+        (
+            b"\0\0\0\0\x04{}",
+            vec![("kind", b"free.v1")],
+            "undecodable SCHEMA_INVALID what schema 4 writes cannot be read as `free.v1`: ",
+        ),
+        (b"\0\0\0\0\x04{\"id\":\"a\"}", vec![("kind", b"left.v1")], "left.v1 {\"id\":\"a\"}"),
+        (b"\0\0\0\0\x05{\"id\":1}", vec![], "orders {\"id\":1}"),
+        (b"\0\0\0\0\x01{", vec![], "undecodable UNDECODABLE no value of schema 1: "),
+        (b"{\"id\":\"a\"}", vec![], "undecodable UNDECODABLE the value begins with 0x7b, a schema's id with 0x00"),
+        (
+            b"\0\0\0\0\x03{}",
+            vec![],
+            "undecodable UNDECODABLE schema 3 cannot be used: it is AVRO, and the topic is read as json",
+        ),
+        (b"\0\0\0\0\x07{}", vec![], "engine SCHEMA_PENDING "),
+        (b"\0\0\0\0\x09{}", vec![], "undecodable UNDECODABLE the schema registry has no schema 9"),
+    ];
+    for (value, headers, expected) in cases {
+        let found = told(decode(&decoder, Some(value), &headers));
+        assert!(found.starts_with(expected), "{}: {found}", String::from_utf8_lossy(value));
+    }
+    let mut unchecked = framed(&[("placed.v1", Some(PLACED)), ("left.v1", Some(LEFT))]);
+    unchecked.registered.unchecked = true;
+    let found = told(decode(&Decoder::new(unchecked), Some(b"\0\0\0\0\x01{\"total\":3}"), &[]));
+    assert_eq!(found, "placed.v1 {\"total\":3}", "named by its schema all the same");
+}
+
+#[test]
+fn json_is_written_behind_the_id_of_its_schema() {
+    let encoder = Encoder::new(framed(&[("placed.v1", Some(PLACED)), ("free.v1", None)])).expect("it can be written");
+    let write = |kind: &str, data: &str| {
+        let data = encoder.accept(kind, json::read(data.as_bytes()).expect("JSON")).map_err(|failure| failure.to_string())?;
+        let draft = Draft { data: &data, ..draft(kind) };
+        let mut bytes = Vec::new();
+        encoder.value(&draft, &mut bytes).map_err(|failure| failure.to_string()).map(|some| some.then_some(bytes))
+    };
+    assert_eq!(write("placed.v1", r#"{"id":"a","total":3}"#), Ok(Some(b"\0\0\0\0\x01{\"id\":\"a\",\"total\":3.0}".to_vec())));
+    assert_eq!(write("placed.v1", "null"), Ok(None), "a tombstone");
+    let refused = "SCHEMA_INVALID (permanent in encode): ";
+    assert!(write("placed.v1", "{}").expect_err("a field is missing").starts_with(refused));
+    assert_eq!(
+        write("free.v1", "{}"),
+        Err(format!("{refused}values of the topic have schemas, and it declares none for `free.v1`"))
+    );
 }

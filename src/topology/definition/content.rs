@@ -27,8 +27,11 @@ pub(in crate::topology) fn define(root: &Node, notes: &Notes, topology: &Topolog
     normal::normalise(&mut resolved);
     let named = || notes.schema_at.values().filter_map(|path| Some((path, notes.schemas.get(path)?.as_ref()?)));
     // What is not JSON is kept as it was read.
-    let schemas = named().filter(|(_, schema)| schema.texts.is_empty());
-    let schemas = schemas.map(|(path, schema)| (path.clone(), (*schema.document).clone()));
+    let schemas = named().filter(|(_, schema)| schema.texts.is_empty()).map(|(path, schema)| match &schema.subject {
+        // Several messages may be named of one.
+        Some(_) => (path.split('#').next().unwrap_or(path).to_owned(), super::recorded::write(schema.compiled.document())),
+        None => (path.clone(), (*schema.document).clone()),
+    });
     let texts = named().flat_map(|(_, schema)| &schema.texts);
     let texts = texts.map(|(path, text)| (path.to_string(), text.to_string()));
     Definition { content: resolved, written, schemas: schemas.collect(), texts: texts.collect(), places }

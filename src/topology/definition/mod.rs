@@ -8,10 +8,13 @@
 
 mod content;
 mod normal;
+mod recorded;
 
 use super::load::{Loaded, load};
+use super::lower::registry_name;
 use super::model::Position;
 use super::sources::Sources;
+use crate::codec::Document;
 use crate::record::{Text, Value};
 use crate::topology::model::Schema;
 use rustc_hash::FxHashMap;
@@ -29,8 +32,10 @@ pub(super) struct Notes {
     pub(super) filled: FxHashMap<usize, (Value, bool)>,
     /// Scalars that name a schema file, by where they begin.
     pub(super) schema_at: FxHashMap<usize, String>,
-    /// Schema files by name.
+    /// Schema files, and schemas of the registry, by name.
     pub(super) schemas: FxHashMap<String, Option<Schema>>,
+    /// Schemas of a registry that nobody has looked up, and where they are named.
+    pub(super) unknown: Vec<(Text, Position)>,
 }
 
 /// The content of a file.
@@ -164,6 +169,12 @@ impl Sources for Recorded<'_> {
 
     fn variable(&self, _: &str) -> Option<String> {
         None
+    }
+
+    fn registered(&self, subject: &str, version: Option<u32>) -> Result<Option<Document>, String> {
+        let name = registry_name(subject, version);
+        let Some(recorded) = self.schemas.get(&name) else { return Err(format!("`{name}` was not recorded")) };
+        recorded::read(recorded).map(Some).ok_or_else(|| format!("what was recorded of `{name}` cannot be read"))
     }
 }
 

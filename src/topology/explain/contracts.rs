@@ -45,12 +45,17 @@ pub(super) const PAGES: &[Page] = &[
     ),
     entry!(
         "E409",
-        "The bytes of an Avro topic are read and written by Avro schemas, those of a Protobuf topic by messages of `.proto` files, those of others by JSON Schema or none. A message that such a topic gets needs a schema for its type; and where the subject is the topic's, there is one schema for all of it.",
-        "Name an `.avsc` file, or `file.proto#Message`, for the type, or change `format`; for several types write `subject: topic-record`.",
+        "The bytes of an Avro topic are read and written by Avro schemas, those of a Protobuf topic by messages of `.proto` files, those of others by JSON Schema or none. A message that such a topic gets, or one of JSON with `registry: true`, needs a schema for its type; and where the subject is the topic's, there is one schema for all of it.",
+        "Name an `.avsc` file, or `file.proto#Message`, for the type (`.json` with `registry: true`), or change `format`; for several types write `subject: topic-record`.",
     ),
     entry!(
         "W401",
         "The topic lists no types, so nothing of its records is known: fields, types and misspelt names in expressions are found when a record fails, not before the start.",
         "List the types, each with its schema; `{}` is any content.",
+    ),
+    entry!(
+        "W402",
+        "The schema is a version of a subject in a schema registry, and no registry was named to look it up. Expressions over its values are not checked, and the topology cannot be run.",
+        "Name the registry: `skald check --schema-registry http://registry:8081`. A version (`@3`) makes sure that all see the same.",
     ),
 ];

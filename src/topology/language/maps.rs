@@ -102,12 +102,13 @@ pub(super) const MAPS: &[Map] = &[
             field("format", One(&["json", "avro", "protobuf", "auto", "string", "bytes"]), "From bytes to a payload"),
             field("key_format", One(&["json", "string", "bytes"]), "From bytes to a key"),
             field("validate", Bool, "Are payloads checked against their schema?"),
+            field("registry", Bool, "With `format: json`: does the id of a schema stand before each value?"),
             field(
                 "subject",
                 One(&["topic", "record", "topic-record"]),
-                "With Avro and Protobuf: what its schemas are called in the registry",
+                "Where values carry the ids of schemas: what these are called in the registry",
             ),
-            field("auto_register", Bool, "With Avro and Protobuf: are schemas registered where they are not?"),
+            field("auto_register", Bool, "Where values carry the ids of schemas: are these registered where they are not?"),
         ],
     ),
     map(

@@ -5,6 +5,7 @@
 
 use super::Lower;
 use super::scalars::shortened;
+use crate::codec::Language;
 use crate::expr::{Object, Type};
 use crate::record::{Text, Value};
 use crate::topology::diagnostic::{Finding, finding};
@@ -50,9 +51,9 @@ impl<'t> Fit<'t> {
 
 /// What a value may have that comes from elsewhere as a whole. Avro and Protobuf have no place for more than they name.
 fn allowed_by(schema: &Schema) -> Type {
-    match schema.compiled.document() {
-        Some(_) => schema.written.clone(),
-        None => type_of(&schema.document, Unnamed::Allowed),
+    match schema.compiled.language() {
+        Language::Avro | Language::Protobuf => schema.written.clone(),
+        Language::Json => type_of(&schema.document, Unnamed::Allowed),
     }
 }
 

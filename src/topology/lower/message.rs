@@ -401,7 +401,7 @@ impl Lower<'_> {
             self.say(range, found.hint("write to a topic of one format"));
             return;
         }
-        if !validate && !format.is_framed() {
+        if !validate && !contract.is_framed() {
             return;
         }
         let kinds: Vec<Text> = match (kind, sender.current().and_then(|current| current.kinds)) {
@@ -413,13 +413,16 @@ impl Lower<'_> {
             (MessageKind::Current, None) => return,
         };
         let made = fields.get("type").is_some() || fields.get("data").is_some();
-        let bare = kinds.iter().find(|kind| contract.message_type(kind).is_none_or(|known| known.schema.is_none()));
-        if let Some(kind) = bare.filter(|_| made && format.is_framed()) {
-            let (language, file) = match format {
-                Format::Protobuf => ("Protobuf", "a message of a `.proto` file"),
-                _ => ("Avro", "an `.avsc` file"),
+        let bare =
+            kinds.iter().find(|kind| contract.message_type(kind).is_none_or(|known| known.schema.is_none() && !known.unknown));
+        if let Some(kind) = bare.filter(|_| made && contract.is_framed()) {
+            let (message, file) = match format {
+                Format::Protobuf => {
+                    (format!("`{}` is Protobuf and has no schema for `{kind}`", contract.name), "a message of a `.proto` file")
+                }
+                Format::Avro => (format!("`{}` is Avro and has no schema for `{kind}`", contract.name), "an `.avsc` file"),
+                _ => (format!("values of `{}` carry ids of schemas, and `{kind}` has none", contract.name), "a `.json` file"),
             };
-            let message = format!("`{}` is {language} and has no schema for `{kind}`", contract.name);
             let range = fields.get("type").map_or_else(|| self.head(fields.node), |node| node.range.clone());
             self.say(range, finding("E409", message).hint(format!("name {file} for it under `types` of the topic")));
             return;

@@ -30,6 +30,7 @@ mod usage;
 
 #[cfg(test)]
 pub(super) use fields::SHAPES_SEEN;
+pub(super) use schemas::registry_name;
 pub(super) use sources::whole;
 
 use super::definition::Notes;
@@ -169,6 +170,7 @@ impl Lower<'_> {
         }
         let sagas = self.sagas(sections.sagas, defaults);
         let errors = self.errors_of_file(defaults);
+        let unknown = self.notes.unknown.clone();
         let (name, version, description, reply_to) = head?;
         let topics = std::mem::take(&mut self.topics).into_contracts();
         let params = self.params.clone();
@@ -186,6 +188,7 @@ impl Lower<'_> {
             sagas,
             errors,
             reply_to,
+            unknown,
         };
         // A part that was left out might have been what uses it.
         if !self.findings.has_errors() {

@@ -31,7 +31,7 @@ impl Lower<'_> {
                 let message = compiled.proto().expect("compiled as one");
                 let (ty, written) = (proto::read_type(message), proto::written_type(message));
                 let document = Arc::new(proto::document(message));
-                Some(Schema { document, compiled, ty, written, file: Some(path.clone()), texts })
+                Some(Schema { document, compiled, ty, written, file: Some(path.clone()), subject: None, texts })
             }
             Err(error) => {
                 self.say(node.range.clone(), finding("E212", format!("`{path}` is not a usable Protobuf schema: {error}")));

@@ -53,7 +53,7 @@ impl Lower<'_> {
             for command in commands {
                 // An entity that does not fit is refused, not undecodable: the asker is told.
                 let name = format!("{}.{command}", entry.key).into();
-                self.topics.add_type(index, MessageType { name, schema: None });
+                self.topics.add_type(index, MessageType { name, schema: None, unknown: false });
             }
         }
         if let Some(index) = topic(self, "events") {
@@ -61,7 +61,7 @@ impl Lower<'_> {
             for command in commands {
                 let name = format!("{}.{command}d", entry.key).into();
                 let schema = entity.as_ref().and_then(|entity| event_schema(entity, command));
-                self.topics.add_type(index, MessageType { name, schema });
+                self.topics.add_type(index, MessageType { name, schema, unknown: false });
             }
         }
     }
@@ -71,7 +71,7 @@ impl Lower<'_> {
         for node in ["commands", "events"].into_iter().filter_map(|field| entry.node.get(field)) {
             let topic = node.scalar().and_then(|scalar| self.topics.find(&scalar.text));
             if topic.is_some_and(|topic| self.topics.get(topic).is_framed()) {
-                let found = finding("E409", "messages of a repository are JSON, and values of this topic are not");
+                let found = finding("E409", "messages of a repository have no schemas in a registry, those of this topic have");
                 self.say(node.range.clone(), found.hint("an aggregate with `decide` and `evolve` can write to it"));
             }
         }
@@ -292,5 +292,6 @@ fn event_schema(entity: &Schema, command: &str) -> Option<Schema> {
     }
     let compiled = usable(&document).ok()?;
     let ty = crate::topology::schema::type_of(&document, crate::topology::schema::Unnamed::Unknown);
-    Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file: None, texts: Vec::new() })
+    let (document, written) = (Arc::new(document), ty.clone());
+    Some(Schema { document, compiled, written, ty, file: None, subject: None, texts: Vec::new() })
 }

@@ -2,21 +2,32 @@
 
 use super::Lower;
 use super::scalars::shortened;
-use crate::codec::Language;
+use crate::codec::{Document, Language, Schema as Compiled, bundled};
 use crate::record::Text;
-use crate::topology::avro;
 use crate::topology::diagnostic::finding;
 use crate::topology::model::Schema;
-use crate::topology::schema::{Unnamed, json_of, type_of, usable};
+use crate::topology::schema::{Unnamed, json_of, type_of, usable_as};
 use crate::topology::sources::SCHEMA_BYTES_MAX;
 use crate::topology::yaml::{Kind, Node};
+use crate::topology::{avro, proto};
 use serde_json::Value as Json;
 use std::sync::Arc;
+
+/// A subject, and the message of its schema.
+type Named<'a> = (&'a str, Option<&'a str>);
+
+/// Longest name of a subject.
+const SUBJECT_BYTES_MAX: usize = 512;
 
 impl Lower<'_> {
     /// A schema of what is no topic's: JSON Schema.
     pub(super) fn json_schema(&mut self, node: &Node) -> Result<Option<Schema>, ()> {
+        let unknown = self.notes.unknown.len();
         let schema = self.schema(node)?;
+        if schema.is_none() && self.notes.unknown.len() > unknown {
+            // It stands for the one that nobody has looked up.
+            return json_schema_of(Document::alone(Language::Json, "true")).map(Some).map_err(drop);
+        }
         let language = match schema.as_ref().map(|schema| schema.compiled.language()) {
             None | Some(Language::Json) => return Ok(schema),
             Some(Language::Avro) => "an Avro",
@@ -35,9 +46,18 @@ impl Lower<'_> {
             Kind::Map(_) => {
                 // Literally: `$ref` and regular expressions have dollars of their own.
                 let document = json_of(&literal(node));
-                self.usable_schema(node, document, None).map(Some).ok_or(())
+                let text = document.to_string();
+                self.usable_schema(node, document, &text, None).map(Some).ok_or(())
             }
-            Kind::Scalar(_) => self.named_schema(node).map(Some).ok_or(()),
+            Kind::Scalar(_) => {
+                let unknown = self.notes.unknown.len();
+                let schema = self.named_schema(node);
+                match schema {
+                    // Nobody has said what it is: anything may be in it.
+                    None if self.notes.unknown.len() > unknown => Ok(None),
+                    schema => schema.map(Some).ok_or(()),
+                }
+            }
             Kind::List(_) => {
                 self.wrong_kind(node, "a schema: a file, or a map");
                 Err(())
@@ -48,16 +68,17 @@ impl Lower<'_> {
     fn named_schema(&mut self, node: &Node) -> Option<Schema> {
         let path = self.text(node)?;
         let file = path.split('#').next().unwrap_or_default();
-        if path.starts_with("registry:") {
-            self.later(node.range.clone(), &format!("the schema `{}`", shortened(&path)));
-            return None;
+        if let Some(name) = path.strip_prefix("registry:") {
+            return self.registered_schema(node, &path, name);
         }
         let is_proto = file.ends_with(".proto");
         if !path.ends_with(".json") && !path.ends_with(".avsc") && !is_proto {
             let found = finding("E212", format!("`{}` names no schema", shortened(&path)));
             self.say(
                 node.range.clone(),
-                found.hint("a file that ends in `.json` or `.avsc`, `file.proto#Message`, or a JSON Schema as a map"),
+                found.hint(
+                    "a file that ends in `.json` or `.avsc`, `file.proto#Message`, `registry:<subject>`, or a JSON Schema as a map",
+                ),
             );
             return None;
         }
@@ -70,6 +91,59 @@ impl Lower<'_> {
         schema
     }
 
+    /// A schema of the registry: `name` is its subject, `@` and a version behind it or not.
+    fn registered_schema(&mut self, node: &Node, path: &Text, name: &str) -> Option<Schema> {
+        let (name, message) = name.split_once('#').map_or((name, None), |(name, message)| (name, Some(message)));
+        let (subject, version) = subject_of(name);
+        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
+            let found = finding("E212", format!("`{}` names no subject", shortened(path)));
+            self.say(node.range.clone(), found.hint("`registry:<subject>`, or `registry:<subject>@<version>`"));
+            return None;
+        }
+        self.notes.schema_at.insert(node.range.start, path.to_string());
+        if let Some(Some(known)) = self.notes.schemas.get(path.as_str()) {
+            return Some(known.clone());
+        }
+        let schema = match self.sources.registered(subject, version) {
+            Ok(Some(document)) => self.document_schema(node, document, path, (subject, message)),
+            Ok(None) => {
+                let found = finding("W402", format!("`{}` was not looked up: nothing is known of its values", shortened(path)));
+                self.say(node.range.clone(), found.hint("name the registry: `--schema-registry http://registry:8081`"));
+                let at = self.position(node.range.start);
+                self.notes.unknown.push((path.clone(), at));
+                None
+            }
+            Err(why) => {
+                self.say(node.range.clone(), finding("E212", format!("`{}` cannot be read: {why}", shortened(path))));
+                None
+            }
+        };
+        self.notes.schemas.insert(path.to_string(), schema.clone());
+        schema
+    }
+
+    fn document_schema(
+        &mut self,
+        node: &Node,
+        document: Document,
+        path: &Text,
+        (subject, message): Named<'_>,
+    ) -> Option<Schema> {
+        let made = match (document.language, message) {
+            (Language::Protobuf, message) => proto_of(subject, document, message),
+            (language, Some(_)) => Err(format!("it is {}, which has no messages to be named", language.name())),
+            (Language::Avro, None) => avro_of(document),
+            (Language::Json, None) => json_schema_of(document),
+        };
+        match made {
+            Ok(schema) => Some(Schema { subject: Some(subject.into()), ..schema }),
+            Err(error) => {
+                self.say(node.range.clone(), finding("E212", format!("`{}` cannot be used: {error}", shortened(path))));
+                None
+            }
+        }
+    }
+
     fn read_schema(&mut self, node: &Node, path: &Text) -> Option<Schema> {
         let read = self.sources.schema(path, SCHEMA_BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
             // The parser of JSON bounds the depth.
@@ -78,8 +152,8 @@ impl Lower<'_> {
             Ok((document, text))
         });
         match read {
-            Ok((document, text)) if path.ends_with(".avsc") => self.avro_schema(node, document, &text, path),
-            Ok((document, _)) => self.usable_schema(node, document, Some(path.clone())),
+            Ok((_, text)) if path.ends_with(".avsc") => self.avro_schema(node, &text, path),
+            Ok((document, text)) => self.usable_schema(node, document, &text, Some(path.clone())),
             Err(error) => {
                 self.say(node.range.clone(), finding("E212", format!("`{path}` cannot be read: {error}")));
                 None
@@ -87,24 +161,22 @@ impl Lower<'_> {
         }
     }
 
-    fn avro_schema(&mut self, node: &Node, document: Json, text: &str, path: &Text) -> Option<Schema> {
-        let compiled = match crate::codec::Schema::compile_avro(text) {
-            Ok(compiled) => compiled,
+    fn avro_schema(&mut self, node: &Node, text: &str, path: &Text) -> Option<Schema> {
+        match avro_of(Document::alone(Language::Avro, text)) {
+            Ok(schema) => Some(Schema { file: Some(path.clone()), ..schema }),
             Err(error) => {
                 self.say(node.range.clone(), finding("E212", format!("`{path}` is not a usable Avro schema: {error}")));
-                return None;
+                None
             }
-        };
-        let (avro, _) = compiled.avro().expect("compiled as one");
-        let (ty, written) = (avro::read_type(avro), avro::written_type(avro));
-        Some(Schema { document: Arc::new(document), compiled, ty, written, file: Some(path.clone()), texts: Vec::new() })
+        }
     }
 
-    fn usable_schema(&mut self, node: &Node, document: Json, file: Option<Text>) -> Option<Schema> {
-        match usable(&document) {
+    fn usable_schema(&mut self, node: &Node, document: Json, text: &str, file: Option<Text>) -> Option<Schema> {
+        match usable_as(&document, Document::alone(Language::Json, text)) {
             Ok(compiled) => {
                 let ty = type_of(&document, Unnamed::Unknown);
-                Some(Schema { document: Arc::new(document), compiled, written: ty.clone(), ty, file, texts: Vec::new() })
+                let (document, written) = (Arc::new(document), ty.clone());
+                Some(Schema { document, compiled, written, ty, file, subject: None, texts: Vec::new() })
             }
             Err(error) => {
                 let name = file.map_or_else(|| "this".to_owned(), |file| format!("`{file}`"));
@@ -113,6 +185,48 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+/// The subject and the version of a name.
+fn subject_of(name: &str) -> (&str, Option<u32>) {
+    match name.rsplit_once('@').map(|(subject, version)| (subject, version.parse())) {
+        Some((subject, Ok(version))) => (subject, Some(version)),
+        _ => (name, None),
+    }
+}
+
+/// The name of a version of a subject.
+pub(in crate::topology) fn registry_name(subject: &str, version: Option<u32>) -> String {
+    match version {
+        Some(version) => format!("registry:{subject}@{version}"),
+        // A subject may end as a version does.
+        None => format!("registry:{subject}"),
+    }
+}
+
+fn avro_of(document: Document) -> Result<Schema, String> {
+    // What is Avro is JSON, but for names of plain types that stand without quotes.
+    let json = serde_json::from_str(&document.text).unwrap_or_else(|_| Json::String(document.text.to_string()));
+    let compiled = Compiled::compile_avro(document).map_err(|error| error.to_string())?;
+    let (avro, _) = compiled.avro().expect("compiled as one");
+    let (ty, written) = (avro::read_type(avro), avro::written_type(avro));
+    Ok(Schema { document: Arc::new(json), compiled, ty, written, file: None, subject: None, texts: Vec::new() })
+}
+
+fn json_schema_of(document: Document) -> Result<Schema, String> {
+    let json = bundled(&document).map_err(|error| error.to_string())?;
+    let compiled = usable_as(&json, document)?;
+    let ty = type_of(&json, Unnamed::Unknown);
+    let (document, written) = (Arc::new(json), ty.clone());
+    Ok(Schema { document, compiled, written, ty, file: None, subject: None, texts: Vec::new() })
+}
+
+fn proto_of(name: &str, document: Document, message: Option<&str>) -> Result<Schema, String> {
+    let compiled = Compiled::compile_proto(name, document, message).map_err(|error| error.to_string())?;
+    let message = compiled.proto().expect("compiled as one");
+    let (ty, written) = (proto::read_type(message), proto::written_type(message));
+    let document = Arc::new(proto::document(message));
+    Ok(Schema { document, compiled, ty, written, file: None, subject: None, texts: Vec::new() })
 }
 
 fn literal(node: &Node) -> crate::record::Value {

@@ -84,6 +84,7 @@ const CONTRACT: Shape = Shape::new(
         "format",
         "key_format",
         "validate",
+        "registry",
         "subject",
         "auto_register",
     ],
@@ -146,8 +147,20 @@ impl Lower<'_> {
         if let Some(validate) = fields.get("validate").and_then(|node| self.boolean(node)) {
             contract.validate = validate;
         }
+        if let Some(registry) = fields.get("registry").and_then(|node| self.boolean(node)) {
+            contract.registry = registry;
+            if contract.format != Format::Json {
+                let found = finding("E105", "`registry` belongs to `format: json`");
+                self.say(fields.key_range("registry"), found);
+            }
+        }
         contract.envelope = self.envelope(fields);
-        if contract.format != Format::Json && !matches!(contract.envelope, Envelope::None { .. } | Envelope::CloudEvents) {
+        let enveloped = !matches!(contract.envelope, Envelope::None { .. } | Envelope::CloudEvents);
+        if contract.registry && contract.format == Format::Json && enveloped {
+            let found = finding("E107", "a value behind the id of its schema is the payload");
+            self.say(fields.key_range("registry"), found.hint("write `envelope: none` or `envelope: cloudevents`"));
+        }
+        if contract.format != Format::Json && enveloped {
             let range = fields.key_range("format");
             let found = finding("E107", "only JSON has an envelope within it");
             self.say(range, found.hint("write `envelope: none` or `envelope: cloudevents`"));
@@ -200,14 +213,16 @@ impl Lower<'_> {
         if !contract.is_framed() {
             for name in ["subject", "auto_register"] {
                 if fields.get(name).is_some() {
-                    let found = finding("E105", format!("`{name}` belongs to the formats `avro` and `protobuf`"));
+                    let message =
+                        format!("`{name}` belongs to the formats `avro` and `protobuf`, or to JSON with `registry: true`");
+                    let found = finding("E105", message);
                     self.say(fields.key_range(name), found);
                 }
             }
             return;
         }
-        let schemas = || contract.types.iter().flatten().filter_map(|known| known.schema.as_ref()?.compiled.document());
-        let mut texts: Vec<&str> = schemas().map(|document| &*document.text).collect();
+        let schemas = contract.types.iter().flatten().filter_map(|known| known.schema.as_ref());
+        let mut texts: Vec<&str> = schemas.map(|schema| &*schema.compiled.document().text).collect();
         texts.sort_unstable();
         texts.dedup();
         if contract.subject == Subject::Topic && texts.len() > 1 {
@@ -243,17 +258,20 @@ impl Lower<'_> {
         let mut types: Vec<MessageType> = Vec::new();
         if let Kind::List(items) = &node.kind {
             for item in items {
-                types.extend(self.word(item, &TYPE).map(|name| MessageType { name, schema: None }));
+                types.extend(self.word(item, &TYPE).map(|name| MessageType { name, schema: None, unknown: false }));
             }
         } else {
             for entry in self.map(node, "types with their schemas")? {
                 let Some(name) = self.checked_word(&entry.key, entry.key_range.clone(), &TYPE) else { continue };
                 // One whose schema is wrong is still a type of this topic.
-                let schema = self.schema(&entry.node).unwrap_or(None);
+                let unknown = self.notes.unknown.len();
+                let schema = self.schema(&entry.node);
+                let unknown = schema.is_err() || self.notes.unknown.len() > unknown;
+                let schema = schema.unwrap_or(None);
                 if let Some(schema) = &schema {
                     self.schema_of_format(schema, format, &entry.node.range);
                 }
-                types.push(MessageType { name, schema });
+                types.push(MessageType { name, schema, unknown });
             }
         }
         types.sort_by(|a, b| a.name.cmp(&b.name));
@@ -372,7 +390,11 @@ impl Lower<'_> {
         }
         for entry in sections.sagas {
             if saga::hears_replies(&entry.node) {
-                let types = ["reply.accepted", "reply.rejected"].map(|name| MessageType { name: name.into(), schema: None });
+                let types = ["reply.accepted", "reply.rejected"].map(|name| MessageType {
+                    name: name.into(),
+                    schema: None,
+                    unknown: false,
+                });
                 self.derive(self.derived(&entry.key, "replies"), Some(types.into()), entry);
             }
             self.derive(self.derived(&entry.key, "history"), None, entry);
@@ -443,7 +465,7 @@ impl Lower<'_> {
         }
         names.sort();
         names.dedup();
-        names.into_iter().map(|name| MessageType { name, schema: None }).collect()
+        names.into_iter().map(|name| MessageType { name, schema: None, unknown: false }).collect()
     }
 
     /// A topic that the file declares or derives.

@@ -38,6 +38,8 @@ pub struct Contract {
     pub key_format: KeyFormat,
     /// Are payloads checked against their schema when read and written?
     pub validate: bool,
+    /// Of JSON: does the id of a schema stand before each value?
+    pub registry: bool,
     /// What its schemas are called in the registry, where values carry their ids.
     pub subject: Subject,
     /// Are schemas that it is written with registered where they are not?
@@ -53,6 +55,9 @@ pub struct MessageType {
     pub name: Text,
     /// Its schema; `None`: anything.
     pub schema: Option<Schema>,
+    /// Has it a schema of which nothing is known: one of a registry that nobody has looked up, or a wrong one? Then it is not to
+    /// be run.
+    pub unknown: bool,
 }
 
 /// What a schema is called in the registry.
@@ -89,10 +94,12 @@ pub struct Schema {
     pub ty: Type,
     /// The type of what may be written: with Avro and Protobuf, what has a default may be missing.
     pub written: Type,
-    /// The file that it was read from; `None` for one written inline.
+    /// The file that it was read from; `None` for one written inline, or of a registry.
     pub file: Option<Text>,
     /// Of Protobuf: the texts of its files, by the paths that they were read from.
     pub texts: Vec<(Text, Arc<str>)>,
+    /// The subject of the registry that it was taken from.
+    pub subject: Option<Text>,
 }
 
 /// How long records are kept.
@@ -144,6 +151,7 @@ impl Contract {
             format: Format::Json,
             key_format: KeyFormat::String,
             validate: true,
+            registry: false,
             subject: Subject::Topic,
             auto_register: true,
             at: Position::default(),
@@ -152,7 +160,7 @@ impl Contract {
 
     /// Does the id of a schema stand before each value?
     pub fn is_framed(&self) -> bool {
-        self.format.is_framed()
+        self.format.is_framed() || (self.format == Format::Json && self.registry)
     }
 
     /// May the id of a schema stand before a value?

@@ -60,6 +60,8 @@ pub struct Topology {
     pub errors: Errors,
     /// Globs of topics that a `reply-to` header may name.
     pub reply_to: Vec<Text>,
+    /// Schemas of a registry that nobody has looked up: with any of these it can be looked at, and is not to be run.
+    pub unknown: Vec<(Text, Position)>,
 }
 
 impl Topology {

@@ -6,6 +6,7 @@
 mod avro;
 mod ends;
 mod faults;
+mod framed;
 mod journey;
 mod letters;
 mod measure;
