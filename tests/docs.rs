@@ -357,7 +357,7 @@ fn the_samples_have_no_findings() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 11);
+    assert_eq!(checked, 12);
 }
 
 #[test]
