@@ -53,9 +53,9 @@ impl Handling<'_, '_> {
     /// Keeps the record in hand behind those of its key.
     pub(super) fn wait_behind(&mut self, route: &Route, input: &NodeInput<'_>) -> Result<(), Standstill> {
         let key = parked_key(self.record);
-        self.make_room(route, Some(&key))?;
-        let tail = self.store(route).slots.tail(&key);
-        let tail = self.known(route, tail)?.unwrap_or(FIRST);
+        let (standing, waiting) = self.stands(route, &key)?;
+        self.make_room(route, Some((&key, waiting)))?;
+        let tail = standing.map_or(FIRST, |standing| standing.head) + waiting;
         match self.keep(route, &key, tail, input.record)? {
             Ok(()) => {
                 let put = self.store(route).slots.put_tail(&key, Some(tail + 1));
@@ -148,15 +148,15 @@ impl Handling<'_, '_> {
         node.again(&Failed { record, event, failure, tries: self.tries, chance })
     }
 
-    /// Fails when no more may wait: of the key, if it is parked, and of all.
-    pub(super) fn make_room(&mut self, route: &Route, key: Option<&[u8]>) -> Result<(), Standstill> {
+    /// Fails when no more may wait: of the key, if it is parked and so many of it wait, and of all.
+    pub(super) fn make_room(&mut self, route: &Route, key: Option<(&[u8], u64)>) -> Result<(), Standstill> {
         if self.is_by_hand() {
             return Ok(());
         }
         let number = route.store.expect("what waits has a store");
         let Park { per_key, per_partition } = bounds(self.scene.program.nodes[route.node].parking());
-        if let Some(key) = key
-            && self.stands(route, key)?.1 >= per_key
+        if let Some((key, waiting)) = key
+            && waiting >= per_key
         {
             return Err(Standstill::Crowded(Crowded::new(number, Some(key.to_vec()), per_key)));
         }
@@ -188,7 +188,7 @@ impl Handling<'_, '_> {
                 self.put_key(route, key, Some((&standing, next)))?;
                 return Ok(tried);
             }
-            let gone = self.store(route).slots.put_parked_record(key, standing.head, None);
+            let gone = self.store(route).slots.drop_parked_record(key, standing.head);
             self.known(route, gone)?;
             self.count(route, |totals| totals.records = totals.records.saturating_sub(1))?;
             standing = Standing { due: None, attempts: 0, first_at: 0, head: standing.head + 1 };
@@ -296,7 +296,7 @@ impl Handling<'_, '_> {
         let is_elsewhere = self.again.as_ref().map_or(self.input.repartitioned, |again| !again.is_direct);
         stored.push(u8::from(is_elsewhere));
         KeptRecord::append(record, &mut stored);
-        let put = self.store(route).slots.put_parked_record(key, number, Some(&stored));
+        let put = self.store(route).slots.keep_parked_record(key, number, &stored);
         if let Err(error) = put {
             return Ok(Err(self.state_failure(route, error)?));
         }

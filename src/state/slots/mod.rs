@@ -261,9 +261,13 @@ impl Slots {
                 }
                 Place::Row(number) => {
                     let slot = self.rows.slot(number);
+                    let value = slot.pending.as_ref().expect("a dirty slot has a change").value.as_ref();
+                    if value.is_none() && slot.committed.is_none() {
+                        // It came and went within the epoch: neither store nor changelog has heard of it.
+                        continue;
+                    }
                     arena.extend_from_slice(&slot.key);
                     let key_end = arena.len();
-                    let value = slot.pending.as_ref().expect("a dirty slot has a change").value.as_ref();
                     if let Some(value) = value {
                         arena.extend_from_slice(&value.0);
                     }

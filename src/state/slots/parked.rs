@@ -56,22 +56,24 @@ impl Slots {
         self.put(Tag::Parked, parked::TOTALS_KEY, stored)
     }
 
-    /// A record that waits, as it was given to [`Slots::put_parked_record`].
+    /// A record that waits, as it was given to [`Slots::keep_parked_record`].
     pub fn parked_record(&mut self, key: &[u8], number: u64) -> Result<Option<Bytes>> {
         let Some(stored) = self.row(Tag::Parked, &parked::record_key(key, number))? else { return Ok(None) };
         parked::read_record(&stored).map_err(|error| self.unread(error))?;
         Ok(Some(stored.slice(1..)))
     }
 
-    /// Keeps a record of a key under its number; `None` takes it away.
-    pub fn put_parked_record(&mut self, key: &[u8], number: u64, record: Option<&[u8]>) -> Result<()> {
-        let stored = record.map(|record| {
-            let mut stored = Vec::with_capacity(1 + record.len());
-            parked::begin_record(&mut stored);
-            stored.extend_from_slice(record);
-            stored.into()
-        });
-        self.put(Tag::Parked, &parked::record_key(key, number), stored)
+    /// Keeps a record of a key under a number under which none is kept.
+    pub fn keep_parked_record(&mut self, key: &[u8], number: u64, record: &[u8]) -> Result<()> {
+        let mut stored = Vec::with_capacity(1 + record.len());
+        parked::begin_record(&mut stored);
+        stored.extend_from_slice(record);
+        self.put_new(Tag::Parked, &parked::record_key(key, number), stored.into())
+    }
+
+    /// Takes a record of a key away.
+    pub fn drop_parked_record(&mut self, key: &[u8], number: u64) -> Result<()> {
+        self.put(Tag::Parked, &parked::record_key(key, number), None)
     }
 
     /// Every parked key with its standing, as this epoch sees them.

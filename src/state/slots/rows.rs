@@ -181,6 +181,26 @@ impl Slots {
     }
 
     pub(super) fn put(&mut self, tag: Tag, key: &[u8], value: Option<Bytes>) -> Result<()> {
+        // Loaded even when it is not read: its index entry goes with the new one.
+        self.put_in(Self::load_row, tag, key, value)
+    }
+
+    /// The same of a row that is certainly not there: the store is not asked.
+    pub(super) fn put_new(&mut self, tag: Tag, key: &[u8], value: Bytes) -> Result<()> {
+        let slot = |slots: &mut Self, key: &[u8]| {
+            let known = slots.rows.find(key);
+            Ok(known.unwrap_or_else(|| slots.rows.insert(key, None, slots.limits.cache_bytes)))
+        };
+        self.put_in(slot, tag, key, Some(value))
+    }
+
+    fn put_in(
+        &mut self,
+        slot: impl FnOnce(&mut Self, &[u8]) -> Result<u32>,
+        tag: Tag,
+        key: &[u8],
+        value: Option<Bytes>,
+    ) -> Result<()> {
         assert!(!self.sealed, "no put between seal and the epoch's outcome");
         self.check_key(key)?;
         let value = value.map(Row);
@@ -189,8 +209,7 @@ impl Slots {
             return Err(self.too_large(bytes + key.len()));
         }
         let key = tag.key(key);
-        // Loaded even when it is not read: its index entry goes with the new one.
-        let number = self.load_row(&key)?;
+        let number = slot(self, &key)?;
         let slot = self.rows.slot_mut(number);
         let before = slot.pending.replace(Change { value, bytes });
         if before.is_none() {

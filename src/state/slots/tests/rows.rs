@@ -15,7 +15,7 @@ fn a_range_of_rows_is_the_epochs_and_the_stores_in_one_order() {
     for key in ["a", "b", "d", "e", "f"] {
         put(&mut slots, key, Some("old"));
     }
-    slots.put_parked_record(b"a", 1, Some(b"other")).expect("fits");
+    slots.keep_parked_record(b"a", 1, b"other").expect("fits");
     commit(&mut slots, 1);
     put(&mut slots, "a", None);
     put(&mut slots, "c", Some("new"));
@@ -54,6 +54,32 @@ fn a_timer_that_is_set_again_is_another_generation_of_the_same() {
     commit(&mut slots, 2);
     let third = slots.set_timer(b"o", b"t", 60, payload(), 2_000).expect("fits");
     assert!(third > second, "also after it was cancelled");
+}
+
+#[test]
+fn a_row_that_comes_and_goes_within_an_epoch_is_written_nowhere() {
+    let mut slots = slots(LIMITS);
+    let logged = |slots: &mut Slots| {
+        let mut logged = 0;
+        let writes = slots.seal(&mut |_| logged += 1).expect("what was put can be written");
+        slots.store().clone().apply(&Batch { writes, checkpoints: Vec::new() }).expect("applied");
+        slots.committed();
+        logged
+    };
+    slots.set_timer(b"o", b"t", 50, Bytes::new(), 1_000).expect("fits");
+    slots.keep_parked_record(b"a", 1, b"record").expect("fits");
+    assert!(slots.cancel_timer(b"o", b"t").expect("reads"));
+    slots.drop_parked_record(b"a", 1).expect("it is there");
+    assert_eq!(logged(&mut slots), 0);
+    assert_eq!(slots.first(Index::Due).expect("reads"), None);
+    // What was committed before is deleted, as ever.
+    slots.set_timer(b"o", b"t", 50, Bytes::new(), 1_000).expect("fits");
+    slots.keep_parked_record(b"a", 1, b"record").expect("fits");
+    assert_eq!(logged(&mut slots), 2);
+    assert!(slots.cancel_timer(b"o", b"t").expect("reads"));
+    slots.drop_parked_record(b"a", 1).expect("it is there");
+    assert_eq!(logged(&mut slots), 2);
+    assert_eq!((slots.first(Index::Due).expect("reads"), slots.parked_record(b"a", 1).expect("reads")), (None, None));
 }
 
 #[test]
