@@ -20,6 +20,8 @@ pub(super) struct Breaker {
     pieces: VecDeque<(Duration, Count)>,
     /// Of the epoch that is open, or on its way.
     pending: Count,
+    /// The same before the record in hand.
+    before: Count,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,12 +40,24 @@ impl Count {
 impl Breaker {
     pub(super) fn new(above: StopAbove) -> Self {
         let piece = Duration::from_millis(above.within.unsigned_abs()) / PIECES;
-        Self { above, piece: piece.max(Duration::from_millis(1)), pieces: VecDeque::new(), pending: Count::default() }
+        Self {
+            above,
+            piece: piece.max(Duration::from_millis(1)),
+            pieces: VecDeque::new(),
+            pending: Count::default(),
+            before: Count::default(),
+        }
     }
 
     /// A record was read.
     pub(super) fn note_record(&mut self) {
+        self.before = self.pending;
         self.pending.records += 1;
+    }
+
+    /// The task stands still at that record: it is read again, and counted then.
+    pub(super) fn take_back_record(&mut self) {
+        self.pending = self.before;
     }
 
     /// It could not be read. Says what is wrong when it is one too many: then it is not counted.
@@ -106,6 +120,20 @@ mod tests {
         ] {
             assert_eq!(read(&mut Breaker::new(ABOVE), 0, records), halts, "{what}");
         }
+    }
+
+    #[test]
+    fn a_record_that_is_read_again_and_again_is_counted_once() {
+        let mut breaker = Breaker::new(ABOVE);
+        assert_eq!(read(&mut breaker, 0, &[false; 4]), None);
+        for _ in 0..100 {
+            // Whatever it came to: its schema is not known yet, or its dead letter found no topic.
+            breaker.note_record();
+            assert_eq!(breaker.note_failure(Duration::ZERO), None);
+            breaker.take_back_record();
+        }
+        assert_eq!(read(&mut breaker, 0, &[true; 4]), None);
+        assert_eq!(read(&mut breaker, 0, &[false; 5]), Some(1), "six of ten");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::task::{Again, Input, Route, Scene, Standstill, Task};
 use crate::codec::{Event, SCHEMA_PENDING};
 use crate::failure::{Class, Failure, Stage};
 use crate::node::{Input as NodeInput, Node, Outcome, REPLAY_HEADER, Replay, Road, Stop, Tries, Wanted, first_read};
-use crate::record::{RecordRef, TopicPartition};
+use crate::record::{RecordRef, Text, TopicPartition};
 use crate::state;
 use crate::topology::plan::NodeKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,10 +41,21 @@ impl Handling<'_, '_> {
         if let Some(inbox) = input.inbox {
             return self.once_more(inbox);
         }
-        if !self.task.breakers.is_empty() {
-            let breakers = &mut self.task.breakers;
-            input.routes.iter().filter_map(|route| route.breaker).for_each(|breaker| breakers[breaker].note_record());
+        if self.task.breakers.is_empty() {
+            return self.first_time();
         }
+        let breakers = || input.routes.iter().filter_map(|route| route.breaker);
+        breakers().for_each(|breaker| self.task.breakers[breaker].note_record());
+        let handled = self.first_time();
+        if handled.is_err() {
+            breakers().for_each(|breaker| self.task.breakers[breaker].take_back_record());
+        }
+        handled
+    }
+
+    /// A record that nobody has asked for once more.
+    fn first_time(&mut self) -> Result<(), Standstill> {
+        let input = self.input;
         if !input.repartitioned {
             return self.read(input.topic, input.partitions, self.record);
         }
@@ -226,9 +237,16 @@ impl Handling<'_, '_> {
             return Err(self.halt_for(failure, format!("node `{}`: {failure}", node.name())));
         }
         self.break_off(route, failure)?;
-        let written = self.context(route, record).write_letter(failure);
-        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
+        self.bury(route, node.name(), record, failure)?;
         self.after_failure(route, record, event, failure)
+    }
+
+    /// Writes the dead letter of a record. The partition does not go on without it.
+    fn bury(&mut self, route: &Route, node: &Text, record: &RecordRef<'_>, failure: &Failure) -> Result<(), Standstill> {
+        let mut context = self.context(route, record);
+        context.node = node;
+        let written = context.write_letter(failure);
+        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))
     }
 
     /// When too much cannot be read, the task stands still rather than go on making dead letters.
@@ -273,10 +291,7 @@ impl Handling<'_, '_> {
         let held: Vec<&Route> = routes.iter().filter(|route| self.is_held_after(route, failure)).collect();
         held.iter().try_for_each(|route| self.make_room(route, None))?;
         let name = self.again.as_ref().map_or(&self.task.name, |again| &again.node).clone();
-        let mut context = self.context(&routes[0], record);
-        context.node = &name;
-        let written = context.write_letter(failure);
-        written.map_err(|error| self.halt(format!("its dead letter cannot be written: {error}")))?;
+        self.bury(&routes[0], &name, record, failure)?;
         routes.iter().try_for_each(|route| self.after_failure(route, record, None, failure))?;
         held.iter().try_for_each(|route| self.hold(route, record))
     }
