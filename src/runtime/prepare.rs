@@ -16,6 +16,8 @@ use std::time::Duration;
 const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
 /// What an engine topic takes beyond the largest source: a snapshot's or dead letter's headers.
 const MESSAGE_BYTES_EXTRA: usize = 64 << 10;
+/// The least that a topic of dead letters takes: what the engine says of a failure fits, and the key of most records.
+const LETTER_BYTES_MIN: usize = 16 << 10;
 /// Kafka's default of `delete.retention.ms`.
 const DELETE_RETENTION_DEFAULT: Duration = Duration::from_hours(24);
 
@@ -294,6 +296,17 @@ pub(super) fn check_all(plan: &Plan, there: &BTreeMap<Text, TopicInfo>, tasks: &
                     Owner::Engine => "its sources were given other partitions: state must be rebuilt under another node name",
                 }
                 .into(),
+            });
+        }
+        if topic.roles.contains(&Role::DeadLetters) && message_bytes(info) < LETTER_BYTES_MIN {
+            problems.push(TopicProblem {
+                topic: topic.name.clone(),
+                expected: format!("max.message.bytes of {LETTER_BYTES_MIN} or more: a dead letter has to fit"),
+                found: message_bytes(info).to_string(),
+                next: format!(
+                    "set it: `kafka-configs --alter --topic {} --add-config max.message.bytes={MESSAGE_BYTES_DEFAULT}`",
+                    topic.name
+                ),
             });
         }
         let found = info.config.get("cleanup.policy").map(|policy| policy.replace(' ', ""));

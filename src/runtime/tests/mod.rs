@@ -11,6 +11,7 @@ mod prepare;
 mod replays;
 mod restore;
 mod roads;
+mod saga_replays;
 mod seeks;
 mod sweeps;
 

@@ -93,34 +93,69 @@ fn topics_that_do_not_fit_are_refused_all_at_once_before_anything_is_made() {
     assert!(dead_letters.is_empty(), "nothing is made when something does not fit");
 }
 
-/// An admin whose principal has no right to delete records.
-struct MayNotDelete(Box<dyn Admin>);
+#[test]
+fn dead_letters_that_would_find_no_topic_are_refused_at_the_start() {
+    let too_small = cluster();
+    create(&too_small, "orders", 3, &[]);
+    create(&too_small, "shop.dlq", 1, &[("max.message.bytes", "10000")]);
+    assert_eq!(
+        problems(&too_small, false),
+        "topic `shop.dlq`: expected max.message.bytes of 16384 or more: a dead letter has to fit, found 10000; set it: \
+         `kafka-configs --alter --topic shop.dlq --add-config max.message.bytes=1048588`"
+    );
+    let missing = cluster();
+    create(&missing, "orders", 3, &[]);
+    let (_, plan) = checked(TOPOLOGY);
+    let denied = prepare(&plan, &MayNot { create: Some("shop.dlq"), ..MayNot::of(&missing) }, false);
+    let Err(Error::Broker(denied)) = denied else { panic!("{denied:?}") };
+    assert_eq!(denied.class, ErrorClass::Denied("Topic shop.dlq: Create".into()));
+}
 
-impl Admin for MayNotDelete {
+/// An admin whose principal has not all rights.
+struct MayNot {
+    admin: Box<dyn Admin>,
+    /// A topic that it may not create.
+    create: Option<&'static str>,
+}
+
+impl MayNot {
+    fn of(cluster: &Cluster) -> Self {
+        Self { admin: cluster.admin().expect("there is one"), create: None }
+    }
+}
+
+/// Nor may it delete records of any topic.
+impl Admin for MayNot {
     fn topics(&self) -> broker::Result<Vec<TopicInfo>> {
-        self.0.topics()
+        self.admin.topics()
     }
     fn describe(&self, topics: &[Text]) -> broker::Result<Vec<TopicInfo>> {
-        self.0.describe(topics)
+        self.admin.describe(topics)
     }
     fn create(&self, wanted: &[TopicSpec]) -> broker::Result<()> {
-        self.0.create(wanted)
+        match wanted.iter().find(|spec| Some(&*spec.name) == self.create) {
+            Some(denied) => {
+                let right = format!("Topic {}: Create", denied.name);
+                Err(broker::Error::new(ErrorClass::Denied(right.into()), "creating topics", "denied"))
+            }
+            None => self.admin.create(wanted),
+        }
     }
     fn refusals(&self, wanted: &[TopicSpec]) -> broker::Result<Vec<(Text, broker::Error)>> {
-        self.0.refusals(wanted)
+        self.admin.refusals(wanted)
     }
     fn grants(&self, asked: &[broker::Access]) -> broker::Result<Vec<broker::Grant>> {
-        self.0.grants(asked)
+        self.admin.grants(asked)
     }
     fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> broker::Result<()> {
-        self.0.configure(topic, config)
+        self.admin.configure(topic, config)
     }
     fn trim(&self, before: &[(TopicPartition, Offset)]) -> broker::Result<()> {
         let right = format!("Topic {}: Delete", before[0].0.topic);
         Err(broker::Error::new(ErrorClass::Denied(right.into()), "deleting records", "denied"))
     }
     fn members(&self, group: &str) -> broker::Result<Vec<Member>> {
-        self.0.members(group)
+        self.admin.members(group)
     }
 }
 
@@ -132,7 +167,7 @@ fn a_repartition_topic_is_kept_for_ever_only_by_those_who_may_delete_its_records
         let cluster = cluster();
         let mut admin = cluster.admin().expect("there is one");
         if !may_delete {
-            admin = Box::new(MayNotDelete(admin));
+            admin = Box::new(MayNot { admin, create: None });
         }
         prepare(&plan, &*admin, true).expect("an empty cluster takes all");
         let made = admin.describe(&["shop.totals.repartition".into()]).expect("there");

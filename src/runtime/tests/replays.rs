@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-const PARTITIONS: u32 = 3;
-const LETTERS: &str = "replays.dlq";
+pub(super) const PARTITIONS: u32 = 3;
+pub(super) const LETTERS: &str = "replays.dlq";
 
 /// One aggregate reads numbers as they are keyed, one by another key, a pipeline passes them on. As it is written first, zeros, a
 /// group that is missing and a `strict` that is no text fail; mended, nothing does.
@@ -86,20 +86,25 @@ pipelines:
     )
 }
 
-struct Bench {
-    cluster: Cluster,
+pub(super) struct Bench {
+    pub(super) cluster: Cluster,
     clock: Arc<SystemClock>,
     stores: Arc<dyn Stores>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         Self { cluster: Cluster::new(clock.clone(), Options::default()), clock, stores: Arc::new(Memory::new()) }
     }
 
     fn start(&self, mended: bool) -> Running {
-        let (topology, plan) = checked(&topology(mended));
+        self.run(&topology(mended))
+    }
+
+    /// A worker of a file whose topology is called `replays`.
+    pub(super) fn run(&self, text: &str) -> Running {
+        let (topology, plan) = checked(text);
         let plan = Arc::new(plan);
         let prepared = prepare(&plan, &*self.cluster.admin().expect("there is one"), true).expect("the cluster fits");
         let engine = Engine {
@@ -121,11 +126,11 @@ impl Bench {
         }
     }
 
-    fn read(&self, topic: &str) -> Vec<(Offset, Record)> {
+    pub(super) fn read(&self, topic: &str) -> Vec<(Offset, Record)> {
         committed(&self.cluster, topic)
     }
 
-    fn count(&self, topic: &str) -> usize {
+    pub(super) fn count(&self, topic: &str) -> usize {
         self.read(topic).len()
     }
 
@@ -137,7 +142,7 @@ impl Bench {
         wait_for("the first run", || (self.outputs(), self.count(LETTERS)) == (outputs, letters));
     }
 
-    fn letters(&self) -> Vec<Filed> {
+    pub(super) fn letters(&self) -> Vec<Filed> {
         let mut shelf = Shelf::open(&self.cluster, LETTERS).expect("it is there");
         let mut letters = Vec::new();
         let each = &mut |record: &crate::record::RecordRef<'_>, found: crate::dlq::Result<Found>| {
@@ -148,7 +153,7 @@ impl Bench {
         letters
     }
 
-    fn redrive(&self) -> Redrive {
+    pub(super) fn redrive(&self) -> Redrive {
         Redrive::open(&self.cluster, LETTERS, 3).expect("all is there")
     }
 
@@ -175,7 +180,7 @@ impl Bench {
     }
 }
 
-fn stop(running: Running) {
+pub(super) fn stop(running: Running) {
     running.stop();
     assert!(matches!(running.wait(), Exit::Stopped));
 }

@@ -8,7 +8,7 @@ use crate::clock::SystemClock;
 use crate::codec::Event;
 use crate::failure::Failure;
 use crate::node::{Context, Input, Node, Outcome, Outgoing, Policy, Stop, Target, World};
-use crate::record::{Record, RecordRef, Text, TopicPartition};
+use crate::record::{Header, Record, RecordRef, Text, TopicPartition};
 use crate::runtime::{Engine, Exit, Halt, Program, Running, Settings, TaskPhase, prepare};
 use crate::state::Memory;
 use crate::telemetry::Telemetry;
@@ -48,8 +48,12 @@ struct Bench {
 
 impl Bench {
     fn new(errors: &str, change: impl FnOnce(&mut Program)) -> Self {
+        Self::on(Cluster::new(Arc::new(SystemClock::new()), Options::default()), errors, change)
+    }
+
+    /// The same on a cluster that has some of the topics.
+    fn on(cluster: Cluster, errors: &str, change: impl FnOnce(&mut Program)) -> Self {
         let clock = Arc::new(SystemClock::new());
-        let cluster = Cluster::new(clock.clone(), Options::default());
         let (topology, plan) = checked(&topology(errors));
         let plan = Arc::new(plan);
         let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("an empty cluster takes all");
@@ -69,6 +73,10 @@ impl Bench {
     }
 
     fn send(&self, values: &[&[u8]]) {
+        self.send_with(values, &[]);
+    }
+
+    fn send_with(&self, values: &[&[u8]], headers: &[Header]) {
         let mut producer = self.cluster.producer().expect("there is one");
         for value in values {
             let record = Record {
@@ -77,7 +85,7 @@ impl Bench {
                 timestamp: 0,
                 key: Some(b"k"[..].into()),
                 value: Some(value.to_vec().into()),
-                headers: Vec::new(),
+                headers: headers.to_vec(),
             };
             producer.send(&record).expect("sent");
         }
@@ -103,9 +111,10 @@ impl Bench {
         })
     }
 
-    fn stop(self) {
+    fn stop(self) -> Cluster {
         self.running.stop();
         assert!(matches!(self.running.wait(), Exit::Stopped));
+        self.cluster
     }
 }
 
@@ -154,6 +163,63 @@ fn a_record_whose_effects_the_cluster_refuses_is_found_and_halts_its_task() {
     assert!(halt.reason.contains("the cluster does not take what follows from it"), "{}", halt.reason);
     wait_for("those before it", || bench.read("halves").len() == 3);
     assert_eq!((bench.read("copies").len(), bench.letters().len()), (3, 0));
+    bench.stop();
+}
+
+fn letters_of(bytes_max: usize) -> TopicSpec {
+    let config = BTreeMap::from([("max.message.bytes".to_owned(), bytes_max.to_string())]);
+    TopicSpec { name: "roads.dlq".into(), partitions: 1, replication: None, config }
+}
+
+#[test]
+fn a_dead_letter_that_finds_no_topic_halts_the_partition_and_nothing_is_lost() {
+    for (what, left) in [("gone", None), ("too small", Some(100))] {
+        let bench = Bench::new("{ then: skip }", |_| {});
+        bench.send(&[&number(2)]);
+        wait_for("the first", || bench.read("halves").len() == 1);
+        bench.cluster.delete_topic("roads.dlq").expect("it is there");
+        if let Some(bytes_max) = left {
+            bench.cluster.create_topic(&letters_of(bytes_max)).expect("it is not there");
+        }
+        bench.send(&[&number(0), &number(4)]);
+        wait_for("a halt", || bench.halt().is_some());
+        let halt = bench.halt().expect("just seen");
+        assert_eq!((halt.input, halt.offset), (TopicPartition::new("numbers", 0), Some(1)), "{what}: {}", halt.reason);
+        assert!(halt.reason.contains("roads.dlq"), "{what}: {}", halt.reason);
+        assert_eq!(bench.read("halves").len(), 1, "{what}: nothing goes around it");
+        let cluster = bench.stop();
+
+        // Whoever mends the topic and starts again finds the record where it was.
+        if left.is_some() {
+            cluster.delete_topic("roads.dlq").expect("it is there");
+        }
+        let bench = Bench::on(cluster, "{ then: skip }", |_| {});
+        wait_for("the letter, and what was behind it", || (bench.letters().len(), bench.read("halves").len()) == (1, 2));
+        bench.stop();
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_for_the_dead_letters_leaves_a_stub_there() {
+    let cluster = Cluster::new(Arc::new(SystemClock::new()), Options::default());
+    cluster.create_topic(&letters_of(20_000)).expect("an empty cluster");
+    let bench = Bench::on(cluster, "{ then: skip }", |_| {});
+    let large = "x".repeat(100_000);
+    let padded = format!(r#"{{"type":"number.v1","data":{{"id":"k","by":0,"pad":"{large}"}}}}"#);
+    let header = Header::text("stack", &large);
+    // Not read at all, with a message of its own; and failed, with all that is large.
+    bench.send_with(&[large.as_bytes()], &[]);
+    bench.send_with(&[padded.as_bytes(), &number(0)], &[header]);
+    bench.send(&[&number(2)]);
+    wait_for("the good one", || bench.read("halves").len() == 1);
+    wait_for("three letters", || bench.letters().len() == 3);
+    for letter in bench.read("roads.dlq") {
+        let text =
+            |name: &str| letter.headers.iter().find(|header| header.name == name).and_then(|header| header.value.clone());
+        let stub = String::from_utf8(text("__skald.errors.stub").expect("it says what is left out").to_vec()).expect("text");
+        assert!(stub.starts_with("without=value"), "{stub}");
+        assert_eq!((letter.key.as_deref(), text("stack"), letter.value), (Some(&b"k"[..]), None, None), "{stub}");
+    }
     bench.stop();
 }
 

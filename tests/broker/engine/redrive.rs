@@ -1,6 +1,7 @@
 //! Dead letters on a real Kafka: replayed to their nodes after the file was mended, and to the topics of others.
 
 use super::{LONG, stop};
+use crate::commands::skald;
 use crate::tools::{Engine, Input, create_topic, produce, read_committed, tool, unique, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -155,6 +156,56 @@ fn letters_replayed_to_a_mended_topology_make_up_for_what_failed() {
     assert!(code == 0 && talk.contains("no dead letters"), "{talk}");
     let (_, all, _) = tool(&["dlq", "list", &topology, "-b", brokers, "--all", "-n", "5"]);
     assert!(all.contains("replayed") && all.contains("by ada"), "{all}");
+}
+
+#[test]
+fn letters_are_mended_by_hand_a_field_a_whole_value_and_nothing_that_does_not_fit() {
+    let brokers = brokers!();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let topology = unique("edit");
+    let letters = format!("{topology}.dlq");
+    for (topic, partitions) in [("sales", PARTITIONS), ("copies", 2)] {
+        create_topic(brokers, &format!("{topology}-{topic}"), partitions, &[]);
+    }
+    let file = file(folder.path(), &topology, false);
+    let worker = run(folder.path(), &file, brokers);
+    // Of two tills, each with nothing to divide by.
+    produce(brokers, &format!("{topology}-sales"), PARTITIONS, [5, 15].map(sale));
+    wait_until("the topic of letters", LONG, || tool(&["topic", "list", "-b", brokers]).1.contains(&letters));
+    wait_until("letters of both nodes", LONG, || read_committed(brokers, &letters).len() == 4);
+
+    let (code, listed, talk) =
+        tool(&["dlq", "list", &topology, "-b", brokers, "-o", "json", "--where", "error.node == 'tills'"]);
+    assert_eq!(code, 0, "{talk}");
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let place = |till: &str| {
+        let letter = listed.as_array().expect("letters").iter().find(|letter| letter["key"] == till).expect("it failed");
+        format!("{}:{}", letter["partition"], letter["offset"])
+    };
+    let edit = |place: &str, more: &[&str], input: &str| {
+        let arguments = [&["dlq", "edit", place, &topology, "-b", brokers, "--file", &file], more].concat();
+        let done = skald(folder.path(), &arguments, input.as_bytes());
+        (done.code, done.err)
+    };
+    let (field, whole) = (place("till-5"), place("till-1"));
+    let (code, talk) = edit(&field, &["--set", "data.count=many"], "");
+    assert!(code == 3 && talk.contains("does not fit") && talk.contains("nothing was written"), "{code} {talk}");
+    let (code, talk) = edit(&field, &["--set", "data.total=5"], "");
+    assert!(code == 2 && talk.contains("nothing was changed"), "{code} {talk}");
+    assert_eq!(read_committed(brokers, &format!("{topology}.tills.inbox")).len(), 0);
+
+    let (code, talk) = edit(&field, &["--set", "data.count=2", "--set", "data.total=8", "--by", "ada"], "");
+    assert_eq!(code, 0, "{talk}");
+    let value = json!({ "id": "s15", "type": "sale.v1", "data": { "till": "till-1", "total": 9, "count": 3 } });
+    let (code, talk) = edit(&whole, &["--value", "-", "--reason", "ticket 4711"], &value.to_string());
+    assert_eq!(code, 0, "{talk}");
+    let (code, talk) = edit(&whole, &["--value", "-"], &value.to_string());
+    assert_eq!(code, 3, "it was replayed already: {talk}");
+    let expected = BTreeMap::from([("till-5".to_owned(), (4, 1)), ("till-1".to_owned(), (3, 1))]);
+    wait_until("both states", LONG, || states(brokers, &topology) == expected);
+    stop(worker);
+    let (_, all, _) = tool(&["dlq", "list", &topology, "-b", brokers, "--all"]);
+    assert!(all.contains("by ada") && all.contains("ticket 4711"), "{all}");
 }
 
 #[test]
