@@ -21,11 +21,14 @@ pub struct Picked {
 }
 
 /// What is said with an act.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Spoken {
-    /// Why.
+    /// Why, for the topic of acts
+    #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
     pub reason: Option<String>,
-    /// By whom.
+
+    /// Who does this, for the topic of acts
+    #[arg(long, env = "SKALD_BY", value_name = "NAME")]
     pub by: Option<String>,
 }
 
@@ -68,13 +71,8 @@ pub struct DlqReplay {
     #[arg(long, env = "SKALD_FILE", value_name = "FILE", requires = "dry_run")]
     pub file: Option<PathBuf>,
 
-    /// Why, for the topic of acts
-    #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
-    pub reason: Option<String>,
-
-    /// Who does this, for the topic of acts
-    #[arg(long, env = "SKALD_BY", value_name = "NAME")]
-    pub by: Option<String>,
+    #[command(flatten)]
+    pub spoken: Spoken,
 }
 
 /// Which letters are worked on.
@@ -153,13 +151,8 @@ pub struct DlqEdit {
     #[arg(long, env = "SKALD_MAX_REPLAYS", value_name = "N", default_value_t = 3)]
     pub max_replays: u32,
 
-    /// Why, for the topic of acts
-    #[arg(long, env = "SKALD_REASON", value_name = "TEXT")]
-    pub reason: Option<String>,
-
-    /// Who does this, for the topic of acts
-    #[arg(long, env = "SKALD_BY", value_name = "NAME")]
-    pub by: Option<String>,
+    #[command(flatten)]
+    pub spoken: Spoken,
 }
 
 pub(super) fn picked(chosen: Chosen, pick: Pick) -> Picked {

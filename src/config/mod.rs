@@ -489,13 +489,13 @@ fn dlq(raw: flags::Dlq) -> Dlq {
         }
         flags::Dlq::Show(flags::DlqShow { letters, place }) => (letters, DlqWish::Show(place)),
         flags::Dlq::Replay(raw) => {
-            let letters::DlqReplay { letters, chosen, pick, rate, max_replays, dry_run, file, reason, by } = *raw;
-            let (picked, spoken) = (letters::picked(chosen, pick), Spoken { reason, by });
+            let letters::DlqReplay { letters, chosen, pick, rate, max_replays, dry_run, file, spoken } = *raw;
+            let picked = letters::picked(chosen, pick);
             (letters, DlqWish::Replay { picked, rate, max_replays, dry_run, file, spoken })
         }
         flags::Dlq::Edit(raw) => {
-            let letters::DlqEdit { place, letters, value, set, key, file, again, max_replays, reason, by } = *raw;
-            let (change, spoken) = (Change { value, set, key }, Spoken { reason, by });
+            let letters::DlqEdit { place, letters, value, set, key, file, again, max_replays, spoken } = *raw;
+            let change = Change { value, set, key };
             (letters, DlqWish::Edit { place, change, file, again, max_replays, spoken })
         }
         flags::Dlq::Discard(letters::DlqDiscard { letters, chosen, pick, everything: _, reason, by }) => {
