@@ -39,7 +39,7 @@ fn done(brokers: &str, sample: &Sample) -> u64 {
 }
 
 /// CPU time used so far, and the largest memory held, of a process.
-fn used(worker: &Engine) -> (Duration, u64) {
+pub(super) fn used(worker: &Engine) -> (Duration, u64) {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid())).expect("it runs");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("fields behind the name").split_whitespace().collect();
     // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.

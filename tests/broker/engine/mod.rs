@@ -7,6 +7,7 @@ mod avro;
 mod ends;
 mod faults;
 mod framed;
+mod healthy;
 mod journey;
 mod letters;
 mod measure;

@@ -1,5 +1,4 @@
-//! Records that may pass later, under load, kills and rebalances: the order of every key, nothing lost, nothing twice; and what it
-//! costs those that pass at once.
+//! Records that may pass later, under load, kills and rebalances: the order of every key, nothing lost, nothing twice.
 
 use super::shop::message;
 use super::{LONG, Sample, stop};
@@ -10,34 +9,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-const PARTITIONS: u32 = 4;
-const KEYS: u64 = 200;
+pub(super) const PARTITIONS: u32 = 4;
+pub(super) const KEYS: u64 = 200;
 
 /// What is to become of a number. Those that fail for a while are of every fifth key, a quarter of its records: the other keys are
 /// healthy.
-fn passes_at(number: u64) -> u64 {
+pub(super) fn passes_at(number: u64) -> u64 {
     let fails = key_of(number).is_multiple_of(5) && (number / KEYS).is_multiple_of(4);
     if fails { 2 + number % 3 } else { 1 }
 }
 
-fn is_poison(number: u64) -> bool {
+pub(super) fn is_poison(number: u64) -> bool {
     (number / KEYS + key_of(number)) % 20 == 7
 }
 
-fn key_of(number: u64) -> u64 {
+pub(super) fn key_of(number: u64) -> u64 {
     number * 7 % KEYS
+}
+
+pub(super) fn record(number: u64, passes: u64, poison: bool) -> Input {
+    let key = format!("key-{}", key_of(number));
+    let data = json!({ "key": key, "n": number, "passes": passes, "poison": poison });
+    Input::new(key, message(format!("n-{number}"), "number.v1", data))
 }
 
 struct Waits {
     sample: Sample,
     brokers: String,
     sent: u64,
-    /// Does anything fail?
-    fails: bool,
 }
 
 impl Waits {
-    fn new(brokers: &str, fails: bool) -> Self {
+    fn new(brokers: &str) -> Self {
         let prefix = unique("t");
         let topology = format!("{prefix}-waits");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -65,20 +68,14 @@ pipelines:
         for topic in ["numbers", "passed"] {
             create_topic(brokers, &format!("{prefix}.{topic}"), PARTITIONS, &[]);
         }
-        Self { sample: Sample { folder, file, prefix, topology }, brokers: brokers.to_owned(), sent: 0, fails }
+        Self { sample: Sample { folder, file, prefix, topology }, brokers: brokers.to_owned(), sent: 0 }
     }
 
     fn send(&mut self, count: u64) {
         let numbers = self.sent..self.sent + count;
         self.sent += count;
-        let fails = self.fails;
-        let record = |number: u64| {
-            let key = format!("key-{}", key_of(number));
-            let (passes, poison) = if fails { (passes_at(number), is_poison(number)) } else { (1, false) };
-            let data = json!({ "key": key, "n": number, "passes": passes, "poison": poison });
-            Input::new(key, message(format!("n-{number}"), "number.v1", data))
-        };
-        produce(&self.brokers, &self.sample.topic("numbers"), PARTITIONS, numbers.map(record));
+        let records = numbers.map(|number| record(number, passes_at(number), is_poison(number)));
+        produce(&self.brokers, &self.sample.topic("numbers"), PARTITIONS, records);
     }
 
     /// Numbers that were read, whether they have passed or wait.
@@ -122,7 +119,7 @@ pipelines:
 #[test]
 fn two_hundred_keys_keep_their_order_while_some_of_their_records_wait_and_workers_die() {
     let brokers = brokers!();
-    let mut waits = Waits::new(brokers, true);
+    let mut waits = Waits::new(brokers);
     waits.send(2_000);
     let mut steady = waits.sample.worker(brokers, "steady");
     let mut victim = waits.sample.worker(brokers, "victim");
@@ -157,32 +154,4 @@ fn two_hundred_keys_keep_their_order_while_some_of_their_records_wait_and_worker
     let mut letters = waits.letters();
     letters.sort_unstable();
     assert_eq!(letters, poison.into_iter().collect::<Vec<_>>(), "each once");
-}
-
-/// `cargo test --test broker healthy_keys -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn healthy_keys_flow_as_if_nothing_failed() {
-    const RECORDS: u64 = 100_000;
-    let brokers = brokers!();
-    let mut seconds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    for round in 0..3 {
-        for (fails, seconds) in [false, true].into_iter().zip(&mut seconds) {
-            let mut waits = Waits::new(brokers, fails);
-            waits.send(RECORDS);
-            let mut worker = waits.sample.worker(brokers, "only");
-            waits.wait("the first are read", &mut [&mut worker], |waits| waits.read() > 0);
-            let (clock, from) = (SystemClock::new(), waits.read());
-            // What waits is read, too: when all is read, all of the healthy keys has passed.
-            waits.wait("all are read", &mut [&mut worker], |waits| waits.read() == RECORDS);
-            let took = clock.mono().as_secs_f64();
-            println!("round {round}, failures {fails}: {:.0} records/s", (RECORDS - from) as f64 / took);
-            seconds.push(took / (RECORDS - from) as f64);
-            stop(worker);
-        }
-    }
-    let best = |seconds: &[f64]| seconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let ratio = best(&seconds[0]) / best(&seconds[1]);
-    println!("throughput with failures, of that without: {ratio:.2}");
-    assert!(ratio > 0.4, "{ratio}");
 }
