@@ -691,3 +691,38 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_failure_would_say_later_is_called_off_by_a_decision() {
+    let mut bench = bench(
+        r#"
+skald: 1
+topology: t
+topics:
+  tills: { key: data.till, types: [till.count.v1, till.close.v1] }
+  nags: { types: [nag.v1] }
+aggregates:
+  tills:
+    from: tills
+    initial: { n: 0 }
+    decide:
+      till.count.v1: { emit: { type: till.counted.v1, data: { n: =100 / data.by } } }
+      till.close.v1: { cancel_timer: nag }
+    evolve:
+      till.counted.v1: { set: { n: =state.n + data.n } }
+    errors:
+      emit: { type: nag.v1, to: nags, delay: 1h, timer: nag, data: { till: =key, code: =error.code } }
+"#,
+    );
+    let read = |bench: &mut Bench, till: &str, kind: &str, by: u32| {
+        let value = format!(r#"{{"id":"{till}-{kind}","type":"{kind}","data":{{"till":"{till}","by":{by}}}}}"#);
+        bench.read("tills", Some(till), Some(&value), &[]);
+    };
+    for till in ["a", "b"] {
+        read(&mut bench, till, "till.count.v1", 0);
+    }
+    read(&mut bench, "b", "till.close.v1", 0);
+    assert_eq!(bench.sent(), [""; 0]);
+    bench.pass(3_600_000);
+    assert_eq!(bench.sent(), [r#"nags a nag.v1 {"code":"EXPRESSION_ERROR","till":"a"}"#]);
+}

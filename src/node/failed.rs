@@ -1,6 +1,6 @@
 //! What is sent beside the dead letter of a record that failed.
 
-use super::{Answer, Context, Frame, Outbox, Refusal, Replay, Stop, World, asker};
+use super::{Answer, Context, Frame, InstanceKey, Outbox, Refusal, Replay, Stop, World, asker};
 use crate::codec::{Event, KeyFormat, failure_id, moment};
 use crate::failure::{Class, Failure};
 use crate::record::{Map, Millis, RecordRef, Text, Value};
@@ -17,6 +17,8 @@ pub struct Rejoinder<'a> {
     pub errors: &'a Errors,
     /// Topic of results for requests without `reply-to`.
     pub replies: Option<usize>,
+    /// Its store, by index in the plan, where it has one.
+    pub store: Option<usize>,
     /// Format of the record's key.
     pub key_format: KeyFormat,
     /// Does it handle messages of a type?
@@ -39,11 +41,11 @@ pub fn failed(
     rejoinder: Rejoinder<'_>,
     record: &RecordRef<'_>,
     event: Option<&Event>,
-    key: Option<Value>,
+    key: Option<InstanceKey<'_>>,
     failure: &Failure,
     context: &mut dyn Context,
 ) -> Result<(), Stop> {
-    let Rejoinder { world, node, errors, replies, key_format, handles } = rejoinder;
+    let Rejoinder { world, node, errors, replies, store, key_format, handles } = rejoinder;
     let Some(event) = event else {
         // A payload that does not fit its schema comes in a good envelope: it says whom to tell.
         let decoder = world.decoder(world.topic(record.topic));
@@ -56,22 +58,26 @@ pub fn failed(
         return Ok(());
     };
     let mut outbox = Outbox::new(world, node, record, event).of_failure();
+    if let Some(key) = &key {
+        outbox = outbox.with_instance(key);
+    }
     reject(&mut outbox, failure, replies, context);
     if errors.emit.is_empty() {
         return Ok(());
     }
     let error = error_value(world, node, record, failure, context.tries());
     let mut frame = Frame::new(world, event, errors.locals).with_record(record, key_format).with_error(error);
-    if let Some(key) = key {
-        frame.set_key(key);
+    if let Some(key) = &key {
+        frame.set_key(key.value.clone());
     }
     let mut drafts = Vec::new();
     for message in &errors.emit {
         drafts.clear();
-        let sent = outbox.draft(message, &mut frame, &mut drafts);
-        let sent = sent.and_then(|()| drafts.iter().try_for_each(|drafted| outbox.send(drafted, context)));
-        if sent.is_err() {
-            context.count("error_message_failed");
+        let drafted = outbox.draft(message, &mut frame, &mut drafts).map_err(Stop::from);
+        match drafted.and_then(|()| drafts.iter().try_for_each(|drafted| outbox.dispatch(drafted, store, context))) {
+            Ok(()) => {}
+            Err(Stop::Record(_)) => context.count("error_message_failed"),
+            Err(state) => return Err(state),
         }
     }
     Ok(())

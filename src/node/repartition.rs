@@ -133,6 +133,7 @@ impl Node for Repartition {
             node: &self.name,
             errors: self.errors(),
             replies: self.replies(),
+            store: None,
             key_format: self.world.key_format(self.world.topic(record.topic)),
             handles: &|kind| self.handles(kind),
         };

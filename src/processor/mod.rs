@@ -201,6 +201,7 @@ impl Node for Pipeline {
             node: &model.name,
             errors: &model.errors,
             replies: model.replies,
+            store: self.store,
             key_format: self.world.key_format(self.world.topic(record.topic)),
             handles: &|kind| model.handles(kind),
         };

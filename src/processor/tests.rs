@@ -251,6 +251,28 @@ fn failures_are_told_by_the_messages_declared_for_them() {
 }
 
 #[test]
+fn a_message_of_a_failure_may_be_sent_later_and_the_next_failure_of_its_key_replaces_it() {
+    let errors = "errors:\n  emit: { type: a.v1, to: failures, delay: 1m, timer: nag, data: { n: =data.n } }";
+    let mut bench = bench_with(errors, "- require: { that: data.n > 9, code: SMALL }\n- emit: { to: out }");
+    let fails = |bench: &mut Bench, key: &str, n: u32| {
+        assert_eq!(bench.read("in", Some(key), Some(&event(&format!("{{\"n\":{n}}}"))), &[]), []);
+        assert_eq!(bench.sent(), [""; 0]);
+    };
+    fails(&mut bench, "k", 1);
+    bench.pass(40_000);
+    fails(&mut bench, "k", 2);
+    fails(&mut bench, "other", 3);
+    bench.pass(59_999);
+    assert_eq!(bench.sent(), [""; 0]);
+    bench.pass(1);
+    let mut sent = bench.sent();
+    sent.sort();
+    assert_eq!(sent, [r#"failures k a.v1 {"n":2}"#, r#"failures other a.v1 {"n":3}"#]);
+    bench.pass(60_000);
+    assert_eq!(bench.sent(), [""; 0]);
+}
+
+#[test]
 fn what_one_record_becomes_is_bounded() {
     let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
     let each = "- emit: { to: out, type: u, for_each: { in: data, as: item }, data: =item }";

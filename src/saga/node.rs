@@ -273,13 +273,14 @@ impl Node for SagaNode {
         let topic = self.world.topic(record.topic);
         let key = event.and_then(|event| {
             let input = node::Input { topic, partitions: None, record, event };
-            instance_key(&self.world, &model.sources, model.key.as_ref(), &input).ok().map(|key| key.value)
+            instance_key(&self.world, &model.sources, model.key.as_ref(), &input).ok()
         });
         let rejoinder = Rejoinder {
             world: &self.world,
             node: &model.name,
             errors: &model.errors,
             replies: None,
+            store: Some(self.store),
             key_format: self.world.key_format(topic),
             handles: &|kind| model.taken(kind).is_some(),
         };

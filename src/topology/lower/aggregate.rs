@@ -61,12 +61,13 @@ fn is_literal(text: &str) -> bool {
     !text.starts_with('=') && !text.contains('{')
 }
 
-/// `timer` of the messages of an aggregate.
-fn timers(aggregate: &Node) -> Vec<String> {
+/// `timer` of the messages of an aggregate, `defaults` being the `errors` of the file.
+fn timers(aggregate: &Node, defaults: Option<&Node>) -> Vec<String> {
     let handlers = aggregate.get("decide").and_then(Node::map).unwrap_or(&[]).iter().map(|entry| &entry.node);
     let rules = handlers.clone().flat_map(|handler| handler.get("require").map(elements).unwrap_or(&[]));
     let emitting = handlers.chain(rules).filter_map(|place| place.get("emit"));
-    let messages = emitting.chain(aggregate.get("updates")).flat_map(elements);
+    let failures = [aggregate.get("errors"), defaults].into_iter().flatten().find_map(|errors| errors.get("emit"));
+    let messages = emitting.chain(aggregate.get("updates")).chain(failures).flat_map(elements);
     messages.filter_map(|message| Some(message.get("timer")?.scalar()?.text.clone())).collect()
 }
 
@@ -111,7 +112,7 @@ impl Lower<'_> {
             state: Type::Any,
             events,
             fold,
-            timers: timers(&entry.node),
+            timers: timers(&entry.node, defaults),
         };
         let state = self.state(&fields, &initial_type, evolves, &input.sources, &common);
         let common = Common { state: state.ty.clone(), ..common };

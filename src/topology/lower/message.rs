@@ -160,12 +160,7 @@ impl Lower<'_> {
     }
 
     fn delay(&mut self, fields: &Fields<'_>, scope: &Scope, sender: &Sender<'_>) -> Option<Delay> {
-        let name = ["delay", "timer"].into_iter().find(|name| fields.get(name).is_some())?;
-        if matches!(sender.role, Role::Failure) {
-            let found = finding("E117", format!("`{name}` of a message of `errors` is not in this build"));
-            self.say(fields.key_range(name), found);
-            return None;
-        }
+        ["delay", "timer"].into_iter().find(|name| fields.get(name).is_some())?;
         if sender.current().is_some_and(|current| current.rekeyed) && fields.get("timer").is_some() {
             let found = finding("E117", "a `timer` behind a `rekey` is not in this build");
             let found = found.cause("records of the new key come from several partitions, each with timers of its own");

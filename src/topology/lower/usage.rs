@@ -137,7 +137,7 @@ impl Pipeline {
     pub fn delays(&self) -> bool {
         let mut delays = false;
         each_of_steps(&self.steps, &mut |message| delays |= message.delay.is_some());
-        delays
+        delays || self.errors.emit.iter().any(|message| message.delay.is_some())
     }
 
     /// May records of it wait behind a failed one of their key?

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn check(topology: &Topology, plan: &Plan, findings: &mut Findings) {
     let mut check = Check { topology, plan, findings };
     check.repartitions();
+    check.delays_in_front();
     check.partition_counts();
     check.patterns();
     check.loops();
@@ -69,6 +70,27 @@ impl Check<'_> {
                     let found = finding("W502", message).cause(format!("`{}` takes their key for its own", node.name));
                     self.say(&source.at, found.hint("declare `key` on the topic"));
                 }
+            }
+        }
+    }
+
+    /// E117: what fails in front of its node, for its key, has nothing there that keeps messages.
+    fn delays_in_front(&mut self) {
+        let (topology, plan) = (self.topology, self.plan);
+        for node in &plan.nodes {
+            let NodeKind::Repartition { of, .. } = node.kind else { continue };
+            let errors = match plan.nodes[of].kind {
+                NodeKind::Aggregate(index) => &topology.aggregates[index].errors,
+                NodeKind::Pipeline(index) => &topology.pipelines[index].errors,
+                NodeKind::Saga(index) => &topology.sagas[index].errors,
+                NodeKind::Repartition { .. } => continue,
+            };
+            let name = &plan.nodes[of].name;
+            for message in errors.emit.iter().filter(|message| message.delay.is_some()) {
+                let message_of = format!("`delay` of a message of `errors` of `{name}`, which has a repartition topic,");
+                let found = finding("E117", format!("{message_of} is not in this build"));
+                let found = found.cause(format!("a record whose key cannot be told fails in front of `{name}`"));
+                self.say(&message.at, found.hint("send it at once, and delay in a pipeline that reads it"));
             }
         }
     }
