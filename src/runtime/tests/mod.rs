@@ -6,6 +6,7 @@ use crate::record::{Offset, Record};
 
 mod commit;
 mod engine;
+mod losses;
 mod parking;
 mod prepare;
 mod replays;
