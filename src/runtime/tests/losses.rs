@@ -42,7 +42,7 @@ pipelines:
       - emit: { type: other.v1, to: "='others.' + data.topic", when: has(data.topic), data: {} }
       - emit: { type: told.v1, to: told, when: has(data.by), data: { n: "=int(100 / data.by)" } }
       - emit: { type: told.v1, to: told, when: has(data.double), data: { d: "=data.double * 10.0" } }
-      - emit: { type: told.v1, to: told, when: has(data.many), for_each: { in: data.many, as: item }, data: { n: =item } }
+      - emit: { type: told.v1, to: told, for_each: { in: "has(data.many) ? data.many : []", as: item }, data: { n: =item } }
 aggregates:
   counts:
     from: numbers

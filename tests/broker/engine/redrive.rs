@@ -180,7 +180,7 @@ fn letters_are_mended_by_hand_a_field_a_whole_value_and_nothing_that_does_not_fi
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     let place = |till: &str| {
         let letter = listed.as_array().expect("letters").iter().find(|letter| letter["key"] == till).expect("it failed");
-        format!("{}:{}", letter["partition"], letter["offset"])
+        format!("{}:{}", letter["place"]["partition"], letter["place"]["offset"])
     };
     let edit = |place: &str, more: &[&str], input: &str| {
         let arguments = [&["dlq", "edit", place, &topology, "-b", brokers, "--file", &file], more].concat();
