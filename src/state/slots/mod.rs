@@ -21,6 +21,7 @@
 //! caller and panics.
 
 mod key;
+mod numbers;
 mod parked;
 mod rows;
 mod table;

@@ -3,8 +3,8 @@
 use super::super::Entity;
 use super::super::layout::{Malformed, Tag, entity, index};
 use super::key::Key;
+use super::numbers::Numbers;
 use bytes::Bytes;
-use std::collections::HashMap;
 
 /// A kind of entry that is kept in memory.
 pub(super) trait Kept: Sized {
@@ -75,8 +75,7 @@ pub(super) struct Slot<T> {
 /// Slots by key. A slot's number holds as long as it is dirty; clean ones may go with any insertion.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    /// The standard hasher: keys come from records, and a foreign producer must not be able to aim them at one bucket.
-    numbers: HashMap<Key, u32>,
+    numbers: Numbers,
     /// The slot found last: a step asks for one key again and again.
     last: Option<u32>,
     /// In pieces, so that growing neither copies slots nor reserves twice the memory they need.
@@ -96,7 +95,7 @@ const OVERHEAD: usize = 256;
 
 impl<T: Kept> Table<T> {
     pub(super) fn new() -> Self {
-        Self { numbers: HashMap::new(), last: None, pieces: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
+        Self { numbers: Numbers::new(), last: None, pieces: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, evictions: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -114,7 +113,10 @@ impl<T: Kept> Table<T> {
         {
             return Some(number);
         }
-        let number = *self.numbers.get(key)?;
+        let pieces = &self.pieces;
+        let slot = |number: usize| pieces[number / PIECE][number % PIECE].as_ref();
+        let has_key = |number: u32| slot(number as usize).is_some_and(|slot| *slot.key == *key);
+        let number = self.numbers.find(key, has_key)?;
         self.slot_mut(number).touched = true;
         self.last = Some(number);
         Some(number)
@@ -134,10 +136,9 @@ impl<T: Kept> Table<T> {
     /// A new slot; the table is brought towards `bytes_max` first.
     pub(super) fn insert(&mut self, key: &[u8], committed: Option<T>, bytes_max: usize) -> u32 {
         self.evict(bytes_max);
-        let key = Key::from(key);
         let committed_bytes = OVERHEAD + key.len() + committed.as_ref().map_or(0, T::memory);
         self.bytes += committed_bytes;
-        let slot = Slot { key: key.clone(), committed, pending: None, committed_bytes, touched: false };
+        let slot = Slot { key: Key::from(key), committed, pending: None, committed_bytes, touched: false };
         let number = match self.free.pop() {
             Some(number) => {
                 *self.place(number as usize) = Some(slot);
@@ -189,7 +190,7 @@ impl<T: Kept> Table<T> {
 
     fn remove(&mut self, number: u32) {
         if let Some(slot) = self.place(number as usize).take() {
-            self.numbers.remove(&slot.key);
+            self.numbers.remove(&slot.key, number);
             self.last.take_if(|last| *last == number);
             self.bytes -= slot.committed_bytes;
             self.free.push(number);
