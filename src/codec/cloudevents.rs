@@ -11,7 +11,8 @@ use super::decode::{Said, text_header, undecodable};
 use super::encode::invalid;
 use super::{Draft, Format};
 use crate::failure::Failure;
-use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value, json, timestamp_text};
+use crate::record::json::{self, Wanted};
+use crate::record::{Header, HeaderRef, Map, RecordRef, Text, Value, timestamp_text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -70,7 +71,7 @@ fn structured<'a>(value: &[u8]) -> Result<(Said, Payload<'a>), Failure> {
     let mut said = Attributes::default();
     let (mut data, mut base64) = (None, None);
     let mut wrong = None;
-    let is_map = json::read_fields(value, &mut |name, value| match name {
+    let is_map = json::read_fields(value, &|_| Wanted::All, &mut |name, value| match name {
         "data" => data = Some(value),
         "data_base64" => base64 = Some(value),
         _ => {
@@ -101,6 +102,8 @@ fn structured<'a>(value: &[u8]) -> Result<(Said, Payload<'a>), Failure> {
 #[derive(Default)]
 struct Attributes {
     said: Said,
+    /// Those that are metadata.
+    others: Vec<(Text, Value)>,
     spec_version: Option<Text>,
 }
 
@@ -122,7 +125,7 @@ impl Attributes {
                     return Err(undecodable(format!("attribute `{name}` of the CloudEvent is a {}", value.kind())));
                 }
                 value => {
-                    said.metadata.insert(name.into(), value);
+                    self.others.push((name.into(), value));
                     return Ok(());
                 }
             },
@@ -140,7 +143,8 @@ impl Attributes {
         Ok(())
     }
 
-    fn finish(self, without: &str) -> Result<Said, Failure> {
+    fn finish(mut self, without: &str) -> Result<Said, Failure> {
+        self.said.metadata = Map::from_entries(self.others);
         match self.spec_version.as_deref() {
             None => Err(undecodable(without)),
             Some(version) if version == "1" || version.starts_with("1.") => Ok(self.said),

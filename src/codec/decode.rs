@@ -4,8 +4,8 @@ use super::cloudevents::{self, Payload};
 use super::written::{Unread, Written};
 use super::{Contract, Envelope, Event, Format, Mapping, Schema, VALUE_SCHEMA_HEADER, moment, position_id, wire};
 use crate::failure::{Class, Failure, Stage};
-use crate::record::{Map, RecordRef, Text, Value, json, read_timestamp};
-use bytes::Bytes;
+use crate::record::json::{self, Wanted};
+use crate::record::{Map, RecordRef, Text, Value, read_timestamp};
 use std::sync::Arc;
 
 /// Header with the id of a message whose envelope is `none`.
@@ -20,12 +20,27 @@ pub const CAUSATION_ID: &str = "causation-id";
 pub struct Decoder {
     contract: Arc<Contract>,
     written: Arc<Written>,
+    /// The fields of the payload that anybody reads, where that is known.
+    fields: Option<Arc<[Text]>>,
 }
 
 impl Decoder {
     /// A decoder by a contract.
     pub fn new(contract: Contract) -> Self {
-        Self { contract: Arc::new(contract), written: Arc::default() }
+        Self { contract: Arc::new(contract), written: Arc::default(), fields: None }
+    }
+
+    /// The same for somebody who reads these fields of the payload and no others. What is wrong with the others is found all the
+    /// same; a payload that is checked against a schema, and one of another format than JSON, has them too.
+    #[must_use]
+    pub fn reading(self, fields: &[Text]) -> Self {
+        let checked = self.contract.types.iter().flatten().any(|(_, schema)| schema.is_some());
+        Self { fields: (!checked).then(|| fields.into()), ..self }
+    }
+
+    /// What is wanted of the payload.
+    fn wanted(&self) -> Wanted<'_> {
+        self.fields.as_deref().map_or(Wanted::All, Wanted::Fields)
     }
 
     /// What the record says. `None` for a tombstone in an envelope that needs a value: nothing happened, it is counted.
@@ -64,7 +79,7 @@ impl Decoder {
                 None => return Ok(None),
             },
             (_, None) => return Ok(None),
-            (Envelope::Event, Some(value)) => enveloped(record, value)?,
+            (Envelope::Event, Some(value)) => enveloped(record, value, self.wanted())?,
             (Envelope::Mapping(mapping), Some(value)) => mapped(record, value, mapping)?,
         }))
     }
@@ -93,21 +108,21 @@ impl Decoder {
         let bytes = match (payload, self.contract.format) {
             (Payload::Bytes(bytes), _) => bytes,
             (Payload::Value(Value::Str(text)), Format::Bytes) => {
-                return Ok(Value::Bytes(Bytes::copy_from_slice(text.as_bytes())));
+                return Ok(Value::Bytes(text.as_bytes().into()));
             }
             (Payload::Value(value), _) => return Ok(value),
         };
         match self.contract.format {
-            Format::Json => read_json(&bytes),
-            Format::Auto => Ok(read_json(&bytes).unwrap_or_else(|_| match std::str::from_utf8(&bytes) {
+            Format::Json => read_json(&bytes, self.wanted()),
+            Format::Auto => Ok(read_json(&bytes, self.wanted()).unwrap_or_else(|_| match std::str::from_utf8(&bytes) {
                 Ok(text) => Value::Str(Text::new(text)),
-                Err(_) => Value::Bytes(Bytes::copy_from_slice(&bytes)),
+                Err(_) => Value::Bytes((*bytes).into()),
             })),
             Format::String => match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(Value::Str(Text::new(text))),
                 Err(error) => Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
             },
-            Format::Bytes => Ok(Value::Bytes(Bytes::copy_from_slice(&bytes))),
+            Format::Bytes => Ok(Value::Bytes((*bytes).into())),
             Format::Avro | Format::Protobuf => Err(undecodable("the payload has a schema, and this says not which")),
         }
     }
@@ -221,15 +236,15 @@ pub(super) struct Said {
 impl Said {
     fn take(&mut self, name: &str, value: Value) -> Result<(), Failure> {
         match name {
-            "id" => self.id = text(&value, name)?,
-            "type" => self.kind = text(&value, name)?,
-            "source" => self.source = text(&value, name)?,
-            "timestamp" => self.time = text(&value, name)?,
+            "id" => self.id = text(value, name)?,
+            "type" => self.kind = text(value, name)?,
+            "source" => self.source = text(value, name)?,
+            "timestamp" => self.time = text(value, name)?,
             "data" => self.data = value,
             "version" => {
                 self.version = match value {
                     Value::Int(number) => Some(number.to_string().into()),
-                    other => text(&other, name)?,
+                    other => text(other, name)?,
                 }
             }
             "metadata" => {
@@ -246,10 +261,15 @@ impl Said {
 }
 
 /// The engine's own envelope. Unknown fields are passed over: it may gain some. Of one that stands twice the last holds.
-fn enveloped(record: &RecordRef<'_>, value: &[u8]) -> Result<Event, Failure> {
+fn enveloped(record: &RecordRef<'_>, value: &[u8], data: Wanted<'_>) -> Result<Event, Failure> {
     let mut said = Said::default();
     let mut wrong = None;
-    let is_map = json::read_fields(value, &mut |name, value| {
+    let wanted = |name: &str| match name {
+        "id" | "type" | "source" | "timestamp" | "version" | "metadata" => Wanted::All,
+        "data" => data,
+        _ => Wanted::Nothing,
+    };
+    let is_map = json::read_fields(value, &wanted, &mut |name, value| {
         if let Err(failure) = said.take(name, value) {
             wrong.get_or_insert(failure);
         }
@@ -260,29 +280,32 @@ fn enveloped(record: &RecordRef<'_>, value: &[u8]) -> Result<Event, Failure> {
     if let Some(failure) = wrong {
         return Err(failure);
     }
-    if let Some(value) = said.metadata.remove("correlationId") {
-        said.correlation_id = text(&value, "metadata.correlationId")?;
+    let id = |name: &str, path| said.metadata.get(name).map_or(Ok(None), |value| text(value.clone(), path));
+    let correlation_id = id("correlationId", "metadata.correlationId")?;
+    let causation_id = id("causationId", "metadata.causationId")?;
+    let is_id = |name: &Text| name == "correlationId" || name == "causationId";
+    if said.metadata.iter().any(|(name, _)| is_id(name)) {
+        let others = said.metadata.iter().filter(|(name, _)| !is_id(name));
+        said.metadata = others.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
-    if let Some(value) = said.metadata.remove("causationId") {
-        said.causation_id = text(&value, "metadata.causationId")?;
-    }
+    (said.correlation_id, said.causation_id) = (correlation_id, causation_id);
     completed(record, said)
 }
 
 /// A foreign envelope. Type and payload must be there, whatever else is missing is derived.
 fn mapped(record: &RecordRef<'_>, value: &[u8], mapping: &Mapping) -> Result<Event, Failure> {
-    let value = read_json(value)?;
+    let value = read_json(value, Wanted::All)?;
     let at = |path: &[Text]| path.iter().try_fold(&value, |value, field| value.get(field));
     let optional = |path: &Option<Vec<Text>>| match path.as_deref().and_then(|path| at(path).map(|value| (path, value))) {
         None => Ok(None),
-        Some((path, value)) => text(value, &path.join(".")),
+        Some((path, value)) => text(value.clone(), &path.join(".")),
     };
     let Some(data) = at(&mapping.data) else {
         return Err(undecodable(format!("the envelope has no `{}`", mapping.data.join("."))));
     };
     let said = Said {
         id: optional(&mapping.id)?,
-        kind: at(&mapping.kind).map_or(Ok(None), |value| text(value, &mapping.kind.join(".")))?,
+        kind: at(&mapping.kind).map_or(Ok(None), |value| text(value.clone(), &mapping.kind.join(".")))?,
         source: optional(&mapping.source)?,
         time: optional(&mapping.time)?,
         version: None,
@@ -315,16 +338,16 @@ fn completed(record: &RecordRef<'_>, said: Said) -> Result<Event, Failure> {
     })
 }
 
-fn read_json(bytes: &[u8]) -> Result<Value, Failure> {
-    json::read(bytes).map_err(|error| undecodable(error.to_string()))
+fn read_json(bytes: &[u8], wanted: Wanted<'_>) -> Result<Value, Failure> {
+    json::read_some(bytes, wanted).map_err(|error| undecodable(error.to_string()))
 }
 
 /// Text that is not empty; null and empty count as missing.
-fn text(value: &Value, name: &str) -> Result<Option<Text>, Failure> {
+fn text(value: Value, name: &str) -> Result<Option<Text>, Failure> {
     match value {
         Value::Null => Ok(None),
-        Value::Str(text) => Ok((!text.is_empty()).then(|| text.clone())),
-        other => Err(wrong_kind(name, "a string", other)),
+        Value::Str(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+        other => Err(wrong_kind(name, "a string", &other)),
     }
 }
 

@@ -146,8 +146,8 @@ impl Encoder {
 
 /// The version of a message type: the N of its `.vN`, else 1.
 pub fn version_of(kind: &str) -> &str {
-    match kind.rsplit_once(".v") {
-        Some((_, digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => digits,
+    match kind.rsplit_once('.').and_then(|(_, last)| last.strip_prefix('v')) {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => digits,
         _ => "1",
     }
 }

@@ -6,7 +6,6 @@
 use super::KeyFormat;
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Text, Value, json};
-use bytes::Bytes;
 
 /// The value of a record's key; null where there is none.
 pub fn read_key(format: KeyFormat, key: Option<&[u8]>) -> Result<Value, Failure> {
@@ -18,7 +17,7 @@ pub fn read_key(format: KeyFormat, key: Option<&[u8]>) -> Result<Value, Failure>
             Err(error) => Err(undecodable(format!("not UTF-8 at byte {}", error.valid_up_to()))),
         },
         KeyFormat::Json => json::read(key).map_err(|error| undecodable(error.to_string())),
-        KeyFormat::Bytes => Ok(Value::Bytes(Bytes::copy_from_slice(key))),
+        KeyFormat::Bytes => Ok(Value::Bytes(key.into())),
     }
 }
 
@@ -37,9 +36,8 @@ pub fn write_key(format: KeyFormat, key: &Value, out: &mut Vec<u8>) -> Result<()
         other => return Err(missing(&format!("a {}, text or an integer is wanted", other.kind()))),
     }
     match (format, key) {
-        (KeyFormat::String | KeyFormat::Bytes, Value::Str(text) | Value::BigInt(text)) => {
-            out.extend_from_slice(text.as_bytes())
-        }
+        (KeyFormat::String | KeyFormat::Bytes, Value::Str(text)) => out.extend_from_slice(text.as_bytes()),
+        (KeyFormat::String | KeyFormat::Bytes, Value::BigInt(digits)) => out.extend_from_slice(digits.as_bytes()),
         (KeyFormat::String | KeyFormat::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
         _ => {
             json::write(key, out).map_err(|error| missing(&error.to_string()))?;

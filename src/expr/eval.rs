@@ -321,7 +321,8 @@ pub(super) fn sort<T>(items: &mut [T], key: impl Fn(&T) -> &Value, fuel: &Fuel) 
 /// Walks a result: bounded in size and depth (however often parts of it are shared), and is it made of JSON's kinds alone?
 pub(super) fn measure(value: &Value, left: &mut usize, depth: usize) -> Res<bool> {
     let size = match value {
-        Value::Str(text) | Value::BigInt(text) => text.len() + 2,
+        Value::Str(text) => text.len() + 2,
+        Value::BigInt(digits) => digits.len() + 2,
         Value::Bytes(bytes) => bytes.len() + 2,
         _ => 4,
     };

@@ -367,7 +367,7 @@ impl Reader<'_> {
     fn literal(&mut self, literal: LiteralValue, at: Span) -> Node {
         Node::Literal(match literal {
             LiteralValue::Boolean(value) => Value::Bool(*value.inner()),
-            LiteralValue::Bytes(value) => Value::Bytes(bytes::Bytes::copy_from_slice(value.inner())),
+            LiteralValue::Bytes(value) => Value::Bytes(value.inner()[..].into()),
             LiteralValue::Double(value) => Value::Double(*value.inner()),
             LiteralValue::Int(value) => Value::Int(*value.inner()),
             LiteralValue::Null => Value::Null,

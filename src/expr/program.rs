@@ -146,6 +146,15 @@ impl Program {
         self.code.as_const()
     }
 
+    /// The name and its field, where the expression is no more than that: `data.id`.
+    pub fn as_field(&self) -> Option<(Slot, &Text)> {
+        let super::code::Op::Fields(of, fields) = &self.code.op else { return None };
+        match (&of.op, &**fields) {
+            (super::code::Op::Name(slot), [field]) => Some((*slot, field)),
+            _ => None,
+        }
+    }
+
     /// The names that it reads, each once.
     pub fn reads(&self) -> &[Read] {
         &self.reads

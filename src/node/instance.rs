@@ -1,7 +1,8 @@
 //! Which instance a record belongs to: the key of an aggregate.
 
 use super::{Frame, Input, World};
-use crate::codec::{KeyFormat, read_key, write_key};
+use crate::codec::{Event, KeyFormat, read_key, write_key};
+use crate::expr::names::DATA;
 use crate::failure::{Class, Failure, Stage};
 use crate::record::{Value, partition_of};
 use crate::topology::model::{Expr, Source, SourceFrom};
@@ -31,6 +32,7 @@ pub fn instance_key<'a>(
     let format = contract.map_or(KeyFormat::String, |contract| contract.key_format);
     let frame = || Frame::new(world, input.event, 0).with_record(record, format);
 
+    let is_text = format != KeyFormat::Json;
     let given = source_key(sources, input.topic).or(key);
     let declared = contract.and_then(|contract| contract.key.as_ref());
     let Some(partitions) = input.partitions else {
@@ -40,7 +42,17 @@ pub fn instance_key<'a>(
     };
     let found = match given.or(declared) {
         Some(expr) => {
-            let found = computed(frame().eval(expr, Stage::Key)?, format)?;
+            let value = match field_of(expr, input.event) {
+                Some(value) => value.clone(),
+                None => frame().eval(expr, Stage::Key)?,
+            };
+            let found = match (value, record.key) {
+                // The bytes are at hand, as a rule.
+                (Value::Str(text), Some(key)) if is_text && !key.is_empty() && text.as_bytes() == key => {
+                    InstanceKey { value: Value::Str(text), bytes: Cow::Borrowed(key) }
+                }
+                (value, _) => computed(value, format)?,
+            };
             if record.key != Some(&*found.bytes) {
                 return Err(mismatch(format!("the record's key is not its `{}`", expr.text)));
             }
@@ -56,6 +68,14 @@ pub fn instance_key<'a>(
         )));
     }
     Ok(found)
+}
+
+/// The value of an expression that is one field of the payload, where the payload has it: without a frame to run it in.
+pub(super) fn field_of<'e>(expr: &Expr, event: &'e Event) -> Option<&'e Value> {
+    match expr.program.as_field()? {
+        (DATA, field) => event.data.get(field),
+        _ => None,
+    }
 }
 
 fn source_key(sources: &[Source], topic: Option<usize>) -> Option<&Expr> {
@@ -82,7 +102,7 @@ fn computed<'a>(value: Value, format: KeyFormat) -> Result<InstanceKey<'a>, Fail
     // An instance is known by text, whatever its key was computed from.
     let value = match value {
         Value::Int(number) => Value::from(number.to_string()),
-        Value::BigInt(digits) => Value::Str(digits),
+        Value::BigInt(digits) => Value::Str(digits.into()),
         other => other,
     };
     Ok(InstanceKey { value, bytes: Cow::Owned(bytes) })

@@ -14,6 +14,7 @@ mod origin;
 mod outbox;
 mod policy;
 mod reader;
+mod reads;
 mod repartition;
 mod replay;
 mod reply;

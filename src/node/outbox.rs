@@ -4,6 +4,7 @@
 //! before it, whatever its events do to the state.
 
 use super::delayed::Kept;
+use super::instance::field_of;
 use super::replay::{REPLAY_HEADER, without_replay};
 use super::{Context, Delayed, Frame, InstanceKey, Outgoing, Stop, Target, Way, World, timer_name};
 use crate::codec::{Draft, Encoder, Event, KeyFormat, Part, derived_id, moment, write_key};
@@ -259,10 +260,13 @@ impl<'a> Outbox<'a> {
         let outlet = self.outlet(to);
         let mut bytes = Vec::new();
         match (&message.key, &outlet.key) {
-            (MessageKey::OfTopic, Some(expr)) => {
-                let key = Frame::new(self.world, event, 0).eval(expr, Stage::Key)?;
-                write_key(outlet.key_format, &key, &mut bytes)?;
-            }
+            (MessageKey::OfTopic, Some(expr)) => match field_of(expr, event) {
+                Some(key) => write_key(outlet.key_format, key, &mut bytes)?,
+                None => {
+                    let key = Frame::new(self.world, event, 0).eval(expr, Stage::Key)?;
+                    write_key(outlet.key_format, &key, &mut bytes)?;
+                }
+            },
             (MessageKey::Given(expr), _) => write_key(outlet.key_format, &frame.eval(expr, Stage::Key)?, &mut bytes)?,
             _ => match (self.instance, frame.untouched_key(outlet.key_format)) {
                 (Some(instance), _) if outlet.key_format == KeyFormat::String => bytes.extend_from_slice(instance),
@@ -381,7 +385,8 @@ impl<'a> Outbox<'a> {
         let draft = Draft::of(event);
         let mut value = Vec::with_capacity(512);
         let some = encoder.value(&draft, &mut value)?;
-        let (mut room, mut headers) = (Vec::new(), Vec::with_capacity(4 + own.len()));
+        // Mostly there are none: no memory for them.
+        let (mut room, mut headers) = (Vec::new(), Vec::new());
         encoder.headers(&draft, &mut room, &mut headers)?;
         headers.extend(self.record.headers.iter().filter(|header| TRACE_HEADERS.contains(&header.name)));
         headers.extend(own.iter().map(Header::as_ref));

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::reads::fields_read;
 use super::{Frame, Way, World};
 use crate::codec::{Decoder, Event};
 use crate::failure::{Class, Failure, Stage};
@@ -35,6 +36,16 @@ impl World {
     pub fn reader(self: &Arc<Self>, topic: Option<usize>) -> Reader {
         let upcasts = may_hold_old_types(&self.topology, topic).then(|| (Arc::clone(self), topic));
         Reader { decoder: self.decoder(topic), upcasts }
+    }
+
+    /// The same for the nodes that take a topic of the plan: payloads have the fields that those read, and may lack others.
+    pub fn reader_of_nodes(self: &Arc<Self>, topic: usize) -> Reader {
+        let reader = self.reader(Some(topic));
+        // What an upcaster makes is made of what it reads.
+        match fields_read(self, topic).filter(|_| reader.upcasts.is_none()) {
+            Some(fields) => Reader { decoder: reader.decoder.reading(&fields), ..reader },
+            None => reader,
+        }
     }
 
     /// Was the record written as another type than the event has that was read from it?

@@ -216,7 +216,7 @@ impl Bench {
         let nodes = 0..world.plan.nodes.len();
         let nodes = nodes.map(|node| compile(&world, node).or_else(|| super::repartition(&world, node))).collect();
         let topics: Vec<Text> = world.plan.topics.iter().map(|topic| topic.name.clone()).collect();
-        let readers = (0..topics.len()).map(|topic| world.reader(Some(topic))).collect();
+        let readers = (0..topics.len()).map(|topic| world.reader_of_nodes(topic)).collect();
         let memory = Memory { topics, now: 1_795_248_000_000, ..Memory::default() };
         Self { world, partitions: 4, memory, dead: Vec::new(), nodes, readers, offsets: BTreeMap::new() }
     }

@@ -59,6 +59,71 @@ aggregates:
   by-json: { from: json, evolve: { a.v1: { set: { n: =data.n, key: =key } } } }
 "#;
 
+const READS: &str = r#"
+skald: 1
+topology: t
+topics:
+  keyed: { partitions: 4, key: data.k, validate: false }
+  checked: { types: { a.v1: { type: object } } }
+  passed: {}
+  changed: {}
+  given: {}
+  sent: {}
+  out: { key: data.o }
+aggregates:
+  fold:
+    from: keyed
+    initial: { n: 0 }
+    evolve:
+      a.v1: { let: { half: data.n / 2 }, set: { n: =half, deep: =data.deep.inner, there: =has(data.maybe) } }
+    updates: { type: b.v1, to: out, data: { o: =state.n } }
+    errors: { emit: { type: c.v1, to: sent, data: { why: =error.code, of: =data.told } } }
+  checks: { from: checked, evolve: { a.v1: { set: { n: =data.n } } } }
+pipelines:
+  passes: { from: passed, steps: [ { filter: data.f }, { emit: { to: out } } ] }
+  sends:
+    from: changed
+    steps:
+      - { name: seen, dedupe: { by: data.id, within: 1m } }
+      - branch: [ { when: data.b, steps: [ { map: { m: =data.c } }, { emit: { type: b.v1, to: sent } } ] } ]
+      - map: { o: =data.d }
+      - set: { p: =data.o }
+      - emit: { type: b.v1, to: out }
+  gives: { from: given, steps: [ { filter: data.f }, { emit: { type: b.v1, to: sent } } ] }
+"#;
+
+#[test]
+fn the_fields_that_nodes_read_are_those_of_all_their_expressions() {
+    let bench = Bench::of_text(READS, no_node);
+    for (topic, expected) in [
+        ("keyed", Some("deep k maybe n told")),
+        ("checked", Some("n")),
+        // As it is it is passed on as bytes, under the key that its topic computes.
+        ("passed", Some("f o")),
+        // The data of after a `map` is another one.
+        ("changed", Some("b c d id o")),
+        ("given", None),
+        // Nobody takes it here.
+        ("sent", None),
+    ] {
+        let fields = super::reads::fields_read(&bench.world, bench.world.topic(topic).expect("a topic of the file"));
+        let fields = fields.map(|mut fields| {
+            fields.sort();
+            fields.join(" ")
+        });
+        assert_eq!(fields.as_deref(), expected, "{topic}");
+    }
+    let value = br#"{"type":"a.v1","data":{"k":"a","n":1,"unread":[1e5,"\n"]}}"#;
+    let given = RecordRef { value: Some(value), ..record("keyed", Some(b"a"), &[]) };
+    let event =
+        bench.world.reader_of_nodes(bench.world.topic("keyed").unwrap()).decode(&given).expect("decodes").expect("a value");
+    assert_eq!(crate::record::json::text(&event.data).unwrap(), r#"{"k":"a","n":1}"#);
+    // Its schema looks at all of it.
+    let event =
+        bench.world.reader_of_nodes(bench.world.topic("checked").unwrap()).decode(&given).expect("decodes").expect("a value");
+    assert!(event.data.get("unread").is_some());
+}
+
 fn no_node(_: &std::sync::Arc<World>, _: usize) -> Option<Box<dyn Node>> {
     None
 }

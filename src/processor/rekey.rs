@@ -11,7 +11,7 @@ pub(super) fn run(run: &mut Run<'_, '_>, expr: &Expr) -> Result<Flow, Failure> {
     write_key(KeyFormat::String, &key, &mut Vec::new())?;
     run.frame.set_key(match key {
         Value::Int(number) => Value::from(number.to_string()),
-        Value::BigInt(digits) => Value::Str(digits),
+        Value::BigInt(digits) => Value::Str(digits.into()),
         other => other,
     });
     Ok(Flow::On)

@@ -14,9 +14,7 @@ pub(super) fn run(run: &mut Run<'_, '_>, template: &Template) -> Result<Flow, Fa
             return Err(run.frame.misfit(&template.at, Stage::Step, message));
         }
     };
-    for (name, value) in fields.iter() {
-        data.insert(name.clone(), value.clone());
-    }
+    data.assign(fields);
     run.frame.set_data(data.into());
     Ok(Flow::On)
 }

@@ -11,23 +11,28 @@ pub fn timestamp_text(moment: Timestamp) -> String {
     }
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
-    let mut text = String::with_capacity(30);
-    let mut put = |number: i64, digits: u32, behind: char| {
-        for place in (0..digits).rev() {
-            text.push(char::from(b'0' + (number / 10_i64.pow(place) % 10) as u8));
-        }
-        text.push(behind);
+    let mut digits = *b"0000-00-00T00:00:00Z";
+    let mut put = |at: usize, number: i64| {
+        digits[at] += (number / 10) as u8;
+        digits[at + 1] += (number % 10) as u8;
     };
-    put(year, 4, '-');
-    put(month, 2, '-');
-    put(day, 2, 'T');
-    put(second / 3_600, 2, ':');
-    put(second / 60 % 60, 2, ':');
-    put(second % 60, 2, 'Z');
+    put(0, year / 100);
+    put(2, year % 100);
+    put(5, month);
+    put(8, day);
+    put(11, second / 3_600);
+    put(14, second / 60 % 60);
+    put(17, second % 60);
+    let mut text = String::with_capacity(30);
+    text.push_str(std::str::from_utf8(&digits).expect("digits and what stands between them"));
     if nanos > 0 {
         text.pop();
-        let digits = format!("{nanos:09}");
-        text.push('.');
+        let (mut digits, mut rest) = (*b".000000000", nanos);
+        for digit in digits[1..10].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        let digits = std::str::from_utf8(&digits).expect("a point and digits");
         text.push_str(digits.trim_end_matches('0'));
         text.push('Z');
     }

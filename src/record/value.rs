@@ -3,7 +3,6 @@
 //! A value is cheap to clone (small texts inline, the rest shared) and has one order of fields: maps are sorted by key, so
 //! that equal values have equal bytes, whichever way they were built.
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
@@ -31,19 +30,24 @@ pub enum Value {
     List(Arc<Vec<Value>>),
     /// A map from text to values, shared.
     Map(Map),
-    /// Bytes.
-    Bytes(Bytes),
+    /// Bytes, shared.
+    Bytes(Arc<[u8]>),
     /// A moment.
     Timestamp(Timestamp),
     /// A length of time.
     Duration(SignedDuration),
     /// The digits of a JSON integer beyond 64 bits: passed through as they are, an error where they are computed with.
-    BigInt(Text),
+    BigInt(Arc<str>),
 }
 
+// What a value takes decides what states in memory take, and what is moved about for each record: no kind may be larger than text.
+const _: () = assert!(size_of::<Value>() == size_of::<Text>());
+
 /// A map from text to values: entries sorted by key, each key once.
+///
+/// The entries lie in one piece of memory of just their size; an empty map has none.
 #[derive(Clone, Debug, Default)]
-pub struct Map(Arc<Vec<(Text, Value)>>);
+pub struct Map(Option<Arc<[(Text, Value)]>>);
 
 impl Value {
     /// Name of its kind, as expressions' `type(x)` and messages say it.
@@ -169,57 +173,77 @@ impl Map {
                 same
             });
         }
-        Self(Arc::new(entries))
+        Self::of_sorted(entries)
+    }
+
+    /// A map of entries that are in order, each key once.
+    fn of_sorted(entries: Vec<(Text, Value)>) -> Self {
+        Self((!entries.is_empty()).then(|| entries.into()))
     }
 
     /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
+        let entries = self.entries();
         // Payloads are mostly a handful of fields: comparing in order beats halving there.
-        if self.0.len() <= 8 {
-            return self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        if entries.len() <= 8 {
+            return entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
         }
-        self.position(key).ok().map(|at| &self.0[at].1)
+        self.position(key).ok().map(|at| &entries[at].1)
     }
 
-    /// Puts a value under a key, in place when nobody shares the map.
+    /// Puts a value under a key, in place when the key is there and nobody shares the map; else the map is made anew.
     pub fn insert(&mut self, key: Text, value: Value) {
-        let at = self.position(&key);
-        let entries = Arc::make_mut(&mut self.0);
-        match at {
-            Ok(at) => entries[at].1 = value,
-            Err(at) => entries.insert(at, (key, value)),
+        match self.position(&key) {
+            Ok(at) => {
+                let entries = self.0.as_mut().expect("a key was found");
+                Arc::make_mut(entries)[at].1 = value;
+            }
+            Err(at) => {
+                let entries = self.entries();
+                let mut more = Vec::with_capacity(entries.len() + 1);
+                more.extend_from_slice(&entries[..at]);
+                more.push((key, value));
+                more.extend_from_slice(&entries[at..]);
+                *self = Self::of_sorted(more);
+            }
         }
     }
 
-    /// Puts the entries of another map in, over those of equal keys.
+    /// Puts the entries of another map in, over those of equal keys: in one walk over both, in place where nobody shares the map
+    /// and it has the keys.
     pub fn assign(&mut self, other: Self) {
-        let Some(own) = Arc::get_mut(&mut self.0) else {
-            // Shared: one copy that has both, instead of a copy that then is changed.
-            let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
-            let mut old = self.0.iter().peekable();
-            for (key, value) in other.0.iter() {
-                while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
-                    merged.push(entry.clone());
-                }
-                old.next_if(|entry| entry.0 == *key);
-                merged.push((key.clone(), value.clone()));
-            }
-            merged.extend(old.cloned());
-            self.0 = Arc::new(merged);
+        if other.is_empty() {
             return;
-        };
-        for (key, value) in Arc::unwrap_or_clone(other.0) {
-            match own.binary_search_by(|(name, _)| name.cmp(&key)) {
-                Ok(at) => own[at].1 = value,
-                Err(at) => own.insert(at, (key, value)),
-            }
         }
+        if let Some(own) = self.0.as_mut().and_then(Arc::get_mut)
+            && let Some(places) = places(own, other.entries())
+        {
+            for ((_, value), at) in other.iter().zip(places) {
+                own[at].1 = value.clone();
+            }
+            return;
+        }
+        let mut merged = Vec::with_capacity(self.len() + other.len());
+        let mut old = self.entries().iter().peekable();
+        for (key, value) in other.iter() {
+            while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
+                merged.push(entry.clone());
+            }
+            old.next_if(|entry| entry.0 == *key);
+            merged.push((key.clone(), value.clone()));
+        }
+        merged.extend(old.cloned());
+        *self = Self::of_sorted(merged);
     }
 
     /// Takes the entry of a key out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key).ok()?;
-        Some(Arc::make_mut(&mut self.0).remove(at).1)
+        let entries = self.entries();
+        let value = entries[at].1.clone();
+        let others = entries[..at].iter().chain(&entries[at + 1..]).cloned();
+        *self = Self::of_sorted(others.collect());
+        Some(value)
     }
 
     /// Is the key there?
@@ -229,32 +253,37 @@ impl Map {
 
     /// Entries in the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Value)> {
-        self.0.iter().map(|(key, value)| (key, value))
+        self.entries().iter().map(|(key, value)| (key, value))
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries().len()
     }
 
     /// Has it no entries?
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries().is_empty()
     }
 
     /// The entries as a sorted slice.
     pub fn entries(&self) -> &[(Text, Value)] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     fn position(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(name, _)| name.as_str().cmp(key))
+        self.entries().binary_search_by(|(name, _)| name.as_str().cmp(key))
     }
+}
+
+/// Where these keys stand; `None` when one of them does not.
+fn places(entries: &[(Text, Value)], keys: &[(Text, Value)]) -> Option<Vec<usize>> {
+    keys.iter().map(|(key, _)| entries.binary_search_by(|(name, _)| name.cmp(key)).ok()).collect()
 }
 
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        std::ptr::eq(self.entries(), other.entries()) || self.entries() == other.entries()
     }
 }
 

@@ -4,6 +4,7 @@ use super::Halt;
 use super::context::StepContext;
 use super::epoch::Epoch;
 use super::meters::Note;
+use super::program::Decode;
 use super::task::{Again, Input, Route, Scene, Standstill, Task};
 use crate::codec::{Event, SCHEMA_PENDING};
 use crate::failure::{Class, Failure, Stage};
@@ -57,7 +58,8 @@ impl Handling<'_, '_> {
     fn first_time(&mut self) -> Result<(), Standstill> {
         let input = self.input;
         if !input.repartitioned {
-            return self.read(input.topic, input.partitions, self.record);
+            let reader = self.scene.program.reader(input.topic);
+            return self.read_with(&**reader, input.topic, input.partitions, self.record);
         }
         let mut headers = Vec::new();
         match first_read(self.record, &mut headers) {
@@ -105,6 +107,16 @@ impl Handling<'_, '_> {
 
     fn read(&mut self, topic: Option<usize>, partitions: Option<u32>, record: &RecordRef<'_>) -> Result<(), Standstill> {
         let decoder = self.scene.program.decoder(topic);
+        self.read_with(&**decoder, topic, partitions, record)
+    }
+
+    fn read_with(
+        &mut self,
+        decoder: &dyn Decode,
+        topic: Option<usize>,
+        partitions: Option<u32>,
+        record: &RecordRef<'_>,
+    ) -> Result<(), Standstill> {
         match catch_unwind(AssertUnwindSafe(|| decoder.decode(record))) {
             Ok(Ok(Some(event))) => self.steps(topic, partitions, record, &event),
             Ok(Ok(None)) => {

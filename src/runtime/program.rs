@@ -46,6 +46,8 @@ pub struct Program {
     /// Nodes, as in the plan.
     pub(super) nodes: Vec<Arc<dyn Node>>,
     decoders: Vec<Arc<dyn Decode>>,
+    /// The same for records that are met where the nodes which take them are the plan's: they make what those read.
+    readers: Vec<Arc<dyn Decode>>,
     undeclared: Arc<dyn Decode>,
     /// Per node: how its sources are read, in the order of [`PlannedNode::sources`], then its patterns.
     pub(super) policies: Vec<Vec<SourcePolicy>>,
@@ -71,7 +73,9 @@ impl Program {
         let decoder = |topic| -> Arc<dyn Decode> { Arc::new(world.reader(topic)) };
         let decoders = (0..plan.topics.len()).map(|topic| decoder(Some(topic))).collect();
         let policies = plan.nodes.iter().map(|node| policies(world, node)).collect();
-        Self::of_parts(plan, nodes, decoders, decoder(None), policies)
+        let reader = |topic| -> Arc<dyn Decode> { Arc::new(world.reader_of_nodes(topic)) };
+        let readers = (0..plan.topics.len()).map(reader).collect();
+        Self { readers, ..Self::of_parts(plan, nodes, decoders, decoder(None), policies) }
     }
 
     /// With the headers of its dead letters spelled like this.
@@ -94,10 +98,16 @@ impl Program {
         assert_eq!(decoders.len(), plan.topics.len(), "a decoder for each topic of the plan");
         assert_eq!(policies.len(), plan.nodes.len(), "policies for each node of the plan");
         let topics = plan.topics.iter().enumerate().map(|(at, topic)| (topic.name.clone(), at)).collect();
-        Self { plan, nodes, decoders, undeclared, policies, topics, letters: Spelling::default() }
+        let readers = decoders.clone();
+        Self { plan, nodes, decoders, readers, undeclared, policies, topics, letters: Spelling::default() }
     }
 
-    /// The decoder of a topic by its index, or of one that only a pattern found.
+    /// The decoder of a topic by its index for the nodes that take it, or of one that only a pattern found.
+    pub(super) fn reader(&self, topic: Option<usize>) -> &Arc<dyn Decode> {
+        topic.map_or(&self.undeclared, |topic| &self.readers[topic])
+    }
+
+    /// The decoder of a topic by its index for whatever node, or of one that only a pattern found.
     pub(super) fn decoder(&self, topic: Option<usize>) -> &Arc<dyn Decode> {
         topic.map_or(&self.undeclared, |topic| &self.decoders[topic])
     }

@@ -152,7 +152,8 @@ impl Logical {
             (Self::TimeOfDay(_), Value::Duration(length)) => self.read(&Value::Int(self.count_of_length(*length)?))?,
             (Self::Decimal { precision, scale }, value) => {
                 let text = match value {
-                    Value::Str(text) | Value::BigInt(text) => text.clone(),
+                    Value::Str(text) => text.clone(),
+                    Value::BigInt(digits) => digits.clone().into(),
                     Value::Int(number) => number.to_string().into(),
                     // The shortest text that is this double and no other.
                     Value::Double(number) if number.is_finite() => number.to_string().into(),

@@ -3,7 +3,6 @@
 use super::plan::{Op, RecordOp};
 use super::{DEPTH_MAX, Plan};
 use crate::record::{Map, Text, Value};
-use bytes::Bytes;
 
 /// Values that a record may ask for without bytes of its own: nulls, defaults, empty records.
 const FREE_VALUES: usize = 100_000;
@@ -45,9 +44,9 @@ impl<'a> Reading<'a> {
             Op::Widened => Value::Double(self.long()? as f64),
             Op::Float => Value::Double(f64::from(f32::from_le_bytes(self.array()?))),
             Op::Double => Value::Double(f64::from_le_bytes(self.array()?)),
-            Op::Bytes => Value::Bytes(Bytes::copy_from_slice(self.sized()?)),
+            Op::Bytes => Value::Bytes(self.sized()?.into()),
             Op::Text => Value::Str(Text::new(self.text()?)),
-            Op::Fixed(size) => Value::Bytes(Bytes::copy_from_slice(self.take(*size)?)),
+            Op::Fixed(size) => Value::Bytes(self.take(*size)?.into()),
             Op::Enum(symbols) => Value::Str(self.symbol(symbols)?),
             Op::Array(items) => {
                 let mut list = Vec::new();

@@ -4,7 +4,6 @@ use super::decimal;
 use crate::codec::{Error, Result};
 use crate::record::{Map, Text, Value};
 use apache_avro::schema::{Aliases, InnerDecimalSchema, Name, UuidSchema};
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
@@ -464,8 +463,8 @@ pub(super) fn uuid_text(uuid: uuid::Uuid) -> Text {
 }
 
 /// Bytes of a default: each character is one.
-fn latin(text: &str) -> Option<Bytes> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>().map(Bytes::from)
+fn latin(text: &str) -> Option<Arc<[u8]>> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
 fn named(name: &Name, aliases: &Aliases) -> Named {

@@ -7,7 +7,6 @@ use super::cursor::{Cursor, Wire, unzigzag};
 use super::shape::{Field, MapKey, Message, Rule, Table, unsigned};
 use super::{DEPTH_MAX, Schema, Shape};
 use crate::record::{Map, Text, Value};
-use bytes::Bytes;
 
 /// Values that a record may ask for without bytes of its own: defaults of messages.
 const FREE_VALUES: usize = 100_000;
@@ -180,7 +179,7 @@ impl<'a> Reading<'a> {
             MapKey::Bool => Text::new_static(if self.cursor.varint()? == 0 { "false" } else { "true" }),
             MapKey::Number(shape) => match self.scalar(shape)? {
                 Value::Int(number) => number.to_string().into(),
-                Value::BigInt(digits) => digits,
+                Value::BigInt(digits) => digits.into(),
                 other => return Err(format!("a {} is no key", other.kind())),
             },
         })
@@ -204,7 +203,7 @@ impl<'a> Reading<'a> {
             Shape::Float => Value::Double(f32::from_le_bytes(cursor.array()?).into()),
             Shape::Double => Value::Double(f64::from_le_bytes(cursor.array()?)),
             Shape::Text => Value::Str(Text::new(cursor.text()?)),
-            Shape::Bytes => Value::Bytes(Bytes::copy_from_slice(cursor.sized()?)),
+            Shape::Bytes => Value::Bytes(cursor.sized()?.into()),
             Shape::Enum(at) => Value::Str(self.table.enums[at].name_of(cursor.varint()? as i32)),
             Shape::Message(_) | Shape::Group(_) => unreachable!("messages have a road of their own"),
         })
@@ -294,7 +293,7 @@ impl Table {
             Shape::Bool => Value::Bool(false),
             Shape::Float | Shape::Double => Value::Double(0.0),
             Shape::Text => Value::from(""),
-            Shape::Bytes => Value::Bytes(Bytes::new()),
+            Shape::Bytes => Value::Bytes([].into()),
             Shape::Enum(at) => Value::Str(self.enums[at].symbols.first().cloned().unwrap_or_default()),
             Shape::Message(_) | Shape::Group(_) => Value::Null,
             _ => Value::Int(0),

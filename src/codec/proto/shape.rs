@@ -5,7 +5,6 @@ use super::files::siblings;
 use super::known::Known;
 use crate::codec::{Error, Result};
 use crate::record::{Map, Text, Value};
-use bytes::Bytes;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as Theirs};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -294,7 +293,7 @@ impl Making {
             (Theirs::F32(number), _) => Value::Double((*number).into()),
             (Theirs::F64(number), _) => Value::Double(*number),
             (Theirs::String(text), _) => Value::from(text.as_str()),
-            (Theirs::Bytes(bytes), _) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+            (Theirs::Bytes(bytes), _) => Value::Bytes(bytes[..].into()),
             (Theirs::EnumNumber(number), Shape::Enum(at)) => Value::Str(self.table.enums[at].name_of(*number)),
             _ => Value::Null,
         }

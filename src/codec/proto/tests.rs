@@ -3,7 +3,6 @@
 use super::*;
 use crate::codec::Result as CodecResult;
 use crate::record::{Map, Value, json};
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 mod reference;
@@ -216,7 +215,7 @@ fn values_are_those_of_the_mapping_to_json_or_better() {
     }
     let style = back.get("style").and_then(Value::as_map).expect("a message");
     assert!(matches!(style.get("ratio"), Some(Value::Double(number)) if number.is_infinite()), "a declared default");
-    assert_eq!(style.get("raw"), Some(&Value::Bytes(Bytes::from_static(b"a\x01b"))));
+    assert_eq!(style.get("raw"), Some(&Value::Bytes(b"a\x01b"[..].into())));
     assert_eq!((style.get("size"), style.get("kind")), (Some(&Value::Int(7)), Some(&Value::from("ROUND"))));
     assert_eq!(style.get("name"), None);
     assert!(matches!(back.get("at"), Some(Value::Timestamp(_))));

@@ -106,7 +106,7 @@ fn bytes(args: &[Val<'_>], fuel: &Fuel) -> Res<Value> {
         Value::Bytes(bytes) => Ok(Value::Bytes(bytes.clone())),
         Value::Str(text) => {
             fuel.build(text.len())?;
-            Ok(Value::Bytes(bytes::Bytes::copy_from_slice(text.as_bytes())))
+            Ok(Value::Bytes(text.as_bytes().into()))
         }
         other => ops::no_overload("bytes", &[other]),
     }

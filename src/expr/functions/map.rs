@@ -126,14 +126,13 @@ fn pick(args: &[Val<'_>], fuel: &Fuel) -> Res<Value> {
 }
 
 fn omit(args: &[Val<'_>], fuel: &Fuel) -> Res<Value> {
-    let mut map = map_of("omit", &args[0])?.clone();
+    let map = map_of("omit", &args[0])?;
     fuel.build_elements(map.len())?;
-    for name in names("omit", &args[1], fuel)? {
-        // The first removal copies the map, each moves what follows.
-        fuel.burn(map.len() / 64)?;
-        map.remove(name);
-    }
-    Ok(map.into())
+    let mut names = names("omit", &args[1], fuel)?;
+    fuel.burn(names.len())?;
+    names.sort_unstable();
+    let kept = map.iter().filter(|(key, _)| names.binary_search(key).is_err());
+    Ok(Value::Map(kept.map(|(key, value)| (key.clone(), value.clone())).collect()))
 }
 
 fn keys(args: &[Val<'_>], fuel: &Fuel) -> Res<Value> {

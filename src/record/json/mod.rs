@@ -17,7 +17,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use super::Value;
+use super::{Text, Value};
 use plain::plain;
 
 /// Lists and maps within each other, at most; when written as when read, so that what was written can be read again.
@@ -66,15 +66,35 @@ pub enum Error {
     NotFinite,
 }
 
-/// Reads one value; nothing but white space may be around it.
-pub fn read(text: &[u8]) -> Result<Value, Error> {
-    read::read(text)
+/// What is wanted of a value. The rest is gone over: what is wrong with it is found, and no value is made of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'w> {
+    /// The whole.
+    All,
+    /// Of a map these fields, as far as it has them; a value of another kind is wanted whole.
+    Fields(&'w [Text]),
+    /// Nothing.
+    Nothing,
 }
 
-/// Reads one map, handing its fields over in the order written, a field that stands twice twice: for envelopes, whose map
-/// nobody needs. False: the text is a value of another kind, and nothing was handed over.
-pub fn read_fields(text: &[u8], each: &mut dyn FnMut(&str, Value)) -> Result<bool, Error> {
-    read::read_fields(text, each)
+/// Reads one value; nothing but white space may be around it.
+pub fn read(text: &[u8]) -> Result<Value, Error> {
+    read::read(text, Wanted::All)
+}
+
+/// Reads what is wanted of one value, null where nothing is; errors are those of [`read`].
+pub fn read_some(text: &[u8], wanted: Wanted<'_>) -> Result<Value, Error> {
+    read::read(text, wanted)
+}
+
+/// Reads one map, handing over what is wanted of its fields in the order written, a field that stands twice twice: for envelopes,
+/// whose map nobody needs. False: the text is a value of another kind, and nothing was handed over.
+pub fn read_fields<'w>(
+    text: &[u8],
+    wanted: &dyn Fn(&str) -> Wanted<'w>,
+    each: &mut dyn FnMut(&str, Value),
+) -> Result<bool, Error> {
+    read::read_fields(text, wanted, each)
 }
 
 /// Appends the text of a value. After an error `out` holds a part of it.

@@ -1,31 +1,35 @@
 //! From text to values.
 
-use super::{DEPTH_MAX, Error};
+use super::{DEPTH_MAX, Error, Wanted};
 use crate::record::{Map, Text, Value};
+use std::borrow::Cow;
 
-pub(super) fn read(text: &[u8]) -> Result<Value, Error> {
-    let text = std::str::from_utf8(text).map_err(|error| Error::Utf8 { at: error.valid_up_to() })?;
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, scratch: String::new() };
-    let value = reader.value(0)?;
-    match reader.next_token() {
-        None => Ok(value),
-        Some(_) => Err(reader.wrong("end of the text")),
-    }
+pub(super) fn read(text: &[u8], wanted: Wanted<'_>) -> Result<Value, Error> {
+    let mut reader = Reader::of(text)?;
+    let value = reader.wanted(wanted, 0)?;
+    reader.end()?;
+    Ok(value.unwrap_or_default())
 }
 
-pub(super) fn read_fields(text: &[u8], each: &mut dyn FnMut(&str, Value)) -> Result<bool, Error> {
-    let text = std::str::from_utf8(text).map_err(|error| Error::Utf8 { at: error.valid_up_to() })?;
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, scratch: String::new() };
+pub(super) fn read_fields<'w>(
+    text: &[u8],
+    wanted: &dyn Fn(&str) -> Wanted<'w>,
+    each: &mut dyn FnMut(&str, Value),
+) -> Result<bool, Error> {
+    let mut reader = Reader::of(text)?;
     let is_map = reader.next_token() == Some(b'{');
     if is_map {
-        reader.fields(0, &mut |key, value| each(&key, value))?;
+        reader.fields(0, |reader, key| {
+            if let Some(value) = reader.wanted(wanted(key), 1)? {
+                each(key, value);
+            }
+            Ok(())
+        })?;
     } else {
-        reader.value(0)?;
+        reader.skip(0)?;
     }
-    match reader.next_token() {
-        None => Ok(is_map),
-        Some(_) => Err(reader.wrong("end of the text")),
-    }
+    reader.end()?;
+    Ok(is_map)
 }
 
 struct Reader<'a> {
@@ -38,9 +42,30 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn of(text: &'a [u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(text).map_err(|error| Error::Utf8 { at: error.valid_up_to() })?;
+        Ok(Self { text, bytes: text.as_bytes(), at: 0, scratch: String::new() })
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self.next_token() {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("end of the text")),
+        }
+    }
+
+    /// What is wanted of the next value; none, where nothing is.
+    fn wanted(&mut self, wanted: Wanted<'_>, depth: usize) -> Result<Option<Value>, Error> {
+        match wanted {
+            Wanted::Nothing => self.skip(depth).map(|()| None),
+            Wanted::Fields(names) if self.next_token() == Some(b'{') => self.some_of_map(names, depth).map(Some),
+            Wanted::All | Wanted::Fields(_) => self.value(depth).map(Some),
+        }
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value, Error> {
         match self.next_token() {
-            Some(b'"') => self.string().map(|text| Value::Str(Text::new(text))),
+            Some(b'"') => self.string().map(|plain| Value::Str(Text::new(plain.unwrap_or(&self.scratch)))),
             Some(b'{') => self.map(depth),
             Some(b'[') => self.list(depth),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -51,18 +76,44 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Goes over the next value: all that is wrong with it is found, nothing of it is kept.
+    fn skip(&mut self, depth: usize) -> Result<(), Error> {
+        match self.next_token() {
+            Some(b'"') => self.skip_string(),
+            Some(b'{') => self.fields(depth, |reader, _| reader.skip(depth + 1)),
+            Some(b'[') => self.elements(depth, |reader| reader.skip(depth + 1)),
+            _ => self.value(depth).map(drop),
+        }
+    }
+
     fn map(&mut self, depth: usize) -> Result<Value, Error> {
         let mut entries = Vec::new();
-        self.fields(depth, &mut |key, value| {
+        self.fields(depth, |reader, key| {
+            let value = reader.value(depth + 1)?;
             if entries.is_empty() {
                 entries.reserve(8);
             }
-            entries.push((key, value));
+            entries.push((Text::new(key), value));
+            Ok(())
         })?;
-        Ok(Value::Map(if entries.is_empty() { Map::new() } else { Map::from_entries(entries) }))
+        Ok(Value::Map(Map::from_entries(entries)))
     }
 
-    fn fields(&mut self, depth: usize, each: &mut impl FnMut(Text, Value)) -> Result<(), Error> {
+    /// The next map with those of its fields that are wanted.
+    fn some_of_map(&mut self, names: &[Text], depth: usize) -> Result<Value, Error> {
+        let mut entries = Vec::with_capacity(names.len());
+        self.fields(depth, |reader, key| {
+            match names.iter().find(|name| *name == key) {
+                Some(name) => entries.push((name.clone(), reader.value(depth + 1)?)),
+                None => reader.skip(depth + 1)?,
+            }
+            Ok(())
+        })?;
+        Ok(Value::Map(Map::from_entries(entries)))
+    }
+
+    /// Calls `each` at the value of every field of the next map: it must go over it.
+    fn fields(&mut self, depth: usize, mut each: impl FnMut(&mut Self, &str) -> Result<(), Error>) -> Result<(), Error> {
         if depth == DEPTH_MAX {
             return Err(Error::TooDeep);
         }
@@ -75,13 +126,15 @@ impl<'a> Reader<'a> {
             if self.next_token() != Some(b'"') {
                 return Err(self.wrong("a key in double quotes"));
             }
-            let key = Text::new(self.string()?);
+            let key = match self.string()? {
+                Some(plain) => Cow::Borrowed(plain),
+                None => Cow::Owned(self.scratch.clone()),
+            };
             if self.next_token() != Some(b':') {
                 return Err(self.wrong("`:`"));
             }
             self.at += 1;
-            let value = self.value(depth + 1)?;
-            each(key, value);
+            each(self, &key)?;
             match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
@@ -94,22 +147,31 @@ impl<'a> Reader<'a> {
     }
 
     fn list(&mut self, depth: usize) -> Result<Value, Error> {
+        let mut items = Vec::new();
+        self.elements(depth, |reader| {
+            items.push(reader.value(depth + 1)?);
+            Ok(())
+        })?;
+        Ok(Value::list(items))
+    }
+
+    /// Calls `each` at every element of the next list: it must go over it.
+    fn elements(&mut self, depth: usize, mut each: impl FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         if depth == DEPTH_MAX {
             return Err(Error::TooDeep);
         }
         self.at += 1;
-        let mut items = Vec::new();
         if self.next_token() == Some(b']') {
             self.at += 1;
-            return Ok(Value::list(items));
+            return Ok(());
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            each(self)?;
             match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Value::list(items));
+                    return Ok(());
                 }
                 _ => return Err(self.wrong("`,` or `]`")),
             }
@@ -149,7 +211,7 @@ impl<'a> Reader<'a> {
                 return Ok(Value::Int(if negative { -small } else { small }));
             }
             let digits = &self.text[start..self.at];
-            return Ok(digits.parse().map_or_else(|_| Value::BigInt(Text::new(digits)), Value::Int));
+            return Ok(digits.parse().map_or_else(|_| Value::BigInt(digits.into()), Value::Int));
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -174,14 +236,14 @@ impl<'a> Reader<'a> {
         if self.at == start { Err(self.wrong("a digit")) } else { Ok(()) }
     }
 
-    /// The string whose opening quote is next: borrowed from the text, or from the scratch where it has escapes.
-    fn string(&mut self) -> Result<&str, Error> {
+    /// The string whose opening quote is next: as it stands in the text; none where it has escapes, then it is in the scratch.
+    fn string(&mut self) -> Result<Option<&'a str>, Error> {
         self.at += 1;
         let start = self.at;
         self.skip_plain();
         if self.peek() == Some(b'"') {
             self.at += 1;
-            return Ok(&self.text[start..self.at - 1]);
+            return Ok(Some(&self.text[start..self.at - 1]));
         }
         self.scratch.clear();
         let mut plain = start;
@@ -190,18 +252,40 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(&self.scratch);
+                    return Ok(None);
                 }
                 Some(b'\\') => {
                     let escaped = self.escape()?;
                     self.scratch.push(escaped);
                 }
-                Some(_) => return Err(self.wrong("an escape in place of a control character")),
-                None => return Err(self.wrong("`\"`")),
+                _ => return Err(self.unended()),
             }
             plain = self.at;
             self.skip_plain();
         }
+    }
+
+    /// Goes over the string whose opening quote is next.
+    fn skip_string(&mut self) -> Result<(), Error> {
+        self.at += 1;
+        loop {
+            self.skip_plain();
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.escape()?;
+                }
+                _ => return Err(self.unended()),
+            }
+        }
+    }
+
+    /// What stands where a string would go on, and may not.
+    fn unended(&self) -> Error {
+        self.wrong(if self.at < self.bytes.len() { "an escape in place of a control character" } else { "`\"`" })
     }
 
     /// Goes to the next quote, backslash or control character, or to the end.

@@ -93,7 +93,7 @@ fn nesting_is_bounded_when_read_and_when_written() {
 fn kinds_that_json_lacks_are_written_as_text() {
     let moment: jiff::Timestamp = "2026-11-21T08:00:00.25Z".parse().unwrap();
     let map = Map::from_entries(vec![
-        ("b".into(), Value::Bytes(bytes::Bytes::from_static(b"\x00\xff"))),
+        ("b".into(), Value::Bytes(b"\x00\xff".as_slice().into())),
         ("d".into(), Value::Duration(parse_duration("1m30s").unwrap())),
         ("t".into(), Value::Timestamp(moment)),
     ]);
@@ -155,13 +155,43 @@ proptest! {
             // The whole of it, and a part: both readers agree on either.
             for text in [text.as_bytes(), &text.as_bytes()[..cut.min(text.len())]] {
                 let mut fields = Vec::new();
-                let found = read_fields(text, &mut |key, value| fields.push((key.into(), value)));
+                let found = read_fields(text, &|_| Wanted::All, &mut |key, value| fields.push((key.into(), value)));
                 match (found, read(text)) {
                     (Ok(true), Ok(Value::Map(map))) => prop_assert_eq!(Map::from_entries(fields), map),
                     (Ok(false), Ok(other)) => prop_assert!(!matches!(other, Value::Map(_)) && fields.is_empty()),
                     (Err(one), Err(two)) => prop_assert_eq!(one, two),
                     other => prop_assert!(false, "{:?}", other),
                 }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_wanted_is_what_the_whole_has_and_what_is_wrong_is_found_all_the_same(
+        entries in prop::collection::vec(("[ab\n]{0,2}", any_value()), 0..6),
+        wanted in prop::collection::vec("[ab\n]{0,2}", 0..3),
+        cut in 0..400_usize,
+        changed in any::<(prop::sample::Index, u8)>(),
+    ) {
+        // As it was written, fields that stand twice included; then cut, and with one byte changed.
+        let fields: Vec<_> = entries.iter().map(|(key, value)| format!("{}:{}", written(&key.as_str().into()), written(value))).collect();
+        let text = format!("{{{}}}", fields.join(",")).into_bytes();
+        let mut other = text.clone();
+        let at = changed.0.index(other.len());
+        other[at] = changed.1;
+        let names: Vec<Text> = wanted.iter().map(Text::new).collect();
+        for text in [&text[..], &text[..cut.min(text.len())], &other] {
+            match (read(text), read_some(text, Wanted::Fields(&names)), read_some(text, Wanted::Nothing)) {
+                (Ok(Value::Map(whole)), Ok(Value::Map(some)), Ok(Value::Null)) => {
+                    let left = whole.iter().filter(|(key, _)| names.contains(key));
+                    let left: Map = left.map(|(key, value)| (key.clone(), value.clone())).collect();
+                    prop_assert_eq!(some, left);
+                }
+                (Ok(whole), Ok(some), Ok(Value::Null)) => prop_assert_eq!(whole, some),
+                (Err(one), Err(two), Err(three)) => prop_assert_eq!((&one, &one), (&two, &three)),
+                other => prop_assert!(false, "{:?}", other),
             }
         }
     }

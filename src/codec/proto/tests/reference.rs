@@ -190,7 +190,7 @@ fn scalar(value: &Theirs, kind: &Kind) -> Option<Value> {
         Theirs::F32(number) => Value::Double((*number).into()),
         Theirs::F64(number) => Value::Double(*number),
         Theirs::String(text) => Value::from(text.as_str()),
-        Theirs::Bytes(bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+        Theirs::Bytes(bytes) => Value::Bytes(bytes[..].into()),
         Theirs::EnumNumber(number) => {
             let Kind::Enum(symbols) = kind else { unreachable!("numbers of enums are of enums") };
             let first = symbols.enum_descriptor_proto().value.iter().find(|symbol| symbol.number() == *number);
