@@ -16,7 +16,7 @@
 
 mod fixture;
 
-use fixture::{Epoch, ORDER, RESERVE, SCHEMA, node, readers, record, step, wide, world};
+use fixture::{Epoch, ORDER, RESERVE, SCHEMA, node, record, step, world};
 use skald::broker::{Batch, NewRecord};
 use skald::expr::{EvalError, Expect, Fuel, Names, Scope, Slot, Type, compile, names};
 use skald::record::{Map, Value, json, partition_of};
@@ -39,12 +39,11 @@ const MANY: u64 = 1_200;
 /// A name and what is done in one round.
 type Case = (&'static str, fn(u64));
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 9] = [
     ("decode", |rounds| steps("", rounds)),
     ("forward", |rounds| steps("large", rounds)),
     ("fold", |rounds| steps("customers", rounds)),
     ("decide", |rounds| steps("stock", rounds)),
-    ("unread", unread),
     ("parse", parse),
     ("serialize", serialize),
     ("expression", expression),
@@ -139,15 +138,6 @@ fn steps(name: &str, rounds: u64) {
     let (node, mut epoch) = (node(&world, name), Epoch::default());
     for _ in 0..rounds {
         step(&world, &decoder, &*node, &record, &mut epoch);
-    }
-}
-
-/// A record of a hundred fields, of which three are read, to its event.
-fn unread(rounds: u64) {
-    let ([(_, decoder), _], value) = (readers(), wide(100));
-    let record = record(&value);
-    for _ in 0..rounds {
-        black_box(decoder.decode(black_box(&record)).expect("a good record"));
     }
 }
 

@@ -8,7 +8,8 @@
 mod fixture;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fixture::{Epoch, ORDER, RESERVE, SCHEMA, node, readers, record, step, wide, world};
+use fixture::{Epoch, ORDER, RESERVE, SCHEMA, node, record, step, world};
+use skald::codec::{Contract, Decoder};
 use std::hint::black_box;
 
 fn steps(c: &mut Criterion) {
@@ -26,6 +27,19 @@ fn steps(c: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// An event of some 3,000 bytes whose payload has three fields that somebody reads and so many that nobody does.
+fn wide(unread: usize) -> String {
+    let note = "x".repeat(3_000 / unread - 16);
+    let others: String = (0..unread).map(|number| format!(r#","field{number:05}":"{note}""#)).collect();
+    ORDER.replacen(r#""data":{"#, &format!(r#""data":{{"id":1{others},"#), 1)
+}
+
+/// A decoder for somebody who reads three fields of it, and one for somebody who reads all.
+fn readers() -> [(&'static str, Decoder); 2] {
+    let decoder = || Decoder::new(Contract::default());
+    [("some", decoder().reading(&["customer".into(), "orderId".into(), "total".into()])), ("all", decoder())]
 }
 
 fn unread(c: &mut Criterion) {
