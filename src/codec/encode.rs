@@ -62,7 +62,8 @@ impl Encoder {
     /// The payload as a reader of the topic will find it, or why it may not be written (`SCHEMA_INVALID`, permanent).
     pub fn accept(&self, kind: &str, data: Value) -> std::result::Result<Value, Failure> {
         match self.contract.schema(kind) {
-            Some(_) if self.contract.registered.unchecked => Ok(data),
+            // Avro and Protobuf are written from what their schema has made of a value.
+            Some(_) if self.contract.format == Format::Json && self.contract.registered.unchecked => Ok(data),
             // Null without an envelope is a tombstone, which no schema knows.
             Some(schema) if !(data.is_null() && self.is_bare()) => {
                 schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))

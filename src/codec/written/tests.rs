@@ -204,6 +204,11 @@ fn messages_are_written_behind_the_id_of_their_schema() {
         );
     }
     assert_eq!(encoder.accept("order.paid.v1", Value::Null), Ok(Value::Null));
+    let mut unchecked = contract(&schemas, &types);
+    unchecked.registered.unchecked = true;
+    let unchecked = Encoder::new(unchecked).expect("it can be written");
+    let refused = unchecked.accept("order.paid.v1", json::read(br#"{"id":1}"#).expect("JSON"));
+    assert!(refused.is_err(), "Avro always is what its schema says");
 }
 
 const PLACED: &str =
