@@ -55,6 +55,10 @@ pub struct BatchRecord<'a> {
     place: &'a Place,
 }
 
+/// The most that a record takes in a request beside key, value and headers, and a header beside its name and value.
+const RECORD_BYTES: usize = 36;
+const HEADER_BYTES: usize = 10;
+
 /// A place in a batch to cut back to.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchMark {
@@ -138,16 +142,31 @@ impl Batch {
         self.records.iter().map(|place| BatchRecord { batch: self, place })
     }
 
-    /// The records partition by partition, those of each in order. Partitions come in the order of their first records.
-    pub fn iter_by_partition(&self) -> impl Iterator<Item = BatchRecord<'_>> {
-        let mut turns: FxHashMap<(u16, Partition), u32> = FxHashMap::default();
-        let mut order: Vec<(u32, &Place)> = Vec::with_capacity(self.records.len());
-        for place in &self.records {
-            let next = turns.len() as u32;
-            order.push((*turns.entry((place.topic, place.partition)).or_insert(next), place));
+    /// The records in rounds, in each of them partition by partition: those of a partition stay in order, and a round has at most
+    /// `bytes_max` bytes and `records_max` records of one, or a single record that is larger. With each its round, from 0.
+    pub fn in_rounds(&self, bytes_max: usize, records_max: usize) -> impl Iterator<Item = (u32, BatchRecord<'_>)> {
+        /// How far a partition is.
+        struct Turn {
+            number: u32,
+            round: u32,
+            bytes: usize,
+            records: usize,
         }
-        order.sort_by_key(|(turn, _)| *turn);
-        order.into_iter().map(|(_, place)| BatchRecord { batch: self, place })
+        let mut turns: FxHashMap<(u16, Partition), Turn> = FxHashMap::default();
+        let mut order: Vec<(u32, u32, &Place)> = Vec::with_capacity(self.records.len());
+        for place in &self.records {
+            let next = Turn { number: turns.len() as u32, round: 0, bytes: 0, records: 0 };
+            let turn = turns.entry((place.topic, place.partition)).or_insert(next);
+            let bytes = BatchRecord { batch: self, place }.wire_bytes();
+            if turn.records > 0 && (turn.bytes + bytes > bytes_max || turn.records >= records_max) {
+                *turn = Turn { round: turn.round + 1, bytes: 0, records: 0, ..*turn };
+            }
+            turn.bytes += bytes;
+            turn.records += 1;
+            order.push((turn.round, turn.number, place));
+        }
+        order.sort_by_key(|(round, turn, _)| (*round, *turn));
+        order.into_iter().map(|(round, _, place)| (round, BatchRecord { batch: self, place }))
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -197,6 +216,14 @@ impl<'a> BatchRecord<'a> {
         })
     }
 
+    /// What it takes in a request, roughly and rather more.
+    fn wire_bytes(&self) -> usize {
+        let length = |range: &Option<Range<usize>>| range.as_ref().map_or(0, ExactSizeIterator::len);
+        let headers = &self.batch.headers[self.place.headers.clone()];
+        let headers: usize = headers.iter().map(|header| header.name.len() + length(&header.value) + HEADER_BYTES).sum();
+        length(&self.place.key) + length(&self.place.value) + headers + RECORD_BYTES
+    }
+
     /// Calls `each` with the record as a reader would see it, at `offset`.
     pub fn with_ref<R>(&self, offset: i64, each: impl FnOnce(RecordRef<'_>) -> R) -> R {
         let headers: Vec<HeaderRef<'_>> = self.headers().collect();
@@ -213,17 +240,47 @@ impl<'a> BatchRecord<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test's own keys")]
 mod tests {
     use super::*;
 
-    #[test]
-    fn records_come_partition_by_partition_and_those_of_each_in_order() {
+    /// Topic, partition and key of each record.
+    fn batch(records: &[(u16, Partition, &str)]) -> Batch {
         let mut batch = Batch::new(vec!["a".into(), "b".into()]);
-        for (topic, partition, key) in [(0, 1, "1"), (1, 0, "2"), (0, 1, "3"), (0, 0, "4"), (1, 0, "5"), (0, 1, "6")] {
-            let key = Some(str::as_bytes(key));
+        for (topic, partition, key) in records {
+            let (topic, partition, key) = (*topic, *partition, Some(key.as_bytes()));
             batch.push(NewRecord { topic, partition, timestamp: 0, key, value: None, headers: &[] });
         }
-        let keys: Vec<_> = batch.iter_by_partition().map(|record| record.key().map_or(0, |key| key[0])).collect();
-        assert_eq!(keys, b"136254");
+        batch
+    }
+
+    fn rounds(batch: &Batch, bytes_max: usize, records_max: usize) -> String {
+        let mut text = String::new();
+        let mut last = 0;
+        for (round, record) in batch.in_rounds(bytes_max, records_max) {
+            assert!(round == last || round == last + 1, "no round is left out");
+            if round > last {
+                text.push(' ');
+            }
+            last = round;
+            text.push_str(std::str::from_utf8(record.key().unwrap()).unwrap());
+        }
+        text
+    }
+
+    #[test]
+    fn records_come_partition_by_partition_and_those_of_each_in_order() {
+        let batch = batch(&[(0, 1, "1"), (1, 0, "2"), (0, 1, "3"), (0, 0, "4"), (1, 0, "5"), (0, 1, "6")]);
+        for (bytes_max, records_max, expected) in [
+            (1_000, 1_000, "136254"),
+            // By number and by size, of which a record alone may have too much.
+            (1_000, 2, "13254 6"),
+            (1_000, 1, "124 35 6"),
+            (2 * (RECORD_BYTES + 1), 1_000, "13254 6"),
+            (0, 1_000, "124 35 6"),
+        ] {
+            assert_eq!(rounds(&batch, bytes_max, records_max), expected, "{bytes_max} {records_max}");
+        }
+        assert_eq!(Batch::new(vec!["a".into()]).in_rounds(1, 1).count(), 0);
     }
 }

@@ -264,6 +264,36 @@ fn small_records_are_sent_in_batches_that_the_smallest_topic_takes() {
 }
 
 #[test]
+fn what_takes_several_requests_of_a_partition_arrives_in_order_or_not_at_all() {
+    let brokers = brokers!();
+    let topic = unique("rounds");
+    create_topic(brokers, &topic, 2, &[("max.message.bytes", "20000")]);
+    let settings = TransactionSettings { max_batch_bytes: 5_000, ..Lane::settings(&topic, &unique("id")) };
+    let mut lane = Lane(kafka(brokers).transactions(&settings).expect("a lane"));
+    lane.done(Op::Init);
+    let numbers: Vec<String> = (0..1_000).map(|number| format!("{number:0100}")).collect();
+    let mut records: Vec<_> =
+        numbers.iter().enumerate().map(|(at, value)| (i32::from(at % 3 == 0), "a", value.as_str())).collect();
+    let ends = lane.write(batch(&topic, &records));
+    assert_eq!(ends, [(0, 0, Some(666)), (0, 1, Some(334))]);
+    lane.done(Op::Commit);
+    let expected = |rest: fn(usize) -> bool| (0..1_000).filter(move |at| rest(*at)).map(|at| format!("{at:0100}"));
+    let expected: Vec<String> = expected(|at| at % 3 != 0).chain(expected(|at| at % 3 == 0)).collect();
+    assert_eq!(values(brokers, &topic), expected);
+
+    // One of the first round is refused: nothing of the later ones is waited for, and nothing of it all is seen.
+    let large = "x".repeat(30_000);
+    records.insert(5, (0, "a", &large));
+    lane.done(Op::Begin);
+    assert_eq!(lane.fails(Op::Produce(Arc::new(batch(&topic, &records)))), ErrorClass::TooLarge);
+    lane.done(Op::Abort);
+    lane.write(batch(&topic, &[(0, "a", "after"), (1, "a", "after")]));
+    lane.done(Op::Commit);
+    let seen = values(brokers, &topic);
+    assert_eq!((seen.len(), seen.iter().filter(|value| *value == "after").count()), (1_002, 2));
+}
+
+#[test]
 fn a_record_that_its_topic_does_not_take_is_refused_with_the_topic_named() {
     let brokers = brokers!();
     let topic = unique("compacted");

@@ -29,6 +29,8 @@ const DRAIN_PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration
 /// In between, a pause is this part of what was waited so far: an answer is noticed soon for what it took, and a slow one is not
 /// paid for by a wake-up every 100 µs, which were a tenth of the process's CPU.
 const DRAIN_PAUSE_PART: u32 = 8;
+/// Records in a request, below the client's own bound (`batch.num.messages`).
+const REQUEST_RECORDS: usize = 9_000;
 /// Records handed over between two looks at the deliveries.
 const RECORDS_BETWEEN_LOOKS: usize = 1024;
 
@@ -39,6 +41,8 @@ pub(super) struct Operator {
     properties: Arc<Properties>,
     settings: TransactionSettings,
     clock: SystemClock,
+    /// Bytes of a request for a partition.
+    request_bytes: usize,
     producer: Option<Client>,
     /// A delivery of the open transaction failed.
     gap: bool,
@@ -52,6 +56,7 @@ impl Operator {
     pub(super) fn new(properties: Arc<Properties>, settings: TransactionSettings) -> Self {
         Self {
             look_ups: LookUps::new(properties.clone(), settings.group.clone()),
+            request_bytes: properties.request_bytes(&settings),
             properties,
             settings,
             clock: SystemClock::new(),
@@ -214,13 +219,23 @@ impl Operator {
         (timeout + Duration::from_secs(1)).min(CALL_TIMEOUT)
     }
 
-    /// Hands the records over partition by partition. The client has one request of a partition on its way at a time, and while there
-    /// is more for the partition it spins until the answer is there: so the requests should be few, and each as large as it gets.
-    fn produce(&self, batch: &Batch) -> Result<Outcome> {
-        let producer = self.producer()?;
+    /// Hands the records over in rounds of one request for each partition at most, and waits for the answers between two.
+    ///
+    /// The client has one request of a partition on its way at a time, and while there is more for that partition its thread spins
+    /// until the answer is there (`rd_kafka_toppar_producer_serve` takes the number of *messages* under way for that of requests).
+    /// So it gets no more than it can send.
+    fn produce(&mut self, batch: &Batch) -> Result<Outcome> {
         let started = self.clock.mono();
         let longest = if self.is_transactional() { CALL_TIMEOUT } else { self.longest_delivery() };
-        for (index, record) in batch.iter_by_partition().enumerate() {
+        let mut last = 0;
+        for (index, (round, record)) in batch.in_rounds(self.request_bytes, REQUEST_RECORDS).enumerate() {
+            if round > last {
+                last = round;
+                let delivered = self.deliver(started, longest);
+                self.gap |= delivered.is_err();
+                delivered?;
+            }
+            let producer = self.producer()?;
             let mut ready = outgoing(&record);
             while let Err((error, back)) = producer.send(ready) {
                 if error.rdkafka_error_code() != Some(Code::QueueFull) || self.clock.mono() - started > longest {
@@ -234,7 +249,7 @@ impl Operator {
                 look(producer);
             }
         }
-        look(producer);
+        look(self.producer()?);
         Ok(Outcome::Done)
     }
 
@@ -279,9 +294,17 @@ impl Operator {
     }
 
     fn deliveries(&self) -> Result<Outcome> {
+        self.deliver(self.clock.mono(), self.longest_delivery())?;
+        let ends = self.producer()?.context().take_deliveries().ends;
+        let mut drained: Vec<_> = ends.into_iter().map(|((topic, partition), end)| (topic, partition, end)).collect();
+        drained.sort_unstable();
+        Ok(Outcome::Drained(drained))
+    }
+
+    /// Waits until all that was handed over is delivered, or something is not.
+    fn deliver(&self, started: Duration, longest: Duration) -> Result<()> {
         let producer = self.producer()?;
-        let started = self.clock.mono();
-        let longest = self.longest_delivery();
+        let waits = self.clock.mono();
         loop {
             look(producer);
             if let Some(failure) = producer.context().failure() {
@@ -298,16 +321,13 @@ impl Operator {
                 return Err(error);
             }
             if producer.in_flight_count() == 0 {
-                let ends = producer.context().take_deliveries().ends;
-                let mut drained: Vec<_> = ends.into_iter().map(|((topic, partition), end)| (topic, partition, end)).collect();
-                drained.sort_unstable();
-                return Ok(Outcome::Drained(drained));
+                return Ok(());
             }
             if self.clock.mono() - started > longest {
                 let about = self.about("waiting for deliveries");
                 return Err(Error::new(ErrorClass::Abortable, about.what, "not everything was delivered in time"));
             }
-            self.pause_since(started);
+            self.pause_since(waits);
         }
     }
 

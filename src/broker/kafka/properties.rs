@@ -224,8 +224,7 @@ impl Properties {
             config.set("socket.timeout.ms", millis(SOCKET_TIMEOUT.min(settings.transaction_timeout)));
         }
         // A batch beyond its topic's bound is refused as a whole, and small records make large batches.
-        let batch = self.user(Role::Producer, "batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
-        config.set("batch.size", batch.min(settings.max_batch_bytes).max(1).to_string());
+        config.set("batch.size", self.request_bytes(settings).to_string());
         self.own(&mut config);
         config
             .set("client.id", settings.client_id.as_str())
@@ -233,6 +232,12 @@ impl Properties {
             .set("acks", "all")
             .set("message.max.bytes", settings.max_message_bytes.clamp(1000, 1_000_000_000).to_string());
         config
+    }
+
+    /// Bytes of records in a request for a partition, at most.
+    pub(super) fn request_bytes(&self, settings: &TransactionSettings) -> usize {
+        let batch = self.user(Role::Producer, "batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
+        batch.min(settings.max_batch_bytes).max(1)
     }
 
     pub(super) fn idempotent(&self) -> ClientConfig {
