@@ -17,9 +17,7 @@ use std::time::Duration;
 
 const JOURNAL_BYTES: u64 = 64 << 20;
 const CACHE_BYTES: u64 = 32 << 20;
-/// For writing memtables out and merging tables. Of several threads fjall keeps the first for writing out, which puts every merge that it is
-/// given back into the queue: it spins as long as the others merge. One alone writes out between two merges, each of which is of bounded size.
-const THREADS: usize = 1;
+const THREADS: usize = 2;
 /// Room there must be before the database is opened anew after a failed write: less would make it fail again.
 const ROOM_BYTES: usize = 1 << 20;
 /// Failed writes without a full disk, after which the files are taken to be damaged.
