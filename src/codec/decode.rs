@@ -57,7 +57,7 @@ impl Decoder {
             // The declared schema has a part in the reading, and there is nothing left to check.
             return self.framed(record, true);
         }
-        let Some(mut event) = self.decode_unchecked(record)? else { return Ok(None) };
+        let Some(mut event) = self.unframed(record)? else { return Ok(None) };
         // A tombstone has no payload to be checked.
         if (record.value.is_some() || self.contract.envelope == Envelope::CloudEvents)
             && let Some(schema) = self.contract.schema(&event.kind)
@@ -72,6 +72,11 @@ impl Decoder {
         if self.is_framed(record) {
             return self.framed(record, false);
         }
+        self.unframed(record)
+    }
+
+    /// The same of a record that says nothing of a schema.
+    fn unframed(&self, record: &RecordRef<'_>) -> Result<Option<Event>, Failure> {
         Ok(Some(match (&self.contract.envelope, record.value) {
             (Envelope::None { type_header }, value) => self.plain(record, value, type_header.as_deref())?,
             (Envelope::CloudEvents, _) => match cloudevents::read(record)? {
@@ -93,14 +98,16 @@ impl Decoder {
     /// `envelope: none`: the value is the payload, headers say the rest.
     fn plain(&self, record: &RecordRef<'_>, value: Option<&[u8]>, type_header: Option<&str>) -> Result<Event, Failure> {
         let data = value.map_or(Ok(Value::Null), |bytes| self.payload(Payload::Bytes(bytes.into())))?;
-        let kind = match told_type(record, type_header)? {
-            Some(kind) => kind,
-            None => match self.contract.types.as_deref() {
-                Some([(only, _)]) => only.clone(),
-                _ => record.topic.into(),
-            },
-        };
+        let kind = told_type(record, type_header)?.unwrap_or_else(|| self.only_type(record));
         headed(record, kind, data)
+    }
+
+    /// The type of what does not tell it: the only one declared, else the topic's name.
+    fn only_type(&self, record: &RecordRef<'_>) -> Text {
+        match self.contract.types.as_deref() {
+            Some([(only, _)]) => only.clone(),
+            _ => record.topic.into(),
+        }
     }
 
     /// A payload in the topic's format. One behind the id of its schema has a road of its own.
@@ -165,8 +172,7 @@ impl Decoder {
     ) -> Result<(Text, Value), Failure> {
         let types = self.contract.types.as_deref().unwrap_or_default();
         let Some(value) = value else {
-            let only = || if let [(only, _)] = types { only.clone() } else { record.topic.into() };
-            return Ok((told.unwrap_or_else(only), Value::Null));
+            return Ok((told.unwrap_or_else(|| self.only_type(record)), Value::Null));
         };
         let framed = wire::unframed(value, record.header(VALUE_SCHEMA_HEADER)).map_err(undecodable)?;
         let id = framed.id;

@@ -65,9 +65,7 @@ impl Encoder {
             // Avro and Protobuf are written from what their schema has made of a value.
             Some(_) if self.contract.format == Format::Json && self.contract.registered.unchecked => Ok(data),
             // Null without an envelope is a tombstone, which no schema knows.
-            Some(schema) if !(data.is_null() && self.is_bare()) => {
-                schema.accept(data).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
-            }
+            Some(schema) if !(data.is_null() && self.is_bare()) => schema.accept(data).map_err(|why| misfit(kind, &why)),
             None if self.contract.is_framed() && !data.is_null() => Err(without_schema(kind)),
             _ => Ok(data),
         }
@@ -102,7 +100,7 @@ impl Encoder {
             return Err(without_schema(kind));
         };
         wire::frame(id, out);
-        schema.write(data, out).map_err(|misfit| invalid(format!("data of `{kind}` does not fit its schema: {misfit}")))
+        schema.write(data, out).map_err(|why| misfit(kind, &why))
     }
 
     /// Appends the headers that the envelope writes; none for `event`, whose value says all. `room` takes those that have to be
@@ -186,6 +184,10 @@ fn enveloped(draft: &Draft<'_>, out: &mut Vec<u8>) -> std::result::Result<(), Fa
 
 fn without_schema(kind: &str) -> Failure {
     invalid(format!("values of the topic have schemas, and it declares none for `{kind}`"))
+}
+
+fn misfit(kind: &str, why: &str) -> Failure {
+    invalid(format!("data of `{kind}` does not fit its schema: {why}"))
 }
 
 pub(super) fn invalid(message: String) -> Failure {

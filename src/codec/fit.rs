@@ -1,7 +1,9 @@
 //! What judging a value against a schema needs, whichever language the schema is in: the place in the value, words for messages,
 //! and numbers that keep their worth.
 
-use crate::record::Value;
+use crate::record::{Value, duration_text, timestamp_text};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Where in a value something is, for messages: names of fields, never values.
 #[derive(Clone, Copy)]
@@ -63,8 +65,42 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
     }
 }
 
+/// An integer of 32 bits.
+pub(super) fn int32(value: &Value) -> Option<Value> {
+    whole(value).filter(|number| i32::try_from(*number).is_ok()).map(Value::Int)
+}
+
+/// A number in double precision.
+pub(super) fn double(value: &Value) -> Option<Value> {
+    real(value).map(Value::Double)
+}
+
+/// What is left of a number in single precision.
+pub(super) fn float(value: &Value) -> Option<Value> {
+    single(real(value)?).map(Value::Double)
+}
+
+fn real(value: &Value) -> Option<f64> {
+    match value {
+        Value::Double(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        _ => None,
+    }
+}
+
+/// Text, and what JSON has as text.
+pub(super) fn text(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::Str(text) => Value::Str(text.clone()),
+        Value::Timestamp(moment) => Value::from(timestamp_text(*moment)),
+        Value::Duration(length) => Value::from(duration_text(*length)),
+        Value::Bytes(bytes) => Value::from(STANDARD.encode(bytes)),
+        _ => return None,
+    })
+}
+
 /// The double that is left of a number in single precision.
-pub(super) fn single(number: f64) -> Option<f64> {
+fn single(number: f64) -> Option<f64> {
     let narrow = number as f32;
     (narrow.is_finite() || !number.is_finite()).then_some(f64::from(narrow))
 }

@@ -18,6 +18,7 @@ mod id;
 mod key;
 pub mod proto;
 mod schema;
+mod varint;
 mod wire;
 mod written;
 

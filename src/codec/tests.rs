@@ -15,7 +15,7 @@ fn schema(text: &str) -> Schema {
 }
 
 /// Decodes a value at `orders-3@17`, written at 2026-11-21T08:00:00Z.
-fn decode(
+pub(super) fn decode(
     contract: &Contract,
     value: Option<&[u8]>,
     headers: &[(&str, &[u8])],

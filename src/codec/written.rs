@@ -126,13 +126,18 @@ impl Opened<'_> {
             Self::Avro(avro, bytes) => avro.read(declared, bytes),
             Self::Json(json, bytes) => json.read(declared, checked, bytes),
             Self::Proto(message, bytes) => {
-                let schema = match declared {
-                    Some(place) => message.declared[place].as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
-                    None => &message.whole,
-                };
+                let schema = reader_of(declared, &message.declared, &message.whole)?;
                 schema.read(bytes).map_err(Unread::Broken)
             }
         }
+    }
+}
+
+/// What reads a value: that of the declared type, given by its place, or what reads it as it was meant.
+fn reader_of<'a, T>(declared: Option<usize>, of_types: &'a [Result<T, String>], whole: &'a T) -> Result<&'a T, Unread> {
+    match declared {
+        Some(place) => of_types[place].as_ref().map_err(|why| Unread::Misfit(why.clone())),
+        None => Ok(whole),
     }
 }
 
@@ -158,11 +163,7 @@ impl AvroWriter {
     }
 
     fn read(&self, declared: Option<usize>, bytes: &[u8]) -> Result<Value, Unread> {
-        let plan = match declared {
-            Some(place) => self.plans[place].as_ref().map_err(|why| Unread::Misfit(why.clone()))?,
-            None => &self.whole,
-        };
-        plan.read(bytes).map_err(Unread::Broken)
+        reader_of(declared, &self.plans, &self.whole)?.read(bytes).map_err(Unread::Broken)
     }
 }
 

@@ -41,7 +41,12 @@ impl Lane {
 
     /// A lane that is ready.
     pub(crate) fn ready(brokers: &str, group: &str, id: &str) -> Self {
-        let mut lane = Self::new(brokers, group, id);
+        Self::ready_with(brokers, &Self::settings(group, id))
+    }
+
+    /// The same with settings of its own.
+    pub(crate) fn ready_with(brokers: &str, settings: &TransactionSettings) -> Self {
+        let mut lane = Self(kafka(brokers).transactions(settings).expect("a lane"));
         lane.done(Op::Init);
         lane
     }

@@ -251,8 +251,7 @@ fn small_records_are_sent_in_batches_that_the_smallest_topic_takes() {
     let topic = unique("small");
     create_topic(brokers, &topic, 1, &[("max.message.bytes", "20000")]);
     let settings = TransactionSettings { max_batch_bytes: 20_000, ..Lane::settings(&topic, &unique("id")) };
-    let mut lane = Lane(kafka(brokers).transactions(&settings).expect("a lane"));
-    lane.done(Op::Init);
+    let mut lane = Lane::ready_with(brokers, &settings);
     // Sizes about the overhead of a record, of a batch, and half the bound.
     for (size, count) in [(10, 5_000), (1_000, 200), (9_900, 20)] {
         let value = "x".repeat(size);
@@ -269,8 +268,7 @@ fn what_takes_several_requests_of_a_partition_arrives_in_order_or_not_at_all() {
     let topic = unique("rounds");
     create_topic(brokers, &topic, 2, &[("max.message.bytes", "20000")]);
     let settings = TransactionSettings { max_batch_bytes: 5_000, ..Lane::settings(&topic, &unique("id")) };
-    let mut lane = Lane(kafka(brokers).transactions(&settings).expect("a lane"));
-    lane.done(Op::Init);
+    let mut lane = Lane::ready_with(brokers, &settings);
     let numbers: Vec<String> = (0..1_000).map(|number| format!("{number:0100}")).collect();
     let mut records: Vec<_> =
         numbers.iter().enumerate().map(|(at, value)| (i32::from(at % 3 == 0), "a", value.as_str())).collect();
@@ -354,8 +352,7 @@ fn a_transaction_that_outlives_its_time_out_fences_its_own_producer_and_a_rebuil
     create_topic(brokers, &topic, 1, &[]);
     let id = unique("id");
     let settings = TransactionSettings { transaction_timeout: Duration::from_secs(1), ..Lane::settings(&topic, &id) };
-    let mut lane = Lane(kafka(brokers).transactions(&settings).expect("a lane"));
-    lane.done(Op::Init);
+    let mut lane = Lane::ready_with(brokers, &settings);
     lane.write(batch(&topic, &[(0, "a", "late")]));
     let part = vec![TopicPartition::new(topic.as_str(), 0)];
     let mut watch = Lane::new(brokers, &topic, &unique("id"));

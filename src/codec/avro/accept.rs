@@ -2,10 +2,8 @@
 
 use super::shape::{Field, Logical, uuid_text};
 use super::{DEPTH_MAX, Schema, Shape, decimal};
-use crate::codec::fit::{Path, article, single, whole};
-use crate::record::{Map, Text, Value, duration_text, read_timestamp, timestamp_text};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::codec::fit::{self, Path, article};
+use crate::record::{Map, Text, Value, read_timestamp};
 use jiff::{SignedDuration, Timestamp};
 
 /// Parts of a value that are looked at, those of a union that were tried in vain included.
@@ -119,17 +117,11 @@ impl Shape {
         Some(match (self, value) {
             (Self::Null, Value::Null) => Value::Null,
             (Self::Bool, Value::Bool(truth)) => Value::Bool(*truth),
-            (Self::Int, value) => Value::Int(whole(value).filter(|number| i32::try_from(*number).is_ok())?),
-            (Self::Long, value) => Value::Int(whole(value)?),
-            (Self::Double, Value::Double(number)) => Value::Double(*number),
-            (Self::Double, Value::Int(number)) => Value::Double(*number as f64),
-            (Self::Float, Value::Double(number)) => Value::Double(single(*number)?),
-            (Self::Float, Value::Int(number)) => Value::Double(single(*number as f64)?),
-            (Self::Text, Value::Str(text)) => Value::Str(text.clone()),
-            // As JSON has them.
-            (Self::Text, Value::Timestamp(moment)) => Value::from(timestamp_text(*moment)),
-            (Self::Text, Value::Duration(length)) => Value::from(duration_text(*length)),
-            (Self::Text, Value::Bytes(bytes)) => Value::from(STANDARD.encode(bytes)),
+            (Self::Int, value) => fit::int32(value)?,
+            (Self::Long, value) => Value::Int(fit::whole(value)?),
+            (Self::Double, value) => fit::double(value)?,
+            (Self::Float, value) => fit::float(value)?,
+            (Self::Text, value) => fit::text(value)?,
             (Self::Bytes, Value::Bytes(bytes)) => Value::Bytes(bytes.clone()),
             (Self::Fixed(_, size), Value::Bytes(bytes)) if bytes.len() == *size => Value::Bytes(bytes.clone()),
             (Self::Enum { symbols, .. }, Value::Str(text)) if symbols.contains(text) => Value::Str(text.clone()),

@@ -2,6 +2,7 @@
 
 use super::plan::{Op, RecordOp};
 use super::{DEPTH_MAX, Plan};
+use crate::codec::varint;
 use crate::record::{Map, Text, Value};
 
 /// Values that a record may ask for without bytes of its own: nulls, defaults, empty records.
@@ -179,19 +180,7 @@ impl<'a> Reading<'a> {
     }
 
     fn long(&mut self) -> Result<i64, String> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                break;
-            }
-            number |= part << shift;
-            if byte & 0x80 == 0 {
-                return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
-            }
-        }
-        Err("a number of more than 64 bits".into())
+        varint::read(|| Ok(u8::from_le_bytes(self.array()?))).map(varint::unzigzag)
     }
 
     fn text(&mut self) -> Result<&'a str, String> {

@@ -3,6 +3,7 @@
 use super::accept::{period, size_of};
 use super::{Logical, Schema, Shape, decimal};
 use crate::codec::fit::Path;
+use crate::codec::varint;
 use crate::record::Value;
 
 impl Schema {
@@ -105,12 +106,7 @@ fn put_carried(bytes: &[u8], carrier: &Shape, out: &mut Vec<u8>) {
 
 /// Zigzag, seven bits a byte.
 pub(super) fn put_long(number: i64, out: &mut Vec<u8>) {
-    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
+    varint::put(varint::zigzag(number), out);
 }
 
 fn put_count(count: usize, out: &mut Vec<u8>) {

@@ -1,7 +1,8 @@
 //! CloudEvents in both modes, written and read back, and records that are none.
 
-use super::super::{Contract, Decoder, Encoder, Envelope, Event, Schema, moment, position_id};
+use super::super::{Contract, Encoder, Envelope, Event, Schema, moment, position_id};
 use super::*;
+use crate::codec::tests;
 use proptest::prelude::*;
 
 /// Headers by name.
@@ -12,17 +13,7 @@ fn contract(format: Format) -> Contract {
 }
 
 fn decode(contract: Contract, headers: &[(&str, &[u8])], value: Option<&[u8]>) -> Result<Option<Event>, String> {
-    let headers: Vec<_> = headers.iter().map(|(name, value)| HeaderRef { name, value: Some(value) }).collect();
-    let record = RecordRef {
-        topic: "orders",
-        partition: 3,
-        offset: 17,
-        timestamp: 1_795_248_000_000,
-        key: None,
-        value,
-        headers: &headers,
-    };
-    Decoder::new(contract).decode(&record).map_err(|failure| format!("{} {}", failure.code(), failure.message()))
+    tests::decode(&contract, value, headers).map_err(|(_, code, message)| format!("{code} {message}"))
 }
 
 /// The event on one line: id, type, source, time, correlation, causation, metadata, data.

@@ -2,10 +2,8 @@
 
 use super::shape::{Field, MapKey, Message, Rule, Table};
 use super::{DEPTH_MAX, Known, Schema, Shape};
-use crate::codec::fit::{Path, article, single, whole};
-use crate::record::{Map, Text, Value, duration_text, timestamp_text};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::codec::fit::{self, Path, article, whole};
+use crate::record::{Map, Text, Value};
 
 /// 2^64, which is a double.
 const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
@@ -104,9 +102,7 @@ impl Table {
     fn plain(&self, shape: Shape, value: &Value) -> Option<Value> {
         Some(match (shape, value) {
             (Shape::Bool, Value::Bool(truth)) => Value::Bool(*truth),
-            (Shape::Int32 | Shape::Sint32 | Shape::Sfixed32, value) => {
-                Value::Int(whole(value).filter(|number| i32::try_from(*number).is_ok())?)
-            }
+            (Shape::Int32 | Shape::Sint32 | Shape::Sfixed32, value) => fit::int32(value)?,
             (Shape::Uint32 | Shape::Fixed32, value) => {
                 Value::Int(whole(value).filter(|number| u32::try_from(*number).is_ok())?)
             }
@@ -119,15 +115,9 @@ impl Table {
                 super::shape::unsigned(fits.then_some(*number as u64)?)
             }
             (Shape::Uint64 | Shape::Fixed64, value) => Value::Int(whole(value).filter(|number| *number >= 0)?),
-            (Shape::Double, Value::Double(number)) => Value::Double(*number),
-            (Shape::Double, Value::Int(number)) => Value::Double(*number as f64),
-            (Shape::Float, Value::Double(number)) => Value::Double(single(*number)?),
-            (Shape::Float, Value::Int(number)) => Value::Double(single(*number as f64)?),
-            (Shape::Text, Value::Str(text)) => Value::Str(text.clone()),
-            // As JSON has them.
-            (Shape::Text, Value::Timestamp(moment)) => Value::from(timestamp_text(*moment)),
-            (Shape::Text, Value::Duration(length)) => Value::from(duration_text(*length)),
-            (Shape::Text, Value::Bytes(bytes)) => Value::from(STANDARD.encode(bytes)),
+            (Shape::Double, value) => fit::double(value)?,
+            (Shape::Float, value) => fit::float(value)?,
+            (Shape::Text, value) => fit::text(value)?,
             (Shape::Bytes, Value::Bytes(bytes)) => Value::Bytes(bytes.clone()),
             (Shape::Enum(at), Value::Str(name)) => {
                 let symbols = &self.enums[at];

@@ -1,6 +1,7 @@
 //! The wire format: tags, numbers and lengths.
 
 use super::DEPTH_MAX;
+pub(super) use crate::codec::varint::{self, put as put_varint, unzigzag, zigzag};
 
 /// How the bytes of a field are told from those of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +79,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn varint(&mut self) -> Result<u64, String> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                break;
-            }
-            number |= part << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err("a number of more than 64 bits".into())
+        varint::read(|| Ok(u8::from_le_bytes(self.array()?)))
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, String> {
@@ -135,24 +124,6 @@ impl<'a> Cursor<'a> {
         }
         Ok(())
     }
-}
-
-/// The two's complement of a number whose sign is in its lowest bit.
-pub(super) fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
-/// The reverse.
-pub(super) fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)).cast_unsigned()
-}
-
-pub(super) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 pub(super) fn put_tag(number: u32, wire: Wire, out: &mut Vec<u8>) {

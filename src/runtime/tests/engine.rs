@@ -24,6 +24,22 @@ pub(super) fn checked(text: &str) -> (Topology, Plan) {
     loaded.checked.expect("a file without errors has a plan")
 }
 
+/// An engine of worker `a` that runs a file on a cluster, whose topics are made where they are missing.
+pub(super) fn engine_of(text: &str, cluster: &Cluster, clock: &Arc<SystemClock>, stores: &Arc<dyn Stores>) -> Engine {
+    let (topology, plan) = checked(text);
+    let plan = Arc::new(plan);
+    let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("the cluster fits");
+    Engine {
+        program: Arc::new(Program::compile(&World::new(Arc::new(topology), plan))),
+        prepared: Arc::new(prepared),
+        broker: Arc::new(cluster.clone()),
+        stores: stores.clone(),
+        clock: clock.clone(),
+        telemetry: Telemetry::new(),
+        settings: Settings { worker: Some("a".into()), ..Settings::default() },
+    }
+}
+
 /// Orders keyed by their id are counted per customer, so they go through a repartition topic; every total is told, large ones to
 /// a topic whose name is computed.
 const TOPOLOGY: &str = r#"

@@ -2,17 +2,16 @@
 //! halts.
 
 use super::committed;
-use super::engine::{checked, wait_for};
+use super::engine::{engine_of, wait_for};
 use crate::broker::Broker;
 use crate::broker::embedded::{Cluster, Options};
 use crate::clock::SystemClock;
 use crate::dlq::{Chosen, Edit, Order, Redrive};
-use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, World, write_origin};
+use crate::node::{ORIGIN_HEADER, REPLAY_HEADER, Replay, Wanted, write_origin};
 use crate::record::{Header, Record, RecordRef, TopicPartition};
-use crate::runtime::{Engine, Exit, Halt, Lookup, Program, Running, Settings, TaskPhase, prepare};
+use crate::runtime::{Exit, Halt, Lookup, Running, TaskPhase};
 use crate::state::layout::{Tag, parked};
-use crate::state::{Memory, ParkedTotals};
-use crate::telemetry::Telemetry;
+use crate::state::{Memory, ParkedTotals, Stores};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -57,19 +56,8 @@ impl Bench {
 
     /// Runs the topology with such `errors`; what it keeps is in the cluster alone.
     fn start(&self, errors: &str) -> Running {
-        let (topology, plan) = checked(&topology(errors));
-        let plan = Arc::new(plan);
-        let prepared = prepare(&plan, &*self.cluster.admin().expect("there is one"), true).expect("the cluster takes all");
-        let engine = Engine {
-            program: Arc::new(Program::compile(&World::new(Arc::new(topology), plan))),
-            prepared: Arc::new(prepared),
-            broker: Arc::new(self.cluster.clone()),
-            stores: Arc::new(Memory::new()),
-            clock: self.clock.clone(),
-            telemetry: Telemetry::new(),
-            settings: Settings { worker: Some("a".into()), ..Settings::default() },
-        };
-        engine.start().expect("threads can be had")
+        let stores: Arc<dyn Stores> = Arc::new(Memory::new());
+        engine_of(&topology(errors), &self.cluster, &self.clock, &stores).start().expect("threads can be had")
     }
 
     /// Key, number, and the try at which it passes; a value that is none cannot be read.

@@ -1,17 +1,15 @@
 //! Dead letters that an operator replays: in the end all is as if they had never failed.
 
 use super::committed;
-use super::engine::{checked, wait_for};
+use super::engine::{engine_of, wait_for};
 use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Batch, Broker, NewRecord, Op};
 use crate::clock::SystemClock;
 use crate::dlq::{Chosen, Done, Edit, Error, Filed, Filter, Found, Order, Redrive, Refusal, Shelf};
-use crate::node::World;
 use crate::reading::Lookup;
 use crate::record::{Offset, Partition, Record, partition_of};
-use crate::runtime::{Engine, Exit, Program, Running, Settings, prepare};
+use crate::runtime::{Exit, Running};
 use crate::state::{Memory, Stores};
-use crate::telemetry::Telemetry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -104,18 +102,8 @@ impl Bench {
 
     /// A worker of a file whose topology is called `replays`.
     pub(super) fn run(&self, text: &str) -> Running {
-        let (topology, plan) = checked(text);
-        let plan = Arc::new(plan);
-        let prepared = prepare(&plan, &*self.cluster.admin().expect("there is one"), true).expect("the cluster fits");
-        let engine = Engine {
-            program: Arc::new(Program::compile(&World::new(Arc::new(topology), plan))),
-            prepared: Arc::new(prepared),
-            broker: Arc::new(self.cluster.clone()),
-            stores: self.stores.clone(),
-            clock: self.clock.clone(),
-            telemetry: Telemetry::new(),
-            settings: Settings { worker: Some("a".into()), threads: 2, ..Settings::default() },
-        };
+        let mut engine = engine_of(text, &self.cluster, &self.clock, &self.stores);
+        engine.settings.threads = 2;
         engine.start().expect("threads can be had")
     }
 

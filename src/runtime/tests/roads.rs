@@ -1,17 +1,16 @@
 //! The roads of records that fail: dead letter, halt, panic; and what is kept of others.
 
 use super::committed;
-use super::engine::{checked, wait_for};
+use super::engine::{engine_of, wait_for};
 use crate::broker::embedded::{Cluster, Options};
 use crate::broker::{Broker, TopicSpec};
 use crate::clock::SystemClock;
 use crate::codec::Event;
 use crate::failure::Failure;
-use crate::node::{Context, Input, Node, Outcome, Outgoing, Policy, Stop, Target, World};
+use crate::node::{Context, Input, Node, Outcome, Outgoing, Policy, Stop, Target};
 use crate::record::{Header, Record, RecordRef, Text, TopicPartition};
-use crate::runtime::{Engine, Exit, Halt, Program, Running, Settings, TaskPhase, prepare};
-use crate::state::Memory;
-use crate::telemetry::Telemetry;
+use crate::runtime::{Exit, Halt, Program, Running, TaskPhase};
+use crate::state::{Memory, Stores};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,20 +53,9 @@ impl Bench {
     /// The same on a cluster that has some of the topics.
     fn on(cluster: Cluster, errors: &str, change: impl FnOnce(&mut Program)) -> Self {
         let clock = Arc::new(SystemClock::new());
-        let (topology, plan) = checked(&topology(errors));
-        let plan = Arc::new(plan);
-        let prepared = prepare(&plan, &*cluster.admin().expect("there is one"), true).expect("an empty cluster takes all");
-        let mut program = Program::compile(&World::new(Arc::new(topology), plan));
-        change(&mut program);
-        let engine = Engine {
-            program: Arc::new(program),
-            prepared: Arc::new(prepared),
-            broker: Arc::new(cluster.clone()),
-            stores: Arc::new(Memory::new()),
-            clock,
-            telemetry: Telemetry::new(),
-            settings: Settings { worker: Some("a".into()), ..Settings::default() },
-        };
+        let stores: Arc<dyn Stores> = Arc::new(Memory::new());
+        let mut engine = engine_of(&topology(errors), &cluster, &clock, &stores);
+        change(Arc::get_mut(&mut engine.program).expect("nobody else has it"));
         let running = engine.start().expect("threads can be had");
         Self { cluster, running }
     }

@@ -1,15 +1,13 @@
 //! Stored states are migrated in the background, and a file that is behind them is refused.
 
 use super::committed;
-use super::engine::{checked, wait_for};
+use super::engine::{engine_of, wait_for};
 use crate::broker::Broker;
 use crate::broker::embedded::{Cluster, Options};
 use crate::clock::SystemClock;
-use crate::node::World;
 use crate::record::{Record, partition_of};
-use crate::runtime::{Engine, Exit, Program, Running, Settings, TaskPhase, prepare};
+use crate::runtime::{Exit, Running, TaskPhase};
 use crate::state::{Memory, Stores};
-use crate::telemetry::Telemetry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,18 +49,8 @@ struct Bench {
 
 impl Bench {
     fn start(&self, text: &str) -> Running {
-        let (topology, plan) = checked(text);
-        let plan = Arc::new(plan);
-        let prepared = prepare(&plan, &*self.cluster.admin().expect("there is one"), true).expect("the cluster fits");
-        let engine = Engine {
-            program: Arc::new(Program::compile(&World::new(Arc::new(topology), plan))),
-            prepared: Arc::new(prepared),
-            broker: Arc::new(self.cluster.clone()),
-            stores: self.stores.clone(),
-            clock: self.clock.clone(),
-            telemetry: Telemetry::new(),
-            settings: Settings { worker: Some("a".into()), threads: 1, ..Settings::default() },
-        };
+        let mut engine = engine_of(text, &self.cluster, &self.clock, &self.stores);
+        engine.settings.threads = 1;
         engine.start().expect("threads can be had")
     }
 

@@ -9,7 +9,7 @@
 //! throughput is that of the reading. What waits is tried meanwhile, as in any run, and waits on when the figures are taken.
 
 use super::measure::used;
-use super::parking::{KEYS, PARTITIONS, is_poison, key_of, passes_at, record};
+use super::parking::{KEYS, PARTITIONS, is_poison, key_of, passes_at, record, waits};
 use super::{LONG, Sample, stop};
 use crate::tools::{create_topic, produce, try_committed, unique, wait_until};
 use skald::clock::{Clock, SystemClock};
@@ -60,26 +60,8 @@ fn sample(brokers: &str, prefix: &str, failing: Failing, run: usize) -> Sample {
     let topology = format!("{prefix}-{kind}-{run}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("waits.yaml");
-    let text = format!(
-        r#"
-skald: 1
-topology: {topology}
-topics:
-  {prefix}.{kind}: {{ partitions: {PARTITIONS}, key: data.key, types: {{ number.v1: {{}} }} }}
-  {topology}.passed: {{ partitions: {PARTITIONS}, types: {{ passed.v1: {{}} }} }}
-pipelines:
-  pass:
-    from: {prefix}.{kind}
-    steps:
-      - require:
-          - {{ that: ctx.attempt >= data.passes, code: NOT_YET, retryable: true }}
-          - {{ that: "!data.poison", code: POISON }}
-      - emit: {{ type: passed.v1, to: {topology}.passed, key: data.key, data: {{ key: =data.key, n: =data.n }} }}
-    errors:
-      retry: {{ attempts: 6, backoff: 200ms, max_backoff: 1s }}
-      park: {{ per_key: 1000000, per_partition: 10000000 }}
-"#
-    );
+    let bounds = "      park: { per_key: 1000000, per_partition: 10000000 }\n";
+    let text = waits(&topology, &format!("{prefix}.{kind}"), &format!("{topology}.passed"), bounds);
     fs::write(&file, text).expect("the folder is writable");
     create_topic(brokers, &format!("{topology}.passed"), PARTITIONS, &[]);
     Sample { folder, file, prefix: prefix.to_owned(), topology }

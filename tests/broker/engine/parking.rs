@@ -33,6 +33,29 @@ pub(super) fn record(number: u64, passes: u64, poison: bool) -> Input {
     Input::new(key, message(format!("n-{number}"), "number.v1", data))
 }
 
+/// A topology that passes numbers on, each at the try that it says; `more` stands under its `errors`.
+pub(super) fn waits(topology: &str, from: &str, to: &str, more: &str) -> String {
+    format!(
+        r#"
+skald: 1
+topology: {topology}
+topics:
+  {from}: {{ partitions: {PARTITIONS}, key: data.key, types: {{ number.v1: {{}} }} }}
+  {to}: {{ partitions: {PARTITIONS}, types: {{ passed.v1: {{}} }} }}
+pipelines:
+  pass:
+    from: {from}
+    steps:
+      - require:
+          - {{ that: ctx.attempt >= data.passes, code: NOT_YET, retryable: true }}
+          - {{ that: "!data.poison", code: POISON }}
+      - emit: {{ type: passed.v1, to: {to}, key: data.key, data: {{ key: =data.key, n: =data.n }} }}
+    errors:
+      retry: {{ attempts: 6, backoff: 200ms, max_backoff: 1s }}
+{more}"#
+    )
+}
+
 struct Waits {
     sample: Sample,
     brokers: String,
@@ -45,25 +68,7 @@ impl Waits {
         let topology = format!("{prefix}-waits");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("waits.yaml");
-        let text = format!(
-            r#"
-skald: 1
-topology: {topology}
-topics:
-  {prefix}.numbers: {{ partitions: {PARTITIONS}, key: data.key, types: {{ number.v1: {{}} }} }}
-  {prefix}.passed: {{ partitions: {PARTITIONS}, types: {{ passed.v1: {{}} }} }}
-pipelines:
-  pass:
-    from: {prefix}.numbers
-    steps:
-      - require:
-          - {{ that: ctx.attempt >= data.passes, code: NOT_YET, retryable: true }}
-          - {{ that: "!data.poison", code: POISON }}
-      - emit: {{ type: passed.v1, to: {prefix}.passed, key: data.key, data: {{ key: =data.key, n: =data.n }} }}
-    errors:
-      retry: {{ attempts: 6, backoff: 200ms, max_backoff: 1s }}
-"#
-        );
+        let text = waits(&topology, &format!("{prefix}.numbers"), &format!("{prefix}.passed"), "");
         fs::write(&file, text).expect("the folder is writable");
         for topic in ["numbers", "passed"] {
             create_topic(brokers, &format!("{prefix}.{topic}"), PARTITIONS, &[]);
